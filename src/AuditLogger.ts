@@ -1,0 +1,176 @@
+/**
+ * What applications call: emit what happened, in a `RequestContext`.
+ *
+ *     yield* AuditLogger.emit({ action: "note.create", resource: { type: "note", id } })
+ *
+ * An event that was not durably stored is a typed `AuditError`: refuse the request, or retry if the reason says that a
+ * retry can help. Events are of storage class `audit`.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import { AuditError, InvalidDraft } from "./AuditError.ts"
+import type { Draft, Resource, Severity } from "./DatasetEvent.ts"
+import { DraftSnapshot } from "./internal/draft.ts"
+import { Refusal } from "./internal/json.ts"
+import { type EmitOptions, LoggingEngine, type Receipt } from "./LoggingEngine.ts"
+import type { RequestContext } from "./RequestContext.ts"
+
+/** What happened, without a storage class: what `AuditLogger` writes is `audit`. */
+export type AuditDraft = Omit<Draft, "storageClass">
+
+/** Records what an auditor will ask about. */
+export class AuditLogger extends Context.Service<AuditLogger, {
+  /**
+   * Records one event. Durable once it succeeds; may be repeated with the same `eventId` or `idempotencyKey`; safe to call
+   * concurrently; events of one caller keep the order of its calls. The draft is read when `emit` is called, and the call
+   * cannot be interrupted: a request that is cancelled while its event waits is still audited.
+   */
+  readonly emit: (
+    draft: AuditDraft | DraftSnapshot,
+    options?: EmitOptions | undefined
+  ) => Effect.Effect<Receipt, AuditError, RequestContext>
+  /** As `LoggingEngine.transact`. */
+  readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
+}>()("effect-audit/AuditLogger") {}
+
+/** Records one event; the draft is read at the call. */
+export const emit = (
+  draft: AuditDraft | DraftSnapshot,
+  options?: EmitOptions | undefined
+): Effect.Effect<Receipt, AuditError, AuditLogger | RequestContext> => {
+  const snapshot = DraftSnapshot.of(draft, "audit")
+  return Effect.flatMap(AuditLogger, (logger) => logger.emit(snapshot, options))
+}
+
+/** What `audited` says of the effect that it watches. */
+export interface AuditedOptions<A, E> {
+  readonly action: string
+  readonly resource?: Resource | ((result: A) => Resource) | undefined
+  readonly subjectIds?: ReadonlyArray<string> | undefined
+  readonly severity?: Severity | undefined
+  readonly metadata?: { readonly [key: string]: unknown } | undefined
+  /** What went in; recorded whatever happens. */
+  readonly input?: unknown
+  /** Picks what is recorded of the result. Nothing unless given. */
+  readonly output?: ((result: A) => unknown) | undefined
+  /** Which errors are a denial, not a failure. None unless given. */
+  readonly denied?: ((error: E) => boolean) | undefined
+  /**
+   * Runs the effect in a transaction of the audit store and records success inside it, so that the change and its event
+   * commit together or not at all. What did not succeed is recorded after the rollback.
+   */
+  readonly transaction?: boolean | undefined
+}
+
+const errorTag = (error: unknown): string => {
+  if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") return error._tag
+  return error instanceof Error ? error.name : "Error"
+}
+
+const refuse = (path: string, detail: string) =>
+  new AuditError({ method: "AuditLogger.audited", reason: new InvalidDraft({ path, detail }) })
+
+/** What the caller's functions pick from the result. */
+const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Effect.Effect<Partial<AuditDraft>, AuditError> =>
+  Effect.try({
+    try: () => ({
+      ...(typeof options.resource === "function" ? { resource: options.resource(result) } : {}),
+      ...(options.output === undefined ? {} : { output: options.output(result) })
+    }),
+    catch: () => refuse("/output", "picking the output or resource from the result failed")
+  })
+
+/** How an effect that did not succeed ended. A function of the caller that throws makes no denial of a failure. */
+const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | undefined): Partial<AuditDraft> => {
+  const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+  if (failure !== undefined) {
+    let isDenied = false
+    try {
+      isDenied = denied?.(failure.error) === true
+    } catch {
+      isDenied = false
+    }
+    return { outcome: isDenied ? "denied" : "failure", errorTag: errorTag(failure.error) }
+  }
+  return cause.reasons.some((reason) => reason._tag === "Die")
+    ? { outcome: "failure", errorTag: "Defect" }
+    : { outcome: "failure", errorTag: "Interrupted" }
+}
+
+/** The options as they were at the call: a draft that is refused is passed on, and refused where it is recorded. */
+const readOptions = <A, E>({ denied: _1, output: _2, resource, transaction: _3, ...rest }: AuditedOptions<A, E>): AuditDraft => {
+  const draft: AuditDraft = { ...rest, ...(typeof resource === "object" ? { resource } : {}) }
+  const { fields } = DraftSnapshot.of(draft)
+  if (fields instanceof Refusal) return draft
+  return { ...draft, input: fields.content.input, metadata: fields.content.metadata, subjectIds: fields.subjectIds }
+}
+
+const watch = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options: AuditedOptions<A, E>,
+  draft: AuditDraft
+): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext> =>
+  Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+    const { denied, transaction } = options
+    const logger = yield* AuditLogger
+    const clock = yield* Clock.Clock
+    const started = clock.currentTimeMillisUnsafe()
+    const emit = (more: Partial<AuditDraft>) =>
+      logger.emit({ ...draft, durationMillis: Math.max(0, clock.currentTimeMillisUnsafe() - started), ...more })
+    let recording = false
+    const work = Effect.tap(restore(effect), (result) => {
+      recording = true
+      return Effect.flatMap(pick(options, result), emit)
+    })
+    const exit = yield* Effect.exit(transaction === true ? logger.transact(work) : work)
+    if (Exit.isSuccess(exit)) return exit.value
+    // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of it.
+    if (recording && (transaction !== true || isUnknown(exit.cause))) return yield* exit
+    const recorded = yield* Effect.exit(emit(describe<E | AuditError>(exit.cause, (error) =>
+      !(error instanceof AuditError) && denied?.(error) === true)))
+    return yield* Exit.isSuccess(recorded) ? exit : Effect.failCause(Cause.combine(exit.cause, recorded.cause))
+  }))
+
+/**
+ * Records the outcome of an effect: success, failure with the error's tag, denial, defect, interruption; and how long it
+ * took. It fails closed: if the record cannot be stored the caller sees `AuditError`, and if the effect failed too the
+ * cause holds both. What the options hold is read when `audited` is called.
+ */
+export function audited<A = unknown, E = unknown>(options: AuditedOptions<A, E>): <A1 extends A, E1 extends E, R>(
+  effect: Effect.Effect<A1, E1, R>
+) => Effect.Effect<A1, E1 | AuditError, R | AuditLogger | RequestContext>
+export function audited<A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options: AuditedOptions<A, E>
+): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext>
+export function audited<A, E, R>(first: Effect.Effect<A, E, R> | AuditedOptions<A, E>, second?: AuditedOptions<A, E>) {
+  if (Effect.isEffect(first)) {
+    // The overloads give an effect its options.
+    const options = second ?? { action: "" }
+    return watch(first, options, readOptions(options))
+  }
+  const draft = readOptions(first)
+  return (effect: Effect.Effect<A, E, R>) => watch(effect, first, draft)
+}
+
+const isUnknown = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) =>
+    reason._tag === "Fail" && reason.error instanceof AuditError && reason.error.reason._tag === "CommitUnknown"
+  )
+
+/** Writes through the `LoggingEngine`. */
+export const layer: Layer.Layer<AuditLogger, never, LoggingEngine> = Layer.effect(
+  AuditLogger,
+  Effect.map(LoggingEngine, (engine) =>
+    AuditLogger.of({
+      emit: (draft, options) => engine.log(DraftSnapshot.of(draft, "audit"), options),
+      transact: engine.transact
+    }))
+)

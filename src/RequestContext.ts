@@ -1,0 +1,178 @@
+/**
+ * Who acts, for which tenant, in which request.
+ *
+ * `RequestContext` is the first half of every event: what the caller cannot forget and cannot fake. It is a required
+ * service without a default, so an effect that records events does not run until a context was provided. Build one where
+ * a request or a job enters the process (`forRequest`, `forJob`, or `decode` from JSON) and provide it around the work.
+ *
+ * **Gotchas**
+ *
+ * The trace is fixed when the context is built: the incoming W3C `traceparent`, else the active span's, else the request
+ * id. The span of an event is the one active when it is emitted, if it belongs to that trace.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
+
+/** `t_` and lower-case letters, digits, `_` or `-`; at most 64 characters. */
+export const TenantId = Schema.String.check(
+  Schema.isPattern(/^t_[a-z0-9_-]{1,62}$/, { description: "a tenant id: t_ and [a-z0-9_-], at most 64 characters" })
+).pipe(Schema.brand("TenantId"))
+export type TenantId = typeof TenantId.Type
+
+/** The deployment stage: `dev`, `staging`, `prod`, ... */
+export const Env = Schema.String.check(
+  Schema.isPattern(/^[a-z][a-z0-9_-]{0,31}$/, { description: "an env: [a-z][a-z0-9_-], at most 32 characters" })
+).pipe(Schema.brand("Env"))
+export type Env = typeof Env.Type
+
+/** How the product is operated for the tenant. */
+export const Mode = Schema.Literals(["saas", "enterprise", "lab"])
+export type Mode = typeof Mode.Type
+
+/** An id of the context: 1 to 128 of `A-Z a-z 0-9 . _ : | / + = -`. An e-mail address is not an id. */
+export const Id = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9._:|/+=-]{1,128}$/, { description: "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -" })
+).pipe(Schema.brand("Id"))
+export type Id = typeof Id.Type
+
+/** A trace id: 1 to 128 printable ASCII characters. W3C ids have 32 hexadecimal digits. */
+export const TraceId = Schema.String.check(
+  Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { description: "a trace id: 1 to 128 printable ASCII characters" })
+).pipe(Schema.brand("TraceId"))
+export type TraceId = typeof TraceId.Type
+
+/** Who acts. An agent or a tool may act on behalf of a person. */
+export const Actor = Schema.Union([
+  Schema.Struct({ type: Schema.tag("human"), id: Id }),
+  Schema.Struct({ type: Schema.tag("agent"), id: Id, onBehalfOf: Schema.optionalKey(Id) }),
+  Schema.Struct({ type: Schema.tag("system") }),
+  Schema.Struct({ type: Schema.tag("tool"), id: Id, onBehalfOf: Schema.optionalKey(Id) })
+])
+export type Actor = typeof Actor.Type
+
+/** The context's fields, decoded. `mode` is `saas` and the trace is the request id unless given. */
+export const Fields = Schema.Struct({
+  tenantId: TenantId,
+  env: Env,
+  mode: Mode,
+  projectId: Schema.optionalKey(Id),
+  appId: Schema.optionalKey(Id),
+  surface: Schema.optionalKey(Id),
+  surfaceId: Schema.optionalKey(Id),
+  actor: Actor,
+  requestId: Id,
+  correlationId: Schema.optionalKey(Id),
+  traceId: TraceId,
+  spanId: Schema.optionalKey(Id),
+  runId: Schema.optionalKey(Id),
+  stepId: Schema.optionalKey(Id)
+})
+export type Fields = typeof Fields.Type
+
+/** The JSON form: as `Fields`, where `mode` and `traceId` may be absent. Unknown fields are refused. */
+export const Json = Schema.Struct({ ...Fields.fields, mode: Schema.optionalKey(Mode), traceId: Schema.optionalKey(TraceId) })
+export type Json = typeof Json.Encoded
+
+/** The context of the current request. No default: an effect that records events cannot run without one. */
+export class RequestContext extends Context.Service<RequestContext, Fields>()("effect-audit/RequestContext") {}
+
+/** A person acts. */
+export const human = (id: string) => ({ type: "human" as const, id })
+/** An agent acts, of itself or for a person. */
+export const agent = (id: string, onBehalfOf?: string | undefined) =>
+  onBehalfOf === undefined ? { type: "agent" as const, id } : { type: "agent" as const, id, onBehalfOf }
+/** A tool acts, of itself or for a person. */
+export const tool = (id: string, onBehalfOf?: string | undefined) =>
+  onBehalfOf === undefined ? { type: "tool" as const, id } : { type: "tool" as const, id, onBehalfOf }
+/** The system acts: a scheduled job, a migration. */
+export const system = { type: "system" as const }
+
+const decodeJson = Schema.decodeUnknownEffect(Json, { onExcessProperty: "error", errors: "all" })
+const checked = new WeakSet<object>()
+
+const complete = (json: typeof Json.Type, traceId: string): Fields => {
+  const fields = Object.freeze({ ...json, mode: json.mode ?? "saas", traceId: json.traceId ?? TraceId.make(traceId) })
+  checked.add(fields)
+  return fields
+}
+
+/** Reads a context from its JSON form; the error names the field, never its value. */
+export const decode = Effect.fnUntraced(function*(
+  input: unknown
+): Effect.fn.Return<RequestContext["Service"], Schema.SchemaError> {
+  const json = yield* decodeJson(input)
+  return RequestContext.of(complete(json, json.requestId))
+})
+
+/** What a request brings with it. */
+export interface RequestOptions extends Omit<Json, "traceId" | "spanId"> {
+  /** The incoming W3C `traceparent` header, if there is one. An ill-formed one is ignored, as the W3C demands. */
+  readonly traceparent?: string | undefined
+}
+
+// https://www.w3.org/TR/trace-context/#traceparent-header: version ff, all-zero ids and a longer version 00 are invalid.
+const traceparentPattern = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/
+
+const parseTraceparent = (header: string | undefined) => {
+  const match = header === undefined ? null : traceparentPattern.exec(header.trim())
+  if (match === null || (match[1] === "00" && match[4] !== undefined)) return undefined
+  return { traceId: match[2]!, spanId: match[3]! }
+}
+
+/** Builds the context of a request, with the trace of its `traceparent`, else of the active span, else its request id. */
+export const forRequest = Effect.fnUntraced(function*(
+  options: RequestOptions
+): Effect.fn.Return<RequestContext["Service"], Schema.SchemaError> {
+  const { traceparent, ...json } = options
+  const services = yield* Effect.context<never>()
+  const active = Option.getOrUndefined(Context.getOption(services, Tracer.ParentSpan))
+  const ids = parseTraceparent(traceparent) ?? (active === undefined
+    ? { traceId: json.requestId }
+    : { traceId: active.traceId, spanId: active.spanId })
+  return yield* decode({ ...json, ...ids })
+})
+
+/** What a job brings with it: the system acts unless told otherwise, and the run is the request unless it has its own id. */
+export interface JobOptions extends Omit<RequestOptions, "actor" | "requestId" | "runId"> {
+  readonly actor?: Json["actor"] | undefined
+  readonly runId: string
+  readonly requestId?: string | undefined
+}
+
+/** Builds the context of a job: a scheduled run, a queue consumer, a migration. */
+export const forJob = (options: JobOptions): Effect.Effect<RequestContext["Service"], Schema.SchemaError> =>
+  forRequest({ ...options, actor: options.actor ?? system, requestId: options.requestId ?? options.runId })
+
+/** Runs an effect in a context. */
+export const provide: {
+  (context: RequestContext["Service"]): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, Exclude<R, RequestContext>>
+} = (context) => Effect.provideService(RequestContext, context)
+
+/** Provides one context to a whole program: a command line, a test. */
+export const layer = (context: RequestContext["Service"]): Layer.Layer<RequestContext> =>
+  Layer.succeed(RequestContext, context)
+
+const validate = Schema.decodeUnknownResult(Schema.toType(Fields), { onExcessProperty: "error" })
+
+/**
+ * The problem of a context that was not built by this module, if it has one. A context is checked once.
+ *
+ * @internal
+ */
+export const problem = (context: Fields): Schema.SchemaError | undefined => {
+  if (checked.has(context)) return undefined
+  const result = validate(context)
+  if (result._tag === "Success") {
+    if (Object.isFrozen(context)) checked.add(context)
+    return undefined
+  }
+  return result.failure
+}

@@ -1,0 +1,103 @@
+/**
+ * `Decided -> Sealed`: the exact bytes that will be kept, their salt and commitment.
+ *
+ * Pure: the same event, salt and time give the same bytes. What was hashed is what is stored; nothing is serialised again
+ * to verify it. A commitment is checked with `cat salt body | sha256sum`.
+ *
+ * @since 0.1.0
+ */
+import { createHash } from "node:crypto"
+import { type Decided, type Idempotency, makeSealed, type Sealed } from "./DatasetEvent.ts"
+import type { Json } from "./internal/json.ts"
+
+/** Bytes of a salt. */
+export const saltBytes = 32
+
+/** `SHA-256(salt || body)` of the bytes that follow each other in one buffer. */
+const commit = (saltAndBody: Uint8Array): Uint8Array => createHash("sha256").update(saltAndBody).digest()
+
+/** The event as the object whose JSON is stored; absent fields are `undefined`, and so left out of the JSON. */
+const toWire = (event: Decided, recordedAt: string) => {
+  const { content, piiFlags, stamp } = event.stripped
+  const { analytics } = content
+  const reserved = {
+    tenantId: stamp.tenantId,
+    env: stamp.env,
+    agentId: stamp.agentId,
+    trace_id: stamp.traceId,
+    request_id: stamp.requestId,
+    actor_type: stamp.actorType,
+    action: stamp.action
+  }
+  const wire = {
+    event_id: stamp.eventId,
+    schema_version: "1",
+    tenantId: stamp.tenantId,
+    env: stamp.env,
+    mode: stamp.mode,
+    project_id: stamp.projectId,
+    app_id: stamp.appId,
+    surface: stamp.surface,
+    surface_id: stamp.surfaceId,
+    actor_type: stamp.actorType,
+    agentId: stamp.agentId,
+    user_id: stamp.userId,
+    subject_ids: stamp.subjectIds,
+    request_id: stamp.requestId,
+    correlation_id: stamp.correlationId,
+    trace_id: stamp.traceId,
+    span_id: stamp.spanId,
+    run_id: stamp.runId,
+    step_id: stamp.stepId,
+    action: stamp.action,
+    resource: content.resource,
+    outcome: stamp.outcome,
+    error_tag: content.errorTag,
+    duration_ms: stamp.durationMillis,
+    input: content.input,
+    output: content.output,
+    metadata: content.metadata === undefined ? reserved : { ...content.metadata, ...reserved },
+    pii_flags: piiFlags,
+    train_ok: event.trainOk,
+    train_reason: event.trainReason,
+    severity: stamp.severity,
+    storage_class: stamp.storageClass,
+    occurred_at: stamp.occurredAt,
+    recorded_at: recordedAt
+  }
+  return analytics === undefined ? wire : { ...wire, ...toWireAnalytics(analytics) }
+}
+
+const toWireAnalytics = (analytics: { readonly [key: string]: string }): { readonly [key: string]: Json } =>
+  Object.fromEntries(
+    Object.entries(analytics).map((
+      [key, value]
+    ) => [key === "event_type" || key === "platform" ? `analytics_${key}` : key, value])
+  )
+
+/** Fixes the bytes of an event, with 32 bytes of salt, at a time in milliseconds since 1970. */
+export const seal = (
+  event: Decided,
+  salt: Uint8Array,
+  recordedAtMillis: number,
+  idempotency?: Idempotency | undefined
+): Sealed => {
+  const { piiFlags, stamp } = event.stripped
+  const json = JSON.stringify(toWire(event, new Date(recordedAtMillis).toISOString()))
+  // One buffer holds salt and body: it is hashed as a whole, and stored as two views.
+  const bytes = Buffer.allocUnsafeSlow(saltBytes + Buffer.byteLength(json, "utf8"))
+  bytes.set(salt, 0)
+  bytes.write(json, saltBytes, "utf8")
+  return makeSealed({
+    eventId: stamp.eventId,
+    tenantId: stamp.tenantId,
+    env: stamp.env,
+    trainOk: event.trainOk,
+    piiFlags,
+    recordedAtMillis,
+    commitment: commit(bytes),
+    salt: bytes.subarray(0, saltBytes),
+    body: bytes.subarray(saltBytes),
+    idempotency
+  })
+}

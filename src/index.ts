@@ -1,0 +1,10 @@
+/** The write path of the audit log, and its contracts. */
+export * as AuditError from "./AuditError.ts"
+export * as AuditLogger from "./AuditLogger.ts"
+export * as DatasetEvent from "./DatasetEvent.ts"
+export * as EventSink from "./EventSink.ts"
+export * as LoggingEngine from "./LoggingEngine.ts"
+export * as PiiStripper from "./PiiStripper.ts"
+export * as RequestContext from "./RequestContext.ts"
+export * as Seal from "./Seal.ts"
+export * as TrainingPreferences from "./TrainingPreferences.ts"

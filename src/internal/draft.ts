@@ -1,0 +1,221 @@
+/**
+ * Reads a draft once, when it is handed over, and checks it.
+ *
+ * The result holds copies only: what the caller changes afterwards does not count.
+ *
+ * @internal
+ */
+import * as DateTime from "effect/DateTime"
+import type { Content, Draft, Outcome, Severity, StorageClass } from "../DatasetEvent.ts"
+import { reservedKeys } from "../DatasetEvent.ts"
+import { findDeeper, type Json, jsonBytes, type JsonObject, JsonReader, type Limits, pointerToken, Refusal } from "./json.ts"
+
+/** A draft that was read: facts, the caller's words as JSON, and how large it was. */
+export interface DraftFields {
+  readonly action: string
+  readonly outcome: Outcome
+  readonly severity: Severity
+  readonly storageClass: StorageClass | undefined
+  readonly durationMillis: number | undefined
+  readonly subjectIds: ReadonlyArray<string> | undefined
+  readonly occurredAt: string | undefined
+  readonly content: Content
+  /** Lower bound of the draft's bytes as JSON. */
+  readonly bytes: number
+  readonly keys: number
+  readonly depth: number
+}
+
+/** The limits of a draft unless the engine is told otherwise. */
+export const defaultLimits: Limits = { maxBytes: 262_144, maxDepth: 32, maxKeys: 4096 }
+
+/**
+ * What the engine's limits cannot exceed: a draft is read when it is handed over, before the engine is known.
+ */
+export const ceiling: Limits = { maxBytes: 16_777_216, maxDepth: 256, maxKeys: 262_144 }
+
+const fields = new Set([
+  "action",
+  "resource",
+  "outcome",
+  "errorTag",
+  "durationMillis",
+  "subjectIds",
+  "input",
+  "output",
+  "metadata",
+  "severity",
+  "storageClass",
+  "occurredAt",
+  "analytics"
+])
+const actionPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$/
+const resourceTypePattern = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/
+export const idPattern = /^[A-Za-z0-9._:|/+=-]{1,128}$/
+const analyticsPattern = /^(?:event_type|platform|asset_alt_text|(?:utm|seo)_[a-z0-9_]{1,64})$/
+// RFC 3339, section 5.6, with a full date, a time and an offset.
+const timePattern = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
+const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "denied"]
+const severities: ReadonlyArray<Severity> = ["debug", "info", "notice", "warning", "error", "critical"]
+const storageClasses: ReadonlyArray<StorageClass> = ["ops", "audit", "stream", "cost"]
+
+const refuse = (path: string, problem: string): never => {
+  throw new Refusal(path, problem)
+}
+
+const oneOf = <A extends string>(path: string, value: unknown, allowed: ReadonlyArray<A>): A | undefined => {
+  if (value === undefined) return undefined
+  for (let i = 0; i < allowed.length; i++) if (allowed[i] === value) return allowed[i]
+  return refuse(path, `must be one of ${allowed.join(", ")}`)
+}
+
+const string = (path: string, value: unknown): string =>
+  typeof value === "string" ? value.toWellFormed() : refuse(path, "must be a string")
+
+/**
+ * A draft as it was when it was handed over. What the caller changes afterwards does not count, however late the effect
+ * that records it runs, and however often.
+ */
+export class DraftSnapshot {
+  /** @internal */
+  readonly fields: DraftFields | Refusal
+  private constructor(fields: DraftFields | Refusal) {
+    this.fields = fields
+  }
+  /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
+  static of(draft: Draft | DraftSnapshot, storageClass?: StorageClass | undefined): DraftSnapshot {
+    const fields = draft instanceof DraftSnapshot ? draft.fields : readDraft(draft)
+    if (storageClass === undefined || fields instanceof Refusal) {
+      return draft instanceof DraftSnapshot ? draft : new DraftSnapshot(fields)
+    }
+    return new DraftSnapshot({ ...fields, storageClass })
+  }
+}
+
+/** Reads a draft and never throws; how it fails is part of the result. */
+export const readDraft = (draft: Draft): DraftFields | Refusal => {
+  try {
+    return read(draft)
+  } catch (cause) {
+    // Besides our own refusals only code of the caller runs here: a getter or a proxy of the draft itself.
+    return cause instanceof Refusal ? cause : new Refusal("", "could not be read: a getter or proxy of the draft failed")
+  }
+}
+
+const read = (draft: Draft): DraftFields => {
+  if (typeof draft !== "object" || draft === null) refuse("", "must be an object")
+  for (const key of Object.keys(draft)) if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
+  const { action, analytics, durationMillis, errorTag, input, metadata, occurredAt, outcome, output, resource } = draft
+  const { severity, storageClass, subjectIds } = draft
+  const reader = new JsonReader(ceiling)
+  if (typeof action !== "string" || action.length > 128 || !actionPattern.test(action)) {
+    refuse("/action", "must be dotted lower-case words such as note.create, at most 128 characters")
+  }
+  if (
+    durationMillis !== undefined &&
+    (typeof durationMillis !== "number" || !Number.isFinite(durationMillis) || durationMillis < 0)
+  ) refuse("/durationMillis", "must be a finite number, not negative")
+  const content: Content = {
+    resource: resource === undefined ? undefined : readResource(reader, resource),
+    errorTag: errorTag === undefined ? undefined : string("/errorTag", reader.read("errorTag", errorTag)),
+    input: input === undefined ? undefined : reader.read("input", input),
+    output: output === undefined ? undefined : reader.read("output", output),
+    metadata: metadata === undefined ? undefined : readMetadata(reader, metadata),
+    analytics: analytics === undefined ? undefined : readAnalytics(reader, analytics)
+  }
+  return {
+    action,
+    outcome: oneOf("/outcome", outcome, outcomes) ?? "success",
+    severity: oneOf("/severity", severity, severities) ?? "info",
+    storageClass: oneOf("/storageClass", storageClass, storageClasses),
+    durationMillis,
+    subjectIds: subjectIds === undefined ? undefined : readSubjects(subjectIds),
+    occurredAt: occurredAt === undefined ? undefined : readTime(occurredAt),
+    content,
+    bytes: reader.bytes,
+    keys: reader.keys,
+    depth: reader.depth
+  }
+}
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const readResource = (reader: JsonReader, value: unknown) => {
+  const json = reader.read("resource", value)
+  if (!isObject(json)) return refuse("/resource", "must be an object with type and id")
+  for (const key of Object.keys(json)) if (key !== "type" && key !== "id") refuse(`/resource/${pointerToken(key)}`, "is not a field of a resource")
+  const type = string("/resource/type", json["type"])
+  if (!resourceTypePattern.test(type)) {
+    refuse("/resource/type", "must be a letter, then letters, digits and _ . : / -, at most 128 characters")
+  }
+  const id = string("/resource/id", json["id"])
+  if (id === "") refuse("/resource/id", "must not be empty")
+  return { type, id }
+}
+
+const readMetadata = (reader: JsonReader, value: unknown): JsonObject => {
+  const json = reader.read("metadata", value)
+  if (!isObject(json)) return refuse("/metadata", "must be an object")
+  for (const key of reservedKeys) {
+    if (Object.hasOwn(json, key)) refuse(`/metadata/${key}`, "is reserved: it is written from the request context")
+  }
+  return json
+}
+
+const readAnalytics = (reader: JsonReader, value: unknown): { readonly [key: string]: string } => {
+  const json = reader.read("analytics", value)
+  if (!isObject(json)) return refuse("/analytics", "must be an object")
+  const result: Record<string, string> = {}
+  for (const [key, item] of Object.entries(json)) {
+    const path = `/analytics/${pointerToken(key)}`
+    if (!analyticsPattern.test(key)) refuse(path, "must be event_type, platform, asset_alt_text, utm_... or seo_...")
+    result[key] = string(path, item)
+  }
+  return result
+}
+
+const readSubjects = (value: unknown): ReadonlyArray<string> => {
+  if (!Array.isArray(value)) return refuse("/subjectIds", "must be an array of ids")
+  if (value.length > 1000) refuse("/subjectIds", "must have at most 1,000 ids")
+  return Array.from<unknown, string>(value, (item, index) =>
+    typeof item === "string" && idPattern.test(item)
+      ? item
+      : refuse(`/subjectIds/${index}`, "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"))
+}
+
+const readTime = (value: unknown): string => {
+  const date = value instanceof Date
+    ? value
+    : DateTime.isDateTime(value)
+    ? new Date(DateTime.toEpochMillis(value))
+    : typeof value === "string" && timePattern.test(value)
+    ? new Date(value)
+    : undefined
+  const time = date === undefined ? NaN : Date.prototype.getTime.call(date)
+  // Four-digit years: RFC 3339 has no others.
+  return time >= -62_167_219_200_000 && time <= 253_402_300_799_999
+    ? new Date(time).toISOString()
+    : refuse("/occurredAt", "must be a date, or RFC 3339 text with a time zone")
+}
+
+/** The first place where a draft exceeds the engine's limits; exact, and free for a draft far below them. */
+export const exceeds = (draft: DraftFields, limits: Limits): Refusal | undefined => {
+  const { content } = draft
+  if (draft.keys > limits.maxKeys) return new Refusal("", `has more than ${limits.maxKeys} keys`)
+  // A character takes at most six bytes in JSON, so a draft this small cannot be over the limit.
+  if (draft.bytes * 6 > limits.maxBytes && (draft.bytes > limits.maxBytes || jsonBytes(content) > limits.maxBytes)) {
+    for (const [name, value] of Object.entries(content)) {
+      if (value !== undefined && jsonBytes(value) > limits.maxBytes) {
+        return new Refusal(`/${name}`, `exceeds ${limits.maxBytes} bytes as JSON`)
+      }
+    }
+    return new Refusal("", `exceeds ${limits.maxBytes} bytes as JSON`)
+  }
+  if (draft.depth <= limits.maxDepth) return undefined
+  for (const [name, value] of Object.entries(content)) {
+    const path = value === undefined ? undefined : findDeeper(value, limits.maxDepth, [name])
+    if (path !== undefined) return new Refusal(path, `is nested deeper than ${limits.maxDepth}`)
+  }
+  return undefined
+}

@@ -1,0 +1,38 @@
+/**
+ * E-mail addresses.
+ *
+ * @internal
+ */
+import type { Span } from "./scanner.ts"
+
+const isLocal = (code: number): boolean =>
+  (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 46 || code === 95 ||
+  code === 37 || code === 43 || code === 45 || code === 39 || code > 127
+
+const isDomain = (code: number): boolean =>
+  (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code > 127
+
+/** RFC 5321, section 4.1.2: a local part of at most 64 characters, then a domain whose last label has no digits only. */
+export const emailAt = (text: string, at: number): Span | undefined => {
+  let start = at
+  while (start > 0 && at - start < 64 && isLocal(text.charCodeAt(start - 1))) start--
+  while (start < at && (text[start] === "." || text[start] === "'" || text[start] === "-")) start++
+  if (start === at || text[at - 1] === ".") return undefined
+  let end = at + 1
+  let label = end
+  let last = -1
+  for (; end < text.length && end - at < 256; end++) {
+    const code = text.charCodeAt(end)
+    if (code === 46) {
+      if (end === label) break
+      last = end
+      label = end + 1
+    } else if (!isDomain(code)) break
+  }
+  // A full stop or a hyphen after the domain belongs to the sentence.
+  if (end === label && last !== -1) end = last
+  while (end > at && text[end - 1] === "-") end--
+  const dot = text.lastIndexOf(".", end - 1)
+  if (dot <= at + 1 || end - dot < 3 || !/^[^\d]/.test(text.slice(dot + 1, dot + 2))) return undefined
+  return { start, end, kind: "EMAIL" }
+}

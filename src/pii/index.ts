@@ -1,0 +1,4 @@
+/** What counts as personal data, and what replaces it. */
+export * as Kind from "./Kind.ts"
+export * as Pii from "./Pii.ts"
+export * as Policy from "./Policy.ts"

@@ -1,0 +1,278 @@
+/**
+ * Writes events on an open connection, inside a transaction that the caller opened.
+ *
+ * Keeps what the next row needs in memory (the next row number, the size of each log) and reads it again when another
+ * connection has written, or when a transaction that it wrote in was rolled back.
+ *
+ * @internal
+ */
+import * as Schema from "effect/Schema"
+import { createHash, createHmac } from "node:crypto"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
+import { type AuditReason, InvalidDraft } from "../AuditError.ts"
+import { EventId, type Sealed, WireFromText } from "../DatasetEvent.ts"
+import type { Durability, Evidence, First } from "../EventSink.ts"
+import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
+import { makeLogCreated } from "../internal/logCreated.ts"
+import { sameFacts } from "../internal/sameFacts.ts"
+import { segmentRows } from "./Migrations.ts"
+import { decodeOffsets, encodeOffsets, eventTerms, logTerm } from "./terms.ts"
+
+/** The log of a tenant and env. */
+interface Log {
+  readonly id: number
+  size: number
+}
+
+/** An event that was refused on its own; nothing was written for it. */
+export class Refused {
+  readonly reason: AuditReason
+  constructor(reason: AuditReason) {
+    this.reason = reason
+  }
+}
+
+const number = (row: Record<string, unknown> | undefined, column: string): number | undefined => {
+  const value = row?.[column]
+  return typeof value === "number" ? value : undefined
+}
+const bytes = (row: Record<string, unknown> | undefined, column: string): Uint8Array | undefined => {
+  const value = row?.[column]
+  return value instanceof Uint8Array ? value : undefined
+}
+const decodeBody = Schema.decodeUnknownSync(WireFromText)
+
+export class EventTable {
+  private readonly db: DatabaseSync
+  private readonly deployment: string
+  private readonly entropy: Entropy
+  private readonly insertEvent: StatementSync
+  private readonly dataVersion: StatementSync
+  private readonly lastSeq: StatementSync
+  private readonly byEventId: StatementSync
+  private readonly bySeq: StatementSync
+  private readonly posting: StatementSync
+  private readonly logs = new Map<string, Log>()
+  private version = -1
+  private nextSeq = -1
+  /** Writes in joined transactions whose end has not been heard of. */
+  private readonly unsettled = new Set<object>()
+
+  constructor(db: DatabaseSync, deployment: string, entropy: Entropy) {
+    this.db = db
+    this.deployment = deployment
+    this.entropy = entropy
+    this.insertEvent = db.prepare(
+      "INSERT INTO event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    this.dataVersion = db.prepare("PRAGMA data_version")
+    this.lastSeq = db.prepare("SELECT max(seq) AS seq FROM event")
+    this.byEventId = db.prepare(
+      "SELECT seq, log, position, event_id, body, erased_at FROM event WHERE event_id = ?"
+    )
+    this.bySeq = db.prepare("SELECT seq, log, position, event_id, body, erased_at FROM event WHERE seq = ?")
+    this.posting = db.prepare("SELECT offsets FROM posting WHERE segment = ? AND term = ?")
+  }
+
+  /** Forgets what is kept in memory, after a rollback. */
+  forget(): void {
+    this.nextSeq = -1
+    this.unsettled.clear()
+    this.logs.clear()
+  }
+
+  /** Called in a joined transaction: what is written from here on may be rolled back without a word. */
+  join(): object {
+    this.refresh()
+    const write = {}
+    this.unsettled.add(write)
+    return write
+  }
+
+  /** Called when the transaction of a joined write has committed. */
+  committed(write: object): void {
+    this.unsettled.delete(write)
+  }
+
+  /** Called first in every transaction: catches up with what other connections wrote. */
+  begin(): void {
+    // A joined transaction that ended without a commit took its rows and positions with it.
+    if (this.unsettled.size !== 0) this.forget()
+    this.refresh()
+  }
+
+  private refresh(): void {
+    const version = number(this.dataVersion.get(), "data_version") ?? 0
+    const last = this.nextSeq === -1 || version !== this.version || this.unsettled.size !== 0
+      ? number(this.lastSeq.get(), "seq") ?? 0
+      : this.nextSeq - 1
+    if (this.nextSeq !== -1 && last + 1 < this.nextSeq) this.forget()
+    if (this.nextSeq === -1) this.nextSeq = last + 1
+    else if (last >= this.nextSeq) this.catchUp(last)
+    this.version = version
+  }
+
+  /** Rows are only appended, so what another connection wrote is what comes after the last known row. */
+  private catchUp(last: number): void {
+    const sizes = new Map([...this.logs.values()].map((log) => [log.id, log]))
+    const rows = this.db.prepare("SELECT log, max(position) AS position FROM event WHERE seq >= ? GROUP BY log").all(this.nextSeq)
+    for (const row of rows) {
+      const log = sizes.get(number(row, "log") ?? -1)
+      if (log !== undefined) log.size = (number(row, "position") ?? 0) + 1
+    }
+    this.nextSeq = last + 1
+  }
+
+  /** Writes one event. Throws what SQLite throws; then the transaction is to be rolled back. */
+  append(event: Sealed, millis: number, durability: Durability): Evidence | Refused {
+    const key = event.idempotency === undefined ? undefined : this.keyHash(event, event.idempotency.key)
+    const log = this.logOf(event, millis)
+    if (key !== undefined && event.idempotency !== undefined) {
+      const known = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?").get(log.id, key)
+      if (known !== undefined) return this.firstByKey(known, event.idempotency.digest, durability)
+    }
+    const seq = this.nextSeq
+    if (!this.insert(log, event)) return this.firstById(event, log, durability)
+    if (key !== undefined && event.idempotency !== undefined) {
+      this.db.prepare("INSERT INTO idempotency_key (log, key_hash, seq, digest) VALUES (?, ?, ?, ?)")
+        .run(log.id, key, seq, event.idempotency.digest)
+    }
+    return { eventId: event.eventId, position: log.size - 1, duplicate: false, durability }
+  }
+
+  /** Whether the row is new; the trigger `event_is_new` leaves out what is not. */
+  private insert(log: Log, event: Sealed): boolean {
+    const { changes } = this.insertEvent.run(
+      this.nextSeq,
+      log.id,
+      log.size,
+      event.recordedAtMillis,
+      uuidBytes(event.eventId),
+      event.commitment,
+      event.salt,
+      event.body
+    )
+    if (changes === 0) return false
+    log.size++
+    if (this.nextSeq % segmentRows === 0) this.index(this.nextSeq / segmentRows - 1)
+    this.nextSeq++
+    return true
+  }
+
+  private logOf(event: Sealed, millis: number): Log {
+    const key = `${event.tenantId}/${event.env}`
+    const known = this.logs.get(key)
+    if (known !== undefined) return known
+    const id = number(
+      this.db.prepare("SELECT id FROM log WHERE tenant_id = ? AND env = ?").get(event.tenantId, event.env),
+      "id"
+    )
+    const log = id === undefined ? this.createLog(event, millis) : { id, size: this.sizeOf(id) }
+    this.logs.set(key, log)
+    return log
+  }
+
+  private createLog(event: Sealed, millis: number): Log {
+    const created = makeLogCreated(event, this.deployment, this.entropy, millis)
+    const { lastInsertRowid } = this.db.prepare("INSERT INTO log (tenant_id, env, origin) VALUES (?, ?, ?)")
+      .run(event.tenantId, event.env, created.origin)
+    const log = { id: Number(lastInsertRowid), size: 0 }
+    this.insert(log, created)
+    return log
+  }
+
+  /** The size of a log is one more than its last position: in the rows after the last segment, else in a segment. */
+  private sizeOf(log: number): number {
+    const indexed = Math.floor((this.nextSeq - 1) / segmentRows)
+    const tail = number(
+      this.db.prepare("SELECT max(position) AS position FROM event WHERE seq > ? AND log = ?").get(indexed * segmentRows, log),
+      "position"
+    )
+    if (tail !== undefined) return tail + 1
+    const logs = logTerm(log)
+    for (let segment = indexed - 1; segment >= 0; segment--) {
+      const offsets = decodeOffsets(bytes(this.posting.get(segment, logs), "offsets") ?? new Uint8Array(0))
+      for (let i = offsets.length - 1; i >= 0; i--) {
+        const row = this.bySeq.get(segment * segmentRows + 1 + offsets[i]!)
+        if (number(row, "log") === log) return (number(row, "position") ?? 0) + 1
+      }
+    }
+    return 0
+  }
+
+  /** Key hashes are bound to the log's random origin: the same key in two logs, or two stores, has nothing in common. */
+  private keyHash(event: Sealed, key: string): Uint8Array {
+    this.logOf(event, event.recordedAtMillis)
+    const origin = this.db.prepare("SELECT origin FROM log WHERE tenant_id = ? AND env = ?").get(event.tenantId, event.env)
+    return createHmac("sha256", String(origin?.["origin"])).update(key, "utf8").digest().subarray(0, 16)
+  }
+
+  private firstByKey(known: Record<string, unknown>, digest: Uint8Array, durability: Durability): Evidence | Refused {
+    const row = this.bySeq.get(number(known, "seq") ?? 0)
+    const used = bytes(known, "digest")
+    if (used !== undefined && Buffer.compare(used, digest) !== 0) {
+      return new Refused(new InvalidDraft({ path: "/idempotencyKey", detail: "this key was used for something else" }))
+    }
+    return this.duplicate(row, durability)
+  }
+
+  private firstById(event: Sealed, log: Log, durability: Durability): Evidence | Refused {
+    const row = this.byEventId.get(uuidBytes(event.eventId))
+    const body = bytes(row, "body")
+    if (number(row, "log") !== log.id || (body !== undefined && !sameFacts(body, event.body))) {
+      return new Refused(new InvalidDraft({ path: "/eventId", detail: "this event id was used for something else" }))
+    }
+    return this.duplicate(row, durability)
+  }
+
+  private duplicate(row: Record<string, unknown> | undefined, durability: Durability): Evidence {
+    const body = bytes(row, "body")
+    return {
+      eventId: EventId.make(uuidText(bytes(row, "event_id") ?? new Uint8Array(16))),
+      position: number(row, "position") ?? 0,
+      duplicate: true,
+      durability,
+      first: body === undefined ? { erased: true } : first(body)
+    }
+  }
+
+  /** Writes the index of a segment that is full. */
+  private index(segment: number): void {
+    const postings = new Map<number, Array<number>>()
+    const add = (term: number, offset: number) => {
+      const offsets = postings.get(term)
+      if (offsets === undefined) postings.set(term, [offset])
+      else if (offsets.at(-1) !== offset) offsets.push(offset)
+    }
+    let from = Infinity
+    let until = 0
+    const rows = this.db.prepare("SELECT seq, log, recorded_at, body FROM event WHERE seq BETWEEN ? AND ?")
+    for (const row of rows.iterate(segment * segmentRows + 1, (segment + 1) * segmentRows)) {
+      const offset = (number(row, "seq") ?? 0) - segment * segmentRows - 1
+      const body = bytes(row, "body")
+      const recordedAt = number(row, "recorded_at")
+      add(logTerm(number(row, "log") ?? 0), offset)
+      if (body === undefined || recordedAt === undefined) continue
+      from = Math.min(from, recordedAt)
+      until = Math.max(until, recordedAt)
+      for (const term of eventTerms(JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8")))) {
+        add(term, offset)
+      }
+    }
+    this.db.prepare("INSERT INTO segment (id, min_recorded_at, max_recorded_at) VALUES (?, ?, ?)")
+      .run(segment, from === Infinity ? 0 : from, until)
+    const insert = this.db.prepare("INSERT INTO posting (segment, term, offsets) VALUES (?, ?, ?)")
+    for (const term of [...postings.keys()].sort((a, b) => a - b)) {
+      insert.run(segment, term, encodeOffsets(postings.get(term) ?? []))
+    }
+  }
+}
+
+const first = (body: Uint8Array): First => {
+  const event = decodeBody(Buffer.from(body).toString("utf8"))
+  return { erased: false, piiFlags: event.pii_flags, trainOk: event.train_ok }
+}
+
+/** SHA-256, for callers that verify what a row holds. */
+export const commitmentOf = (salt: Uint8Array, body: Uint8Array): Uint8Array =>
+  createHash("sha256").update(salt).update(body).digest()

@@ -1,0 +1,5 @@
+/** The audit store in a SQLite file, over `node:sqlite`. */
+export * as SqliteClient from "./SqliteClient.ts"
+export * as SqlitePreferences from "./SqlitePreferences.ts"
+export * as SqliteSink from "./SqliteSink.ts"
+export * as SqliteTrail from "./SqliteTrail.ts"

@@ -1,0 +1,3 @@
+/** Reading what was recorded. */
+export * as AuditTrail from "./AuditTrail.ts"
+export * as Filter from "./Filter.ts"
