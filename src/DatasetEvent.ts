@@ -223,6 +223,23 @@ export interface Idempotency {
   readonly digest: Uint8Array
 }
 
+/** Values by which an event can be found, as texts. */
+export interface SearchKeys {
+  readonly action: string
+  readonly agentId: string
+  readonly user_id: string | undefined
+  readonly resource_type: string | undefined
+  readonly resource_id: string | undefined
+  readonly outcome: string
+  readonly trace_id: string
+  readonly request_id: string
+  readonly correlation_id: string | undefined
+  readonly run_id: string | undefined
+  readonly severity: string
+  readonly storage_class: string
+  readonly train_ok: "true" | "false"
+}
+
 /** The exact bytes that will be kept, their salt and commitment. */
 export interface Sealed {
   readonly [nominal]: "Sealed"
@@ -239,8 +256,31 @@ export interface Sealed {
   readonly salt: Uint8Array
   /** The event as JSON in UTF-8. */
   readonly body: Uint8Array
+  readonly keys: SearchKeys
   readonly idempotency: Idempotency | undefined
+  /**
+   * Whether the store may hold this event id already: the caller named it, or an earlier `append` of this very event did not
+   * end. Set by the sink when it begins to write; it is not part of the event.
+   */
+  readonly delivery: { mayBeStored: boolean }
 }
+
+/** The values by which a stored event can be found. */
+export const searchKeys = (event: Wire): SearchKeys => ({
+  action: event.action,
+  agentId: event.agentId,
+  user_id: event.user_id,
+  resource_type: event.resource?.type,
+  resource_id: event.resource?.id,
+  outcome: event.outcome,
+  trace_id: event.trace_id,
+  request_id: event.request_id,
+  correlation_id: event.correlation_id,
+  run_id: event.run_id,
+  severity: event.severity,
+  storage_class: event.storage_class,
+  train_ok: event.train_ok ? "true" : "false"
+})
 
 type Made<Shape> = Omit<Shape, typeof nominal>
 

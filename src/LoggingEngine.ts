@@ -281,7 +281,8 @@ export const make = Effect.fnUntraced(function*(
         const idempotency: Idempotency | undefined = options?.idempotencyKey === undefined
           ? undefined
           : { key: options.idempotencyKey, digest: digest(draft, stripped) }
-        const sealed = seal(decided, entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), idempotency)
+        const mayBeStored = options?.eventId !== undefined
+        const sealed = seal(decided, entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), { idempotency, mayBeStored })
         return Effect.flatMap(store(sealed, now), (evidence) =>
           Effect.as(Metric.update(recorded, 1), receipt(sealed, evidence)))
       })

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import { type Decided, type Idempotency, makeSealed, type Sealed } from "./DatasetEvent.ts"
 import type { Json } from "./internal/json.ts"
 
@@ -14,7 +14,7 @@ import type { Json } from "./internal/json.ts"
 export const saltBytes = 32
 
 /** `SHA-256(salt || body)` of the bytes that follow each other in one buffer. */
-const commit = (saltAndBody: Uint8Array): Uint8Array => createHash("sha256").update(saltAndBody).digest()
+const commit = (saltAndBody: Uint8Array): Uint8Array => hash("sha256", saltAndBody, "buffer")
 
 /** The event as the object whose JSON is stored; absent fields are `undefined`, and so left out of the JSON. */
 const toWire = (event: Decided, recordedAt: string) => {
@@ -75,17 +75,20 @@ const toWireAnalytics = (analytics: { readonly [key: string]: string }): { reado
     ) => [key === "event_type" || key === "platform" ? `analytics_${key}` : key, value])
   )
 
-/** Fixes the bytes of an event, with 32 bytes of salt, at a time in milliseconds since 1970. */
+/**
+ * Fixes the bytes of an event, with 32 bytes of salt, at a time in milliseconds since 1970. The options travel with the
+ * event and change no byte.
+ */
 export const seal = (
   event: Decided,
   salt: Uint8Array,
   recordedAtMillis: number,
-  idempotency?: Idempotency | undefined
+  options?: { readonly idempotency?: Idempotency | undefined; readonly mayBeStored?: boolean | undefined } | undefined
 ): Sealed => {
   const { piiFlags, stamp } = event.stripped
   const json = JSON.stringify(toWire(event, new Date(recordedAtMillis).toISOString()))
   // One buffer holds salt and body: it is hashed as a whole, and stored as two views.
-  const bytes = Buffer.allocUnsafeSlow(saltBytes + Buffer.byteLength(json, "utf8"))
+  const bytes = Buffer.allocUnsafe(saltBytes + Buffer.byteLength(json, "utf8"))
   bytes.set(salt, 0)
   bytes.write(json, saltBytes, "utf8")
   return makeSealed({
@@ -98,6 +101,22 @@ export const seal = (
     commitment: commit(bytes),
     salt: bytes.subarray(0, saltBytes),
     body: bytes.subarray(saltBytes),
-    idempotency
+    keys: {
+      action: stamp.action,
+      agentId: stamp.agentId,
+      user_id: stamp.userId,
+      resource_type: event.stripped.content.resource?.type,
+      resource_id: event.stripped.content.resource?.id,
+      outcome: stamp.outcome,
+      trace_id: stamp.traceId,
+      request_id: stamp.requestId,
+      correlation_id: stamp.correlationId,
+      run_id: stamp.runId,
+      severity: stamp.severity,
+      storage_class: stamp.storageClass,
+      train_ok: event.trainOk ? "true" : "false"
+    },
+    idempotency: options?.idempotency,
+    delivery: { mayBeStored: options?.mayBeStored === true }
   })
 }

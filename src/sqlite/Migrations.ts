@@ -4,9 +4,9 @@
  * - `log`: one row per tenant and env, with its opaque origin.
  * - `event`: one row per event of all logs, in the order of storing. Append-only: triggers refuse every change but erasure,
  *   which takes body, salt and time away and leaves the commitment.
- * - `segment`, `posting`: the search index. It follows the commits in runs of 2,048 rows (see `terms.ts`).
+ * - `segment`, `bucket`: the search index. It follows the commits in runs of 2,048 rows (see `terms.ts`).
  * - `idempotency_key`: hashed keys, with a hash of what they were used for.
- * - `preference`: opt-outs of tenants (`user_id` empty) and persons.
+ * - `preference`: opt-outs of tenants (`user_id` empty) and persons; `preference_version` counts their changes.
  *
  * SQLite's own header fields mark the file: `application_id` says that it is ours, `user_version` which version.
  *
@@ -43,7 +43,7 @@ CREATE TABLE event (
   position INTEGER NOT NULL,
   recorded_at INTEGER,
   erased_at INTEGER,
-  event_id BLOB NOT NULL UNIQUE,
+  event_id BLOB NOT NULL,
   commitment BLOB NOT NULL,
   salt BLOB,
   body BLOB
@@ -51,9 +51,6 @@ CREATE TABLE event (
 CREATE TRIGGER event_is_appended BEFORE INSERT ON event
 WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM event)
 BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
-CREATE TRIGGER event_is_new BEFORE INSERT ON event
-WHEN EXISTS (SELECT 1 FROM event WHERE event_id = NEW.event_id)
-BEGIN SELECT RAISE(IGNORE); END;
 CREATE TRIGGER event_is_final BEFORE UPDATE ON event
 WHEN NOT (
   OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL AND NEW.body IS NULL AND NEW.salt IS NULL AND NEW.recorded_at IS NULL
@@ -68,11 +65,11 @@ CREATE TABLE segment (
   min_recorded_at INTEGER NOT NULL,
   max_recorded_at INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE posting (
+CREATE TABLE bucket (
   segment INTEGER NOT NULL,
-  term INTEGER NOT NULL,
-  offsets BLOB NOT NULL,
-  PRIMARY KEY (segment, term)
+  bucket INTEGER NOT NULL,
+  postings BLOB NOT NULL,
+  PRIMARY KEY (segment, bucket)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE idempotency_key (
@@ -90,5 +87,11 @@ CREATE TABLE preference (
   training_allowed INTEGER NOT NULL CHECK (training_allowed IN (0, 1)),
   PRIMARY KEY (tenant_id, env, user_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE preference_version (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL) STRICT;
+INSERT INTO preference_version VALUES (1, 0);
+CREATE TRIGGER preference_is_new AFTER INSERT ON preference
+BEGIN UPDATE preference_version SET version = version + 1; END;
+CREATE TRIGGER preference_is_changed AFTER UPDATE ON preference
+BEGIN UPDATE preference_version SET version = version + 1; END;
 `
 ]

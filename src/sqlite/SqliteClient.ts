@@ -70,6 +70,9 @@ export class SqliteClient extends Context.Service<SqliteClient, {
   readonly gone: () => AuditReason | undefined
 }>()("effect-audit/sqlite/SqliteClient") {}
 
+/** The file is looked at with every commit; its write-ahead log alone, which no one removes alone, at most this often. */
+const walCheckMillis = 20
+
 const method = "SqliteClient.open"
 const fail = (reason: AuditReason) => new AuditError({ method, reason })
 
@@ -92,7 +95,7 @@ const prepareFile = (db: DatabaseSync, fresh: boolean) => {
   db.exec("PRAGMA busy_timeout = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -65536")
   // The first write marks the file as ours, in one rollback-journal transaction: killed here, it is empty or ours.
   if (fresh) db.exec(`PRAGMA page_size = 8192; PRAGMA application_id = ${applicationId}`)
-  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000")
 }
 
 const pragma = (db: DatabaseSync, name: string): number => Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0])
@@ -239,8 +242,16 @@ export const make = Effect.fnUntraced(function*(
   )
   // Both connections have read by now, so the write-ahead log exists, and stays as long as one of them is open.
   const wal = identityOf(`${options.filename}-wal`)
+  const clock = yield* Clock.Clock
+  let walChecked = -Infinity
+  const isWalHere = (): boolean => {
+    const now = clock.currentTimeMillisUnsafe()
+    if (wal === undefined || Math.abs(now - walChecked) < walCheckMillis) return true
+    walChecked = now
+    return isOpenHere(`${options.filename}-wal`, wal)
+  }
   const gone = (): AuditReason | undefined =>
-    isOpenHere(options.filename, identity) && (wal === undefined || isOpenHere(`${options.filename}-wal`, wal))
+    isOpenHere(options.filename, identity) && isWalHere()
       ? undefined
       : new SinkUnavailable({ detail: `${options.filename} was removed or replaced while it was open` })
 
@@ -270,10 +281,7 @@ export const make = Effect.fnUntraced(function*(
       )),
     // A file that is gone is noticed before a commit is acknowledged.
     commit: (connection) =>
-      lost("commit").pipe(
-        Effect.andThen(connection.execute("COMMIT", [], undefined)),
-        Effect.andThen(lost("commit"))
-      ),
+      Effect.andThen(connection.execute("COMMIT", [], undefined), lost("commit")),
     compiler: Statement.makeCompilerSqlite(),
     driver: "sqlite-node",
     beginTransaction: "BEGIN IMMEDIATE",

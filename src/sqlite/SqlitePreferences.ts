@@ -1,8 +1,9 @@
 /**
  * Training preferences in a SQLite file.
  *
- * Look-ups are cached for half a second, so that a change is seen within one second in other processes; a change made here
- * is seen at once. An entry that is older and cannot be refreshed counts as unavailable, never as the cached consent.
+ * Look-ups are cached. Every half second a look-up reads the number of changes first, and forgets the cache if there was
+ * one: so a change is seen within one second in other processes, and at once where it was made. If the number cannot be
+ * read the cache has expired, and the answer is unavailable, never the cached consent.
  *
  * @since 0.1.0
  */
@@ -39,21 +40,32 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
     "INSERT INTO preference (tenant_id, env, user_id, training_allowed) VALUES (?, ?, ?, ?) " +
       "ON CONFLICT (tenant_id, env, user_id) DO UPDATE SET training_allowed = excluded.training_allowed"
   )
-  const cache = new Map<string, { readonly optedOut: boolean; readonly expiresAt: number }>()
+  const version = reader.prepare("SELECT version FROM preference_version")
+  const cache = new Map<string, boolean>()
+  let cachedVersion: unknown
+  let checkedAt = -Infinity
+  const refresh = (now: number) => {
+    if (Math.abs(now - checkedAt) < ttlMillis) return
+    const current = version.get()?.["version"]
+    if (current !== cachedVersion) cache.clear()
+    cachedVersion = current
+    checkedAt = now
+  }
   const key = (tenantId: string, env: string, userId: string) => `${tenantId}/${env}/${userId}`
 
-  const isOptedOut = (tenantId: TenantId, env: Env, userId: string, now: number): boolean => {
+  const isOptedOut = (tenantId: TenantId, env: Env, userId: string): boolean => {
     const name = key(tenantId, env, userId)
     const cached = cache.get(name)
-    if (cached !== undefined && cached.expiresAt > now) return cached.optedOut
+    if (cached !== undefined) return cached
     const optedOut = one.get(tenantId, env, userId)?.["training_allowed"] === 0
     if (cache.size >= maxCached) cache.clear()
-    cache.set(name, { optedOut, expiresAt: now + ttlMillis })
+    cache.set(name, optedOut)
     return optedOut
   }
   const answer = ({ env, tenantId, userIds }: Question, now: number): Answer => {
-    if (isOptedOut(tenantId, env, "", now)) return "tenant_opt_out"
-    for (let i = 0; i < userIds.length; i++) if (isOptedOut(tenantId, env, userIds[i]!, now)) return "user_opt_out"
+    refresh(now)
+    if (isOptedOut(tenantId, env, "")) return "tenant_opt_out"
+    for (let i = 0; i < userIds.length; i++) if (isOptedOut(tenantId, env, userIds[i]!)) return "user_opt_out"
     return "allowed"
   }
   const failed = (method: string, problem: Problem) =>
@@ -79,7 +91,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
           Effect.andThen(record),
           Effect.tap(() =>
             client.sql.afterCommit(Effect.sync(() => {
-              cache.delete(key(preference.tenantId, preference.env, preference.userId ?? ""))
+              checkedAt = -Infinity
             }))
           )
         )

@@ -89,11 +89,6 @@ export const make = Effect.fnUntraced(function*(
   /** One commit; entries stay in the queue, with their deadline, until the lock is held. Answers whether to wait for it. */
   const commitOnce = (waiting: GroupCommit.Waiting<Sealed, Evidence>): boolean => {
     if (waiting.isEmpty()) return false
-    const gone = client.gone()
-    if (gone !== undefined) {
-      settleAll(waiting.take(), gone)
-      return false
-    }
     try {
       begin.run()
     } catch (cause) {

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { AuditError, InvalidCursor, SinkRejected } from "../AuditError.ts"
-import { EventId, WireFromText } from "../DatasetEvent.ts"
+import { EventId, searchKeys, WireFromText } from "../DatasetEvent.ts"
 import { uuidText } from "../internal/entropy.ts"
 import { AuditTrail, type Item, type Page, type Query } from "../trail/AuditTrail.ts"
 import { checkQuery, decodeCursor, encodeCursor, type Place } from "../trail/cursor.ts"
@@ -20,7 +20,7 @@ import { type Condition, conditions, matches } from "../trail/Filter.ts"
 import { segmentRows } from "./Migrations.ts"
 import { isBusy, Problem } from "./problem.ts"
 import { backoff, reasonOf, SqliteClient } from "./SqliteClient.ts"
-import { decodeOffsets, intersect, logTerm, term } from "./terms.ts"
+import { bucketOf, intersect, logTerm, offsetsOf, term } from "./terms.ts"
 
 const method = "AuditTrail.query"
 
@@ -36,7 +36,7 @@ const decodeRow = Schema.decodeUnknownSync(Row)
 const decodeBody = Schema.decodeUnknownSync(WireFromText)
 const Number64 = Schema.Struct({ value: Schema.NullOr(Schema.Int) })
 const decodeNumber = Schema.decodeUnknownSync(Schema.UndefinedOr(Number64))
-const decodePosting = Schema.decodeUnknownSync(Schema.UndefinedOr(Schema.Struct({ offsets: Schema.Uint8Array })))
+const decodePosting = Schema.decodeUnknownSync(Schema.UndefinedOr(Schema.Struct({ postings: Schema.Uint8Array })))
 const decodeTimes = Schema.decodeUnknownSync(Schema.UndefinedOr(Schema.Struct({ min: Schema.Int, max: Schema.Int })))
 
 /** The bytes that the body of an event has if it meets the condition; they may also occur elsewhere in it. */
@@ -55,7 +55,7 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
   const logId = reader.prepare("SELECT id AS value FROM log WHERE tenant_id = ? AND env = ?")
   const lastSegment = reader.prepare("SELECT max(id) AS value FROM segment")
   const times = reader.prepare("SELECT min_recorded_at AS min, max_recorded_at AS max FROM segment WHERE id = ?")
-  const posting = reader.prepare("SELECT offsets FROM posting WHERE segment = ? AND term = ?")
+  const posting = reader.prepare("SELECT postings FROM bucket WHERE segment = ? AND bucket = ?")
   const bySeq = reader.prepare(`SELECT ${columns} FROM event WHERE seq = ?`)
 
   /** Rows of the log that are not indexed, in the order of the query. */
@@ -71,9 +71,8 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
   const candidates = (segment: number, terms: ReadonlyArray<number>): ReadonlyArray<number> => {
     let found: Array<number> | undefined
     for (const wanted of terms) {
-      const row = decodePosting(posting.get(segment, wanted))
-      if (row === undefined) return []
-      const offsets = decodeOffsets(row.offsets)
+      const row = decodePosting(posting.get(segment, bucketOf(wanted)))
+      const offsets = row === undefined ? [] : offsetsOf(row.postings, wanted)
       found = found === undefined ? offsets : intersect(found, offsets)
       if (found.length === 0) return []
     }
@@ -105,7 +104,7 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
         return
       }
       const event = decodeBody(Buffer.from(row.body.buffer, row.body.byteOffset, row.body.length).toString("utf8"))
-      if (matches(event, row.recorded_at, wanted, filter)) {
+      if (matches(searchKeys(event), row.recorded_at, wanted, filter)) {
         found.push({ seq, item: { erased: false, position, eventId, event } })
       }
     }

@@ -10,18 +10,26 @@ import * as Schema from "effect/Schema"
 import { createHash, createHmac } from "node:crypto"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { type AuditReason, InvalidDraft } from "../AuditError.ts"
-import { EventId, type Sealed, WireFromText } from "../DatasetEvent.ts"
+import { EventId, type Sealed, type SearchKeys, searchKeys, WireFromText } from "../DatasetEvent.ts"
 import type { Durability, Evidence, First } from "../EventSink.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { makeLogCreated } from "../internal/logCreated.ts"
 import { sameFacts } from "../internal/sameFacts.ts"
 import { segmentRows } from "./Migrations.ts"
-import { decodeOffsets, encodeOffsets, eventTerms, logTerm } from "./terms.ts"
+import { bucketOf, eachTerm, encodeBuckets, idTerm, logTerm, offsetsOf } from "./terms.ts"
 
 /** The log of a tenant and env. */
 interface Log {
   readonly id: number
   size: number
+}
+
+/** What the search index needs of a row; no keys when it was erased. */
+interface Recent {
+  readonly log: number
+  readonly eventId: string
+  readonly recordedAt: number
+  readonly keys: SearchKeys | undefined
 }
 
 /** An event that was refused on its own; nothing was written for it. */
@@ -40,6 +48,7 @@ const bytes = (row: Record<string, unknown> | undefined, column: string): Uint8A
   const value = row?.[column]
   return value instanceof Uint8Array ? value : undefined
 }
+const columns = "seq, log, position, recorded_at, event_id, body"
 const decodeBody = Schema.decodeUnknownSync(WireFromText)
 
 export class EventTable {
@@ -49,10 +58,13 @@ export class EventTable {
   private readonly insertEvent: StatementSync
   private readonly dataVersion: StatementSync
   private readonly lastSeq: StatementSync
-  private readonly byEventId: StatementSync
   private readonly bySeq: StatementSync
-  private readonly posting: StatementSync
+  private readonly insertSegment: StatementSync
+  private readonly insertBucket: StatementSync
+  private readonly bucket: StatementSync
   private readonly logs = new Map<string, Log>()
+  /** Rows of the segment that is not full yet, by offset, as far as they were written here. */
+  private recent: Array<Recent> = []
   private version = -1
   private nextSeq = -1
   /** Writes in joined transactions whose end has not been heard of. */
@@ -67,16 +79,16 @@ export class EventTable {
     )
     this.dataVersion = db.prepare("PRAGMA data_version")
     this.lastSeq = db.prepare("SELECT max(seq) AS seq FROM event")
-    this.byEventId = db.prepare(
-      "SELECT seq, log, position, event_id, body, erased_at FROM event WHERE event_id = ?"
-    )
-    this.bySeq = db.prepare("SELECT seq, log, position, event_id, body, erased_at FROM event WHERE seq = ?")
-    this.posting = db.prepare("SELECT offsets FROM posting WHERE segment = ? AND term = ?")
+    this.bySeq = db.prepare(`SELECT ${columns} FROM event WHERE seq = ?`)
+    this.insertSegment = db.prepare("INSERT INTO segment (id, min_recorded_at, max_recorded_at) VALUES (?, ?, ?)")
+    this.insertBucket = db.prepare("INSERT INTO bucket (segment, bucket, postings) VALUES (?, ?, ?)")
+    this.bucket = db.prepare("SELECT postings FROM bucket WHERE segment = ? AND bucket = ?")
   }
 
   /** Forgets what is kept in memory, after a rollback. */
   forget(): void {
     this.nextSeq = -1
+    this.recent = []
     this.unsettled.clear()
     this.logs.clear()
   }
@@ -131,8 +143,13 @@ export class EventTable {
       const known = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?").get(log.id, key)
       if (known !== undefined) return this.firstByKey(known, event.idempotency.digest, durability)
     }
+    if (event.delivery.mayBeStored) {
+      const row = this.findById(event.eventId)
+      if (row !== undefined) return this.firstById(row, event, log, durability)
+    }
+    event.delivery.mayBeStored = true
     const seq = this.nextSeq
-    if (!this.insert(log, event)) return this.firstById(event, log, durability)
+    this.insert(log, event)
     if (key !== undefined && event.idempotency !== undefined) {
       this.db.prepare("INSERT INTO idempotency_key (log, key_hash, seq, digest) VALUES (?, ?, ?, ?)")
         .run(log.id, key, seq, event.idempotency.digest)
@@ -140,9 +157,8 @@ export class EventTable {
     return { eventId: event.eventId, position: log.size - 1, duplicate: false, durability }
   }
 
-  /** Whether the row is new; the trigger `event_is_new` leaves out what is not. */
-  private insert(log: Log, event: Sealed): boolean {
-    const { changes } = this.insertEvent.run(
+  private insert(log: Log, event: Sealed): void {
+    this.insertEvent.run(
       this.nextSeq,
       log.id,
       log.size,
@@ -152,11 +168,34 @@ export class EventTable {
       event.salt,
       event.body
     )
-    if (changes === 0) return false
     log.size++
+    this.recent[(this.nextSeq - 1) % segmentRows] = {
+      log: log.id,
+      eventId: event.eventId,
+      recordedAt: event.recordedAtMillis,
+      keys: event.keys
+    }
     if (this.nextSeq % segmentRows === 0) this.index(this.nextSeq / segmentRows - 1)
     this.nextSeq++
-    return true
+  }
+
+  /** The row of an event id: after the last segment, else by the search index, newest first. */
+  private findById(eventId: string): Record<string, unknown> | undefined {
+    const wanted = uuidBytes(eventId)
+    const indexed = Math.floor((this.nextSeq - 1) / segmentRows)
+    const tail = this.db.prepare(`SELECT ${columns} FROM event WHERE seq > ? AND event_id = ?`)
+      .get(indexed * segmentRows, wanted)
+    if (tail !== undefined) return tail
+    const id = idTerm(eventId)
+    for (let segment = indexed - 1; segment >= 0; segment--) {
+      const postings = bytes(this.bucket.get(segment, bucketOf(id)), "postings")
+      for (const offset of postings === undefined ? [] : offsetsOf(postings, id)) {
+        const row = this.bySeq.get(segment * segmentRows + 1 + offset)
+        const found = bytes(row, "event_id")
+        if (found !== undefined && Buffer.compare(found, wanted) === 0) return row
+      }
+    }
+    return undefined
   }
 
   private logOf(event: Sealed, millis: number): Log {
@@ -191,7 +230,7 @@ export class EventTable {
     if (tail !== undefined) return tail + 1
     const logs = logTerm(log)
     for (let segment = indexed - 1; segment >= 0; segment--) {
-      const offsets = decodeOffsets(bytes(this.posting.get(segment, logs), "offsets") ?? new Uint8Array(0))
+      const offsets = offsetsOf(bytes(this.bucket.get(segment, bucketOf(logs)), "postings") ?? new Uint8Array(0), logs)
       for (let i = offsets.length - 1; i >= 0; i--) {
         const row = this.bySeq.get(segment * segmentRows + 1 + offsets[i]!)
         if (number(row, "log") === log) return (number(row, "position") ?? 0) + 1
@@ -216,8 +255,7 @@ export class EventTable {
     return this.duplicate(row, durability)
   }
 
-  private firstById(event: Sealed, log: Log, durability: Durability): Evidence | Refused {
-    const row = this.byEventId.get(uuidBytes(event.eventId))
+  private firstById(row: Record<string, unknown>, event: Sealed, log: Log, durability: Durability): Evidence | Refused {
     const body = bytes(row, "body")
     if (number(row, "log") !== log.id || (body !== undefined && !sameFacts(body, event.body))) {
       return new Refused(new InvalidDraft({ path: "/eventId", detail: "this event id was used for something else" }))
@@ -239,37 +277,47 @@ export class EventTable {
   /** Writes the index of a segment that is full. */
   private index(segment: number): void {
     const postings = new Map<number, Array<number>>()
-    const add = (term: number, offset: number) => {
+    let offset = 0
+    const add = (term: number) => {
       const offsets = postings.get(term)
       if (offsets === undefined) postings.set(term, [offset])
-      else if (offsets.at(-1) !== offset) offsets.push(offset)
+      else if (offsets[offsets.length - 1] !== offset) offsets.push(offset)
     }
     let from = Infinity
     let until = 0
-    const rows = this.db.prepare("SELECT seq, log, recorded_at, body FROM event WHERE seq BETWEEN ? AND ?")
-    for (const row of rows.iterate(segment * segmentRows + 1, (segment + 1) * segmentRows)) {
-      const offset = (number(row, "seq") ?? 0) - segment * segmentRows - 1
-      const body = bytes(row, "body")
-      const recordedAt = number(row, "recorded_at")
-      add(logTerm(number(row, "log") ?? 0), offset)
-      if (body === undefined || recordedAt === undefined) continue
-      from = Math.min(from, recordedAt)
-      until = Math.max(until, recordedAt)
-      for (const term of eventTerms(JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8")))) {
-        add(term, offset)
-      }
+    for (offset = 0; offset < segmentRows; offset++) {
+      const row = this.recent[offset] ?? this.readRow(segment * segmentRows + 1 + offset)
+      add(logTerm(row.log))
+      add(idTerm(row.eventId))
+      if (row.keys === undefined) continue
+      from = Math.min(from, row.recordedAt)
+      until = Math.max(until, row.recordedAt)
+      eachTerm(row.keys, add)
     }
-    this.db.prepare("INSERT INTO segment (id, min_recorded_at, max_recorded_at) VALUES (?, ?, ?)")
-      .run(segment, from === Infinity ? 0 : from, until)
-    const insert = this.db.prepare("INSERT INTO posting (segment, term, offsets) VALUES (?, ?, ?)")
-    for (const term of [...postings.keys()].sort((a, b) => a - b)) {
-      insert.run(segment, term, encodeOffsets(postings.get(term) ?? []))
+    this.recent = []
+    this.insertSegment.run(segment, from === Infinity ? 0 : from, until)
+    encodeBuckets(postings).forEach((bucket, index) => {
+      if (bucket.length > 0) this.insertBucket.run(segment, index, bucket)
+    })
+  }
+
+  /** A row that another connection wrote, or that was stored before this one opened. */
+  private readRow(seq: number): Recent {
+    const row = this.bySeq.get(seq)
+    const body = bytes(row, "body")
+    return {
+      log: number(row, "log") ?? 0,
+      eventId: uuidText(bytes(row, "event_id") ?? new Uint8Array(16)),
+      recordedAt: number(row, "recorded_at") ?? 0,
+      keys: body === undefined ? undefined : searchKeys(decodeBody(text(body)))
     }
   }
 }
 
+const text = (body: Uint8Array): string => Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8")
+
 const first = (body: Uint8Array): First => {
-  const event = decodeBody(Buffer.from(body).toString("utf8"))
+  const event = decodeBody(text(body))
   return { erased: false, piiFlags: event.pii_flags, trainOk: event.train_ok }
 }
 

@@ -11,8 +11,7 @@
  *
  * @internal
  */
-import type { Wire } from "../DatasetEvent.ts"
-import { facts } from "../trail/Filter.ts"
+import type { SearchKeys } from "../DatasetEvent.ts"
 
 /** FNV-1a over UTF-16 code units, mixed at the end (murmur3), as a signed 32-bit number. */
 export const term = (field: string, value: string): number => {
@@ -28,24 +27,73 @@ export const term = (field: string, value: string): number => {
 /** The term of all rows of a log. */
 export const logTerm = (log: number): number => term("log", String(log))
 
-/** All terms of an event, apart from its log. */
-export const eventTerms = (event: Wire): ReadonlyArray<number> => facts(event).map(([field, value]) => term(field, value))
+/** The term of an event id. */
+export const idTerm = (eventId: string): number => term("event_id", eventId)
 
-/** Row offsets within a segment, ascending, as 16-bit little-endian numbers. */
-export const encodeOffsets = (offsets: ReadonlyArray<number>): Uint8Array => {
-  const bytes = new Uint8Array(offsets.length * 2)
-  for (let i = 0; i < offsets.length; i++) {
-    bytes[i * 2] = offsets[i]! & 0xff
-    bytes[i * 2 + 1] = offsets[i]! >> 8
+/** Calls `add` with every term of an event, apart from its log. */
+export const eachTerm = (keys: SearchKeys, add: (term: number) => void): void => {
+  const { action } = keys
+  for (let dot = action.indexOf("."); dot !== -1; dot = action.indexOf(".", dot + 1)) {
+    add(term("action", `${action.slice(0, dot)}.*`))
   }
-  return bytes
+  add(term("action", action))
+  add(term("agentId", keys.agentId))
+  add(term("outcome", keys.outcome))
+  add(term("trace_id", keys.trace_id))
+  add(term("request_id", keys.request_id))
+  add(term("severity", keys.severity))
+  add(term("storage_class", keys.storage_class))
+  add(term("train_ok", keys.train_ok))
+  if (keys.user_id !== undefined) add(term("user_id", keys.user_id))
+  if (keys.resource_type !== undefined) add(term("resource_type", keys.resource_type))
+  if (keys.resource_id !== undefined) add(term("resource_id", keys.resource_id))
+  if (keys.correlation_id !== undefined) add(term("correlation_id", keys.correlation_id))
+  if (keys.run_id !== undefined) add(term("run_id", keys.run_id))
 }
 
-/** The offsets that `encodeOffsets` wrote. */
-export const decodeOffsets = (bytes: Uint8Array): Array<number> => {
-  const offsets: Array<number> = []
-  for (let i = 0; i + 1 < bytes.length; i += 2) offsets.push(bytes[i]! | (bytes[i + 1]! << 8))
-  return offsets
+/** The postings of a segment lie in 64 buckets, so that a look-up reads little and a segment has few rows. */
+export const buckets = 64
+
+/** The bucket of a term. */
+export const bucketOf = (term: number): number => term & (buckets - 1)
+
+/** One posting: the term (4 bytes), how many rows have it (2 bytes), their offsets in the segment (2 bytes each). */
+const encodePosting = (view: DataView, at: number, term: number, offsets: ReadonlyArray<number>): number => {
+  view.setInt32(at, term, true)
+  view.setUint16(at + 4, offsets.length, true)
+  for (let i = 0; i < offsets.length; i++) view.setUint16(at + 6 + i * 2, offsets[i]!, true)
+  return at + 6 + offsets.length * 2
+}
+
+/** The buckets of a segment, from the offsets (ascending) of each term. */
+export const encodeBuckets = (postings: ReadonlyMap<number, ReadonlyArray<number>>): ReadonlyArray<Uint8Array> => {
+  const terms = Array.from({ length: buckets }, (): Array<number> => [])
+  const sizes = new Array<number>(buckets).fill(0)
+  for (const [term, offsets] of postings) {
+    const bucket = bucketOf(term)
+    terms[bucket]!.push(term)
+    sizes[bucket]! += 6 + offsets.length * 2
+  }
+  return terms.map((list, bucket) => {
+    const bytes = new Uint8Array(sizes[bucket]!)
+    const view = new DataView(bytes.buffer)
+    let at = 0
+    for (const term of list) at = encodePosting(view, at, term, postings.get(term) ?? [])
+    return bytes
+  })
+}
+
+/** The offsets of one term in a bucket, ascending; none if it is not there. */
+export const offsetsOf = (bucket: Uint8Array, wanted: number): Array<number> => {
+  const view = new DataView(bucket.buffer, bucket.byteOffset, bucket.byteLength)
+  for (let at = 0; at + 6 <= bucket.length;) {
+    const count = view.getUint16(at + 4, true)
+    if (view.getInt32(at, true) === wanted) {
+      return Array.from({ length: count }, (_, i) => view.getUint16(at + 6 + i * 2, true))
+    }
+    at += 6 + count * 2
+  }
+  return []
 }
 
 /** Offsets that are in both; both ascending. */

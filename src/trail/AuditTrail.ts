@@ -91,8 +91,8 @@ export const layerMemory: Layer.Layer<AuditTrail, never, MemoryEvents> = Layer.e
         const found: Array<{ readonly seq: number; readonly item: Item }> = []
         const limit = query.limit ?? 100
         for (const { event, position, seq } of rest) {
+          if (!matches(event.keys, event.recordedAtMillis, wanted, query.filter ?? {})) continue
           const decoded = decodeBody(Buffer.from(event.body).toString("utf8"))
-          if (!matches(decoded, event.recordedAtMillis, wanted, query.filter ?? {})) continue
           found.push({ seq, item: { erased: false, position, eventId: event.eventId, event: decoded } })
           if (found.length > limit) break
         }

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { Outcome, Severity, StorageClass, type Wire } from "../DatasetEvent.ts"
+import { Outcome, type SearchKeys, Severity, StorageClass } from "../DatasetEvent.ts"
 
 /** RFC 3339 text or milliseconds since 1970 are both seen as a time; inside the package a time is milliseconds. */
 export interface Filter {
@@ -55,29 +55,13 @@ export const Filter = Schema.Struct({
 export const Order = Schema.Literals(["asc", "desc"])
 export type Order = typeof Order.Type
 
-/** A field of the event that a filter asks for, with the value it must have. */
-export type Condition = readonly [field: ConditionField, value: string]
-
-/** Fields that can be asked for by value. */
-export type ConditionField =
-  | "action"
-  | "agentId"
-  | "user_id"
-  | "resource_type"
-  | "resource_id"
-  | "outcome"
-  | "trace_id"
-  | "request_id"
-  | "correlation_id"
-  | "run_id"
-  | "severity"
-  | "storage_class"
-  | "train_ok"
+/** A value that a filter asks for, and where the event must have it. */
+export type Condition = readonly [field: keyof SearchKeys, value: string]
 
 /** The values that a filter asks for, without its times; the most telling first. */
 export const conditions = (filter: Filter): ReadonlyArray<Condition> => {
   const found: Array<Condition> = []
-  const add = (field: ConditionField, value: string | boolean | undefined) => {
+  const add = (field: keyof SearchKeys, value: string | boolean | undefined) => {
     if (value !== undefined) found.push([field, String(value)])
   }
   add("trace_id", filter.trace)
@@ -96,46 +80,9 @@ export const conditions = (filter: Filter): ReadonlyArray<Condition> => {
   return found
 }
 
-/** Every value of an event that a condition could ask for. */
-export const facts = (event: Wire): ReadonlyArray<Condition> => {
-  const found: Array<Condition> = [
-    ["action", event.action],
-    ["agentId", event.agentId],
-    ["outcome", event.outcome],
-    ["trace_id", event.trace_id],
-    ["request_id", event.request_id],
-    ["severity", event.severity],
-    ["storage_class", event.storage_class],
-    ["train_ok", String(event.train_ok)]
-  ]
-  for (let dot = event.action.indexOf("."); dot !== -1; dot = event.action.indexOf(".", dot + 1)) {
-    found.push(["action", `${event.action.slice(0, dot)}.*`])
-  }
-  if (event.user_id !== undefined) found.push(["user_id", event.user_id])
-  if (event.correlation_id !== undefined) found.push(["correlation_id", event.correlation_id])
-  if (event.run_id !== undefined) found.push(["run_id", event.run_id])
-  if (event.resource !== undefined) {
-    found.push(["resource_type", event.resource.type], ["resource_id", event.resource.id])
-  }
-  return found
-}
-
-const value = (event: Wire, field: ConditionField): string | undefined => {
-  switch (field) {
-    case "resource_type":
-      return event.resource?.type
-    case "resource_id":
-      return event.resource?.id
-    case "train_ok":
-      return String(event.train_ok)
-    default:
-      return event[field]
-  }
-}
-
 /** Whether an event is what a filter looks for. */
 export const matches = (
-  event: Wire,
+  keys: SearchKeys,
   recordedAtMillis: number,
   wanted: ReadonlyArray<Condition>,
   filter: Pick<Filter, "since" | "until">
@@ -143,10 +90,9 @@ export const matches = (
   if (filter.since !== undefined && recordedAtMillis < filter.since) return false
   if (filter.until !== undefined && recordedAtMillis >= filter.until) return false
   for (const [field, expected] of wanted) {
-    const actual = value(event, field)
     if (field === "action" && expected.endsWith(".*")) {
-      if (actual === undefined || !actual.startsWith(expected.slice(0, -1))) return false
-    } else if (actual !== expected) return false
+      if (!keys.action.startsWith(expected.slice(0, -1))) return false
+    } else if (keys[field] !== expected) return false
   }
   return true
 }
