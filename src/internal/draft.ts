@@ -82,6 +82,11 @@ export class DraftSnapshot {
   private constructor(fields: DraftFields | Refusal) {
     this.fields = fields
   }
+  /** Reads a draft from outside: every field is checked, whatever its type says. `audit` unless it names a storage class. */
+  static fromUnknown(input: unknown): DraftSnapshot {
+    const fields = isDraft(input) ? readDraft(input) : new Refusal("", "must be an object")
+    return new DraftSnapshot(fields instanceof Refusal ? fields : { ...fields, storageClass: fields.storageClass ?? "audit" })
+  }
   /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
   static of(draft: Draft | DraftSnapshot, storageClass?: StorageClass | undefined): DraftSnapshot {
     const fields = draft instanceof DraftSnapshot ? draft.fields : readDraft(draft)
@@ -91,6 +96,9 @@ export class DraftSnapshot {
     return new DraftSnapshot({ ...fields, storageClass })
   }
 }
+
+/** An object; whether its fields are a draft's is for `readDraft` to say. */
+const isDraft = (input: unknown): input is Draft => typeof input === "object" && input !== null && !Array.isArray(input)
 
 /** Reads a draft and never throws; how it fails is part of the result. */
 export const readDraft = (draft: Draft): DraftFields | Refusal => {
@@ -103,7 +111,7 @@ export const readDraft = (draft: Draft): DraftFields | Refusal => {
 }
 
 const read = (draft: Draft): DraftFields => {
-  if (typeof draft !== "object" || draft === null) refuse("", "must be an object")
+  if (!isDraft(draft)) refuse("", "must be an object")
   for (const key of Object.keys(draft)) if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
   const { action, analytics, durationMillis, errorTag, input, metadata, occurredAt, outcome, output, resource } = draft
   const { severity, storageClass, subjectIds } = draft

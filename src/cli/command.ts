@@ -1,0 +1,44 @@
+/**
+ * The command line as data, and how to run it.
+ *
+ * @since 0.1.0
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
+import { Failed, UsageError } from "./exit.ts"
+import { ingest } from "./ingest.ts"
+import { prefs } from "./prefs.ts"
+import { query } from "./query.ts"
+
+/** `effect-audit` with its verbs. */
+export const command = Command.make("effect-audit").pipe(
+  Command.withDescription("Record, query and configure an audit store in a SQLite file"),
+  Command.withSubcommands([ingest, query, prefs]),
+  Command.withExamples([
+    { command: "effect-audit ingest --db audit.db < events.ndjson", description: "Record events" },
+    { command: "effect-audit query --db audit.db --tenant t_acme --env prod", description: "Show the newest events" }
+  ])
+)
+
+/** Logs go to standard error, and only when `--log-level` asks: answers carry what was refused. */
+const logs = Layer.mergeAll(
+  Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]),
+  Layer.succeed(References.MinimumLogLevel, "None" as const)
+)
+
+/** Runs the program with arguments; what fails is printed to standard error. */
+export const run = (args: ReadonlyArray<string>) =>
+  Command.runWith(command, { version: "0.1.0" })(args).pipe(
+    Effect.tapError((error) =>
+      error instanceof UsageError || error instanceof Failed
+        ? Console.error(`effect-audit: ${error.message}`)
+        : error._tag === "PlatformError"
+        ? Console.error(`effect-audit: ${error.message}`)
+        : Effect.void
+    ),
+    Effect.provide(logs)
+  )

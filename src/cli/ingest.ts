@@ -1,0 +1,175 @@
+/**
+ * `effect-audit ingest`: records NDJSON from standard input, and answers each line as soon as, and only when, it is durable.
+ *
+ * @internal
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { PlatformError } from "effect/PlatformError"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as Semaphore from "effect/Semaphore"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { AuditError } from "../AuditError.ts"
+import { DraftSnapshot } from "../internal/draft.ts"
+import { pointer } from "../internal/json.ts"
+import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
+import * as RequestContext from "../RequestContext.ts"
+import { SomeRefused } from "./exit.ts"
+import { type Line, LineSplitter } from "./lines.ts"
+import { progress } from "./progress.ts"
+import { dbFlag, toFailed, writable } from "./store.ts"
+
+/** Why a line was refused: the reason's name, and where, as a JSON Pointer into the line. */
+interface Refused {
+  readonly reason: string
+  readonly path?: string | undefined
+}
+
+const invalid = (path: string): Refused => ({ reason: "InvalidDraft", path })
+const fields = new Set(["context", "draft", "idempotencyKey"])
+const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** The first place that a schema complains about. */
+const issuePath = (error: Schema.SchemaError): string => {
+  const path = formatIssue(error.issue).issues[0]?.path ?? []
+  return pointer(path.map((segment) => String(typeof segment === "object" ? segment.key : segment)))
+}
+
+interface Envelope {
+  readonly context: unknown
+  readonly draft: DraftSnapshot
+  readonly idempotencyKey: string | undefined
+}
+
+/** Reads the outer object of a line; the draft itself is checked where it is recorded. */
+const parse = (text: string): Envelope | Refused => {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return invalid("")
+  }
+  if (!isObject(json)) return invalid("")
+  const unknown = Object.keys(json).find((key) => !fields.has(key))
+  if (unknown !== undefined) return invalid(pointer([unknown]))
+  const { context, draft, idempotencyKey } = json
+  if (!isObject(context)) return invalid("/context")
+  if (!isObject(draft)) return invalid("/draft")
+  if (idempotencyKey !== undefined && typeof idempotencyKey !== "string") return invalid("/idempotencyKey")
+  return { context, draft: DraftSnapshot.fromUnknown(draft), idempotencyKey }
+}
+
+const refusedBy = ({ reason }: AuditError): Refused =>
+  reason._tag !== "InvalidDraft"
+    ? { reason: reason._tag }
+    : reason.path === "/idempotencyKey"
+    ? invalid(reason.path)
+    : invalid(`/draft${reason.path}`)
+
+const record = (engine: LoggingEngine["Service"], text: string): Effect.Effect<Receipt, Refused> => {
+  const envelope = parse(text)
+  if ("reason" in envelope) return Effect.fail(envelope)
+  const { context, draft, idempotencyKey } = envelope
+  return Effect.flatMap(
+    Effect.mapError(RequestContext.decode(context), (error) => invalid(`/context${issuePath(error)}`)),
+    (context) =>
+      Effect.mapError(
+        Effect.provideService(engine.log(draft, { idempotencyKey }), RequestContext.RequestContext, context),
+        refusedBy
+      )
+  )
+}
+
+const accepted = (line: number, { duplicate, eventId, position }: Receipt): string =>
+  `${JSON.stringify({ line, status: "accepted", event_id: eventId, position, duplicate })}\n`
+const rejected = (line: number, { path, reason }: Refused): string =>
+  `${JSON.stringify({ line, status: "rejected", reason, path })}\n`
+
+const run = Effect.fnUntraced(function*(
+  concurrency: number
+): Effect.fn.Return<void, SomeRefused | PlatformError, LoggingEngine | Stdio.Stdio> {
+  const engine = yield* LoggingEngine
+  const stdio = yield* Stdio.Stdio
+  const answers = yield* Queue.bounded<string, Cause.Done>(4096)
+  const writing = yield* Effect.forkChild(
+    Stream.fromQueue(answers).pipe(Stream.chunks, Stream.map((chunk) => chunk.join("")), Stream.run(stdio.stdout({ endOnDone: false })))
+  )
+  const permits = yield* Semaphore.make(concurrency)
+  const counts = { lines: 0, accepted: 0, rejected: 0 }
+  const meter = yield* progress((seconds) =>
+    `${counts.lines} lines, ${counts.accepted} accepted, ${counts.rejected} rejected, ${
+      Math.round(counts.lines / Math.max(seconds, 0.001))
+    } lines/s`
+  )
+  const answer = (line: Line): Effect.Effect<void> =>
+    Effect.flatMap(
+      Effect.result(line.text === undefined ? Effect.fail(invalid("")) : record(engine, line.text)),
+      (result) => {
+        counts.lines++
+        if (result._tag === "Success") counts.accepted++
+        else counts.rejected++
+        const text = result._tag === "Success" ? accepted(line.number, result.success) : rejected(line.number, result.failure)
+        return Effect.asVoid(Queue.offer(answers, text))
+      }
+    )
+  const splitter = new LineSplitter()
+  const handle = (lines: ReadonlyArray<Line>) =>
+    Effect.forEach(lines, (line) =>
+      Effect.andThen(
+        permits.take(1),
+        Effect.forkChild(Effect.ensuring(answer(line), permits.release(1)), { startImmediately: true })
+      ), { discard: true })
+  const reading = stdio.stdin.pipe(
+    Stream.runForEach((chunk) => handle(splitter.push(chunk))),
+    Effect.andThen(Effect.suspend(() => handle(splitter.end()))),
+    // All permits back: every line has been answered.
+    Effect.andThen(permits.take(concurrency))
+  )
+  // Nobody reads the answers any more: stop reading lines as well.
+  yield* Effect.raceFirst(reading, Effect.andThen(Fiber.join(writing), Effect.never))
+  yield* Queue.end(answers)
+  yield* Fiber.join(writing)
+  yield* meter.stop
+  if (counts.rejected > 0) return yield* new SomeRefused({ count: counts.rejected })
+})
+
+const concurrency = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_536 }))
+
+export const ingest = Command.make(
+  "ingest",
+  {
+    db: dbFlag,
+    concurrency: Flag.Int("concurrency").pipe(
+      Flag.withSchema(concurrency),
+      Flag.withDefault(64),
+      Flag.withDescription("Lines that are recorded at the same time")
+    )
+  },
+  ({ concurrency, db }) =>
+    Effect.mapError(
+      Effect.provide(run(concurrency), writable(db)),
+      (error) => error instanceof AuditError ? toFailed(error) : error
+    )
+).pipe(
+  Command.withDescription(
+    "Record NDJSON from standard input. Each line is an object with context and draft, and optionally idempotencyKey. " +
+      "Each is answered with a line on standard output, in order of completion, when it is durable. " +
+      "Exit 0: all accepted, 1: some rejected, 2: could not be done."
+  ),
+  Command.withExamples([{
+    command:
+      `echo '{"context": {"tenantId": "t_acme", "env": "prod", "actor": {"type": "human", "id": "u1"}, "requestId": "r1"}, ` +
+      `"draft": {"action": "note.create"}}' | effect-audit ingest --db audit.db`,
+    description: "Record one event"
+  }])
+)
+
