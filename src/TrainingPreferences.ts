@@ -96,8 +96,18 @@ export const layerMemory: Layer.Layer<TrainingPreferences> = Layer.sync(Training
           ? "user_opt_out"
           : "allowed"
       ),
+    // Set first, so that an opt-out holds for the event that records it, too; taken back if that fails.
     change: (preference, record) =>
-      Effect.tap(record, () => Effect.sync(() => preferences.set(text(preference), preference))),
+      Effect.suspend(() => {
+        const name = text(preference)
+        const before = preferences.get(name)
+        preferences.set(name, preference)
+        return Effect.onError(record, () =>
+          Effect.sync(() => {
+            if (before === undefined) preferences.delete(name)
+            else preferences.set(name, before)
+          }))
+      }),
     list: (tenantId, env) =>
       Effect.sync(() =>
         [...preferences.values()].filter((preference) => preference.tenantId === tenantId && preference.env === env)

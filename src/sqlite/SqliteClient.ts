@@ -66,8 +66,11 @@ export class SqliteClient extends Context.Service<SqliteClient, {
    * outcome.
    */
   readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
-  /** Why the open file is not the one at its path any more, if it is not. */
-  readonly gone: () => AuditReason | undefined
+  /**
+   * Why the open file is not the one at its path any more, if it is not. An answer may be as old as `withinMillis`; it is
+   * fresh unless given.
+   */
+  readonly gone: (withinMillis?: number | undefined) => AuditReason | undefined
 }>()("effect-audit/sqlite/SqliteClient") {}
 
 /** The file is looked at with every commit; its write-ahead log alone, which no one removes alone, at most this often. */
@@ -153,12 +156,15 @@ class OfEffect<E> {
   }
 }
 
+/** A file found missing after the commit may have been there before it: the outcome is not known. */
+export const goneAfterCommit = (reason: AuditReason): AuditReason => new CommitUnknown({ detail: reason.message })
+
 const transactionError = ({ reason }: SqlError, filename: string, deadlineMillis: number): AuditError => {
   const { cause } = reason
   const why = isBusy(cause)
     ? new SinkUnavailable({ detail: `another process held the lock of ${filename} for ${deadlineMillis} ms` })
     : cause instanceof SinkUnavailable
-    ? cause
+    ? reason.operation === "commit" ? goneAfterCommit(cause) : cause
     : reasonOf(new Problem({ cause }), filename, reason.operation === "execute")
   return new AuditError({ method: "SqliteClient.transact", reason: why })
 }
@@ -244,16 +250,23 @@ export const make = Effect.fnUntraced(function*(
   const wal = identityOf(`${options.filename}-wal`)
   const clock = yield* Clock.Clock
   let walChecked = -Infinity
-  const isWalHere = (): boolean => {
-    const now = clock.currentTimeMillisUnsafe()
+  let fileChecked = -Infinity
+  const isWalHere = (now: number): boolean => {
     if (wal === undefined || Math.abs(now - walChecked) < walCheckMillis) return true
     walChecked = now
     return isOpenHere(`${options.filename}-wal`, wal)
   }
-  const gone = (): AuditReason | undefined =>
-    isOpenHere(options.filename, identity) && isWalHere()
-      ? undefined
-      : new SinkUnavailable({ detail: `${options.filename} was removed or replaced while it was open` })
+  const gone = (withinMillis = 0): AuditReason | undefined => {
+    const now = clock.currentTimeMillisUnsafe()
+    if (Math.abs(now - fileChecked) < withinMillis) return undefined
+    if (isOpenHere(options.filename, identity) && isWalHere(now)) {
+      fileChecked = now
+      return undefined
+    }
+    fileChecked = -Infinity
+    walChecked = -Infinity
+    return new SinkUnavailable({ detail: `${options.filename} was removed or replaced while it was open` })
+  }
 
   const semaphore = yield* Semaphore.make(1)
   const connect = makeConnection(db, deadlineMillis)
@@ -279,9 +292,12 @@ export const make = Effect.fnUntraced(function*(
         Effect.sync(() => current = connect()),
         () => Effect.sync(() => current = undefined)
       )),
-    // A file that is gone is noticed before a commit is acknowledged.
+    // A file that is gone is noticed before anything is written to it, or else before the commit is acknowledged.
     commit: (connection) =>
-      Effect.andThen(connection.execute("COMMIT", [], undefined), lost("commit")),
+      lost("before commit").pipe(
+        Effect.andThen(connection.execute("COMMIT", [], undefined)),
+        Effect.andThen(lost("commit"))
+      ),
     compiler: Statement.makeCompilerSqlite(),
     driver: "sqlite-node",
     beginTransaction: "BEGIN IMMEDIATE",

@@ -53,8 +53,11 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
   }
   const key = (tenantId: string, env: string, userId: string) => `${tenantId}/${env}/${userId}`
 
+  /** Opt-outs that are being recorded: they hold for the event that records them, too. */
+  const leaving = new Set<string>()
   const isOptedOut = (tenantId: TenantId, env: Env, userId: string): boolean => {
     const name = key(tenantId, env, userId)
+    if (leaving.has(name)) return true
     const cached = cache.get(name)
     if (cached !== undefined) return cached
     const optedOut = one.get(tenantId, env, userId)?.["training_allowed"] === 0
@@ -85,17 +88,22 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
           return Effect.fail({ detail: reasonOf(new Problem({ cause }), filename, false).message })
         }
       }),
-    change: (preference, record) =>
-      client.transact(
-        set(preference).pipe(
+    change: (preference, record) => {
+      const name = key(preference.tenantId, preference.env, preference.userId ?? "")
+      const forget = Effect.sync(() => {
+        checkedAt = -Infinity
+      })
+      return client.transact(
+        Effect.suspend(() => {
+          if (!preference.trainingAllowed) leaving.add(name)
+          return set(preference)
+        }).pipe(
           Effect.andThen(record),
-          Effect.tap(() =>
-            client.sql.afterCommit(Effect.sync(() => {
-              checkedAt = -Infinity
-            }))
-          )
+          Effect.tap(client.sql.afterCommit(forget)),
+          Effect.ensuring(Effect.sync(() => leaving.delete(name)))
         )
-      ),
+      )
+    },
     list: (tenantId, env) =>
       attempt(() => all.all(tenantId, env)).pipe(
         Effect.mapError((problem) => failed("TrainingPreferences.list", problem)),

@@ -21,7 +21,7 @@ import { Entropy } from "../internal/entropy.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
 import { EventTable, Refused } from "./eventTable.ts"
 import { isBusy, Problem } from "./problem.ts"
-import { backoff, reasonOf, SqliteClient } from "./SqliteClient.ts"
+import { backoff, goneAfterCommit, reasonOf, SqliteClient } from "./SqliteClient.ts"
 
 /** Bounds of the sink. */
 export interface Options {
@@ -32,6 +32,9 @@ export interface Options {
   /** Events that share one commit at most; 1,024 unless given. */
   readonly maxBatch?: number | undefined
 }
+
+/** A file that was there this short a time ago need not be looked at before a commit: it is, after each. */
+const goneMillis = 5
 
 const method = "SqliteSink.append"
 const deploymentPattern = /^[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?$/
@@ -70,6 +73,11 @@ export const make = Effect.fnUntraced(function*(
       table.begin()
       const now = clock.currentTimeMillisUnsafe()
       for (let i = 0; i < batch.length; i++) outcomes.push(table.append(batch[i]!.value, now, "committed"))
+      const gone = client.gone(goneMillis)
+      if (gone !== undefined) {
+        rollback()
+        return settleAll(batch, gone)
+      }
       committing = true
       commit.run()
     } catch (cause) {
@@ -78,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
       return settleAll(batch, reason)
     }
     const gone = client.gone()
-    if (gone !== undefined) return settleAll(batch, gone)
+    if (gone !== undefined) return settleAll(batch, goneAfterCommit(gone))
     for (let i = 0; i < batch.length; i++) {
       const outcome = outcomes[i]!
       const { settle, value } = batch[i]!
