@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     typecheck: { include: ["test/**/*.test-d.ts"] },
+    silent: "passed-only",
     testTimeout: 60_000,
     hookTimeout: 60_000
   }

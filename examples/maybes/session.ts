@@ -37,6 +37,10 @@ export const play = Effect.fn("play")(function*(baseUrl: string, filename: strin
     return yield* RequestContext.forJob({ actor, env, tenantId, runId })
   })
 
+  // An earlier session may have opted out.
+  yield* LoggingEngine.setPreference({ trainingAllowed: true }).pipe(
+    RequestContext.provide({ ...yield* context("gus"), runId: RequestContext.Id.make("demo-preparation") })
+  )
   yield* Console.log("\nA session over HTTP\n")
   const first = yield* Effect.flatMap(
     Effect.map(call("ada", "POST", "/notes", "Maybe a zine about moss"), (body) => JSON.parse(body) as unknown),

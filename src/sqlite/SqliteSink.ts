@@ -33,7 +33,7 @@ export interface Options {
   readonly maxBatch?: number | undefined
 }
 
-/** A file that was there this short a time ago need not be looked at before a commit: it is, after each. */
+/** The file is looked at before each commit, and once more after one that took longer than this. */
 const goneMillis = 5
 
 const method = "SqliteSink.append"
@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function*(
       table.begin()
       const now = clock.currentTimeMillisUnsafe()
       for (let i = 0; i < batch.length; i++) outcomes.push(table.append(batch[i]!.value, now, "committed"))
-      const gone = client.gone(goneMillis)
+      const gone = client.gone()
       if (gone !== undefined) {
         rollback()
         return settleAll(batch, gone)
@@ -85,7 +85,7 @@ export const make = Effect.fnUntraced(function*(
       rollback()
       return settleAll(batch, reason)
     }
-    const gone = client.gone()
+    const gone = client.gone(goneMillis)
     if (gone !== undefined) return settleAll(batch, goneAfterCommit(gone))
     for (let i = 0; i < batch.length; i++) {
       const outcome = outcomes[i]!

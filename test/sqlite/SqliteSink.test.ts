@@ -1,0 +1,355 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AuditLogger, EventSink } from "effect-audit"
+import { SqliteClient, SqliteSink } from "effect-audit/sqlite"
+import { AuditTrail } from "effect-audit/trail"
+import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { SqlClient } from "effect/sql"
+import { execFileSync } from "node:child_process"
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { suite } from "../EventSinkTest.ts"
+import { log, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
+
+suite("SqliteSink", sqlite)
+
+const emit = (n: number) => AuditLogger.emit({ action: "note.create", input: { n } }).pipe(within())
+const count = Effect.gen(function*() {
+  let total = 0
+  let cursor: string | undefined
+  do {
+    const page = yield* AuditTrail.query({ ...log, limit: 1000, cursor })
+    total += page.items.length
+    cursor = page.next
+  } while (cursor !== undefined)
+  return total
+})
+/** Builds a layer that lives as long as the test, so that several can be open side by side. */
+const opened = <A, E>(layer: Layer.Layer<A, E>) => Layer.build(Layer.fresh(layer))
+
+describe("SqliteSink: files", () => {
+  it.live("creates the file with mode 0600, and its side files too", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        for (const path of [filename, `${filename}-wal`, `${filename}-shm`]) {
+          assert.strictEqual(statSync(path).mode & 0o777, 0o600)
+        }
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
+  it.live("refuses what is not its own, and leaves it untouched", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const text = join(folder, "text.db")
+      writeFileSync(text, "not a database, but a text that is long enough to be looked at as if it were a header".repeat(4))
+      const foreign = join(folder, "foreign.db")
+      const db = new DatabaseSync(foreign)
+      db.exec("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+      db.close()
+      const real = join(folder, "real.db")
+      yield* emit(1).pipe(Effect.provide(sqliteAt({ filename: real })))
+      const link = join(folder, "link.db")
+      symlinkSync(real, link)
+      const newer = join(folder, "newer.db")
+      execFileSync("cp", [real, newer])
+      const raised = new DatabaseSync(newer)
+      raised.exec("PRAGMA journal_mode = DELETE; PRAGMA user_version = 99")
+      raised.close()
+      const directory = join(folder, "directory.db")
+      mkdirSync(directory)
+      for (const path of [text, foreign, link, newer, directory]) {
+        const before = path === directory ? "" : readFileSync(path).toString("hex")
+        const error = yield* emit(1).pipe(Effect.provide(sqliteAt({ filename: path })), Effect.flip)
+        assert.strictEqual(error.reason._tag, "SinkRejected", path)
+        assert.strictEqual(path === directory ? "" : readFileSync(path).toString("hex"), before, path)
+        assert.isFalse(existsSync(`${path}-wal`), path)
+      }
+      const missing = yield* emit(1).pipe(Effect.provide(sqliteAt({ filename: join(folder, "no", "where.db") })), Effect.flip)
+      assert.strictEqual(missing.reason._tag, "SinkUnavailable")
+      chmodSync(real, 0o600)
+    }))
+
+  it.live("adopts a database of the application's own when told to", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const db = new DatabaseSync(filename)
+      db.exec("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+      db.close()
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        const sql = yield* SqlClient.SqlClient
+        assert.deepStrictEqual(yield* sql`SELECT x FROM t`, [{ x: 1 }])
+        assert.strictEqual(yield* count, 2)
+      }).pipe(Effect.provide(sqliteAt({ filename, adopt: true })))
+      yield* emit(2).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
+  it.live("notices that its file was removed or replaced before it acknowledges anything, and goes on when it is back", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        renameSync(filename, `${filename}.away`)
+        const removed = yield* Effect.flip(emit(2))
+        assert.strictEqual(removed.reason._tag, "SinkUnavailable")
+        writeFileSync(filename, "")
+        const replaced = yield* Effect.flip(emit(3))
+        assert.strictEqual(replaced.reason._tag, "SinkUnavailable")
+        const sql = yield* SqlClient.SqlClient
+        const joined = yield* Effect.exit(sql.withTransaction(emit(4)))
+        assert.isTrue(Exit.isFailure(joined))
+        assert.strictEqual(readFileSync(filename).length, 0)
+        renameSync(`${filename}.away`, filename)
+        yield* emit(5)
+        assert.strictEqual(yield* count, 3)
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
+  it.live("refuses every change of an event but its erasure", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.provide(emit(1), sqliteAt({ filename }))
+      const db = new DatabaseSync(filename)
+      const refused = (sql: string) => assert.throws(() => db.exec(sql), undefined, undefined, sql)
+      refused("UPDATE event SET body = x'00' WHERE seq = 2")
+      refused("UPDATE event SET position = 7 WHERE seq = 2")
+      refused("UPDATE event SET commitment = x'00' WHERE seq = 2")
+      refused("UPDATE event SET erased_at = 1 WHERE seq = 2")
+      refused("DELETE FROM event")
+      refused("DELETE FROM log")
+      refused("UPDATE log SET tenant_id = 't_other'")
+      refused("INSERT OR REPLACE INTO event SELECT * FROM event WHERE seq = 2")
+      refused("INSERT INTO event SELECT 9, log, position, recorded_at, erased_at, event_id, commitment, salt, body FROM event WHERE seq = 2")
+      refused("REPLACE INTO log VALUES (1, 't_acme', 'prod', 'x')")
+      db.exec("UPDATE event SET erased_at = 1, body = NULL, salt = NULL, recorded_at = NULL WHERE seq = 2")
+      refused("UPDATE event SET body = x'00', erased_at = NULL WHERE seq = 2")
+      db.close()
+      yield* Effect.gen(function*() {
+        const { items } = yield* AuditTrail.query(log)
+        assert.deepStrictEqual(items.map((item) => [item.position, item.erased]), [[1, true], [0, false]])
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+})
+
+describe("SqliteSink: failures", () => {
+  it.live("says SinkFull on a full disk, stores nothing, and goes on by itself when there is room again", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder])
+      yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("umount", ["-l", folder])))
+      const filename = join(folder, "audit.db")
+      yield* Effect.gen(function*() {
+        yield* emit(0)
+        const ballast = join(folder, "ballast")
+        let acknowledged = 1
+        let full = false
+        for (let n = 0; n < 200 && !full; n++) {
+          const result = yield* Effect.result(
+            AuditLogger.emit({ action: "note.create", input: { n, text: "x".repeat(20_000) } }).pipe(within())
+          )
+          if (result._tag === "Success") acknowledged++
+          else {
+            full = true
+            assert.strictEqual(result.failure.reason._tag, "SinkFull")
+            assert.isTrue(result.failure.reason.isRetryable)
+          }
+          if (n === 10) {
+            // Leave little room, so that the disk and not the test ends it.
+            const free = Number(execFileSync("df", ["--output=avail", "-B1", folder]).toString().split("\n")[1])
+            writeFileSync(ballast, Buffer.alloc(Math.max(0, free - 200_000)))
+          }
+        }
+        assert.isTrue(full)
+        assert.strictEqual(yield* count, acknowledged + 1)
+        rmSync(ballast)
+        yield* emit(1)
+        assert.strictEqual(yield* count, acknowledged + 2)
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
+  it.live("waits for another process's lock without blocking, and says SinkTimeout at the deadline", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        const other = new DatabaseSync(filename)
+        other.exec("BEGIN IMMEDIATE")
+        const timedOut = yield* Effect.flip(emit(2))
+        assert.strictEqual(timedOut.reason._tag, "SinkTimeout")
+        const waiting = yield* Effect.forkChild(emit(3), { startImmediately: true })
+        yield* Effect.yieldNow
+        other.exec("COMMIT")
+        other.close()
+        assert.strictEqual((yield* Fiber.join(waiting)).position, 2)
+      }).pipe(Effect.provide(sqliteAt({ filename, deadline: "200 millis" })))
+    }))
+
+  it.live("says SinkOverloaded when the queue has no room before the deadline", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        const other = new DatabaseSync(filename)
+        other.exec("BEGIN IMMEDIATE")
+        const results = yield* Effect.all(Array.from({ length: 5 }, (_, n) => Effect.flip(emit(n))), { concurrency: "unbounded" })
+        assert.deepStrictEqual(
+          results.map((error) => error.reason._tag),
+          ["SinkTimeout", "SinkTimeout", "SinkTimeout", "SinkOverloaded", "SinkOverloaded"]
+        )
+        other.exec("COMMIT")
+        other.close()
+        assert.strictEqual(yield* count, 2)
+      }).pipe(Effect.provide(sqliteAt({ filename, deadline: "200 millis", capacity: 3 })))
+    }))
+
+  it.live("says SinkClosed after its layer was closed, and drains what waits before", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(sqliteAt({ filename }), scope)
+      const fibers = yield* Effect.forEach([1, 2, 3], (n) =>
+        Effect.forkChild(Effect.provide(emit(n), context), { startImmediately: true }))
+      yield* Scope.close(scope, Exit.void)
+      const receipts = yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual(receipts.map((receipt) => receipt.position), [1, 2, 3])
+      const late = yield* Effect.flip(Effect.provide(emit(4), context))
+      assert.strictEqual(late.reason._tag, "SinkClosed")
+      yield* Effect.provide(Effect.map(count, (n) => assert.strictEqual(n, 4)), sqliteAt({ filename }))
+    }))
+})
+
+describe("SqliteSink: the caller's transaction", () => {
+  const table = Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`CREATE TABLE note (n INTEGER) STRICT`
+    return sql
+  })
+
+  it.live("commits a change and its event together, and rolls both back", () =>
+    Effect.gen(function*() {
+      const sql = yield* table
+      const receipt = yield* sql.withTransaction(Effect.andThen(sql`INSERT INTO note VALUES (1)`, emit(1)))
+      assert.strictEqual(receipt.durability, "with-transaction")
+      const rolledBack = yield* Effect.exit(
+        sql.withTransaction(Effect.andThen(sql`INSERT INTO note VALUES (2)`, Effect.andThen(emit(2), Effect.fail("no"))))
+      )
+      assert.isTrue(Exit.isFailure(rolledBack))
+      assert.deepStrictEqual(yield* sql`SELECT n FROM note`, [{ n: 1 }])
+      const next = yield* emit(3)
+      assert.strictEqual(next.position, receipt.position + 1)
+      assert.strictEqual(next.durability, "committed")
+      assert.strictEqual(yield* count, 3)
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("takes positions back with a savepoint", () =>
+    Effect.gen(function*() {
+      const sql = yield* table
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* emit(1)
+        yield* Effect.exit(sql.withTransaction(Effect.andThen(emit(2), Effect.fail("no"))))
+        yield* emit(3)
+        yield* sql.withTransaction(emit(4))
+      }))
+      yield* emit(5)
+      const { items } = yield* AuditTrail.query({ ...log, order: "asc" })
+      assert.deepStrictEqual(items.map((item) => item.position), [0, 1, 2, 3, 4])
+      assert.deepStrictEqual(items.slice(1).map((item) => item.erased ? undefined : item.event.input), [
+        { n: 1 },
+        { n: 3 },
+        { n: 4 },
+        { n: 5 }
+      ])
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("lets other events wait while the transaction is open", () =>
+    Effect.gen(function*() {
+      const sql = yield* table
+      const order: Array<string> = []
+      const outside = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* emit(1)
+        const outside = Effect.runFork(Effect.provideService(emit(2), AuditLogger.AuditLogger, yield* AuditLogger.AuditLogger))
+        for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+        order.push("inside")
+        return outside
+      }))
+      const receipt = yield* Fiber.join(outside)
+      order.push("outside")
+      assert.strictEqual(receipt.position, 2)
+      assert.deepStrictEqual(order, ["inside", "outside"])
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("does not write into a transaction that has ended", () =>
+    Effect.gen(function*() {
+      const sql = yield* table
+      let leaked: Effect.Effect<unknown, unknown> = Effect.void
+      yield* sql.withTransaction(Effect.gen(function*() {
+        leaked = Effect.provideContext(emit(1), yield* Effect.context<AuditLogger.AuditLogger>())
+      }))
+      const receipt = yield* leaked
+      assert.include(receipt, { durability: "committed" })
+      assert.strictEqual(yield* count, 2)
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("keeps positions dense when transactions are rolled back between other commits", () =>
+    Effect.gen(function*() {
+      const sql = yield* table
+      yield* Effect.forEach(Array.from({ length: 60 }, (_, n) => n), (n) =>
+        n % 3 === 0
+          ? Effect.asVoid(Effect.exit(sql.withTransaction(Effect.andThen(emit(n), Effect.fail("no")))))
+          : Effect.asVoid(n % 3 === 1 ? sql.withTransaction(emit(n)) : emit(n)), { concurrency: 7 })
+      const { items } = yield* AuditTrail.query({ ...log, order: "asc", limit: 1000 })
+      assert.deepStrictEqual(items.map((item) => item.position), Array.from({ length: 41 }, (_, n) => n))
+    }).pipe(Effect.provide(sqlite)))
+})
+
+describe("SqliteSink: several connections", () => {
+  it.live("keeps positions dense when two stores write to one file", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const a = yield* opened(sqliteAt({ filename }))
+      const b = yield* opened(sqliteAt({ filename }))
+      yield* Effect.all(
+        Array.from({ length: 3000 }, (_, n) => Effect.provide(emit(n), n % 2 === 0 ? a : b)),
+        { concurrency: 200, discard: true }
+      )
+      const seen: Array<number> = []
+      let cursor: string | undefined
+      do {
+        const page = yield* Effect.provide(AuditTrail.query({ ...log, order: "asc", limit: 1000, cursor }), b)
+        seen.push(...page.items.map((item) => item.position))
+        cursor = page.next
+      } while (cursor !== undefined)
+      assert.deepStrictEqual(seen, Array.from({ length: 3001 }, (_, n) => n))
+    }))
+
+  it.live("finds a repeated event id and key again after it was closed and opened", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const first = yield* Effect.gen(function*() {
+        const receipt = yield* AuditLogger.emit({ action: "note.create" }, { idempotencyKey: "k" }).pipe(within())
+        yield* Effect.all(Array.from({ length: 4200 }, (_, n) => emit(n)), { concurrency: 1000, discard: true })
+        return receipt
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+      yield* Effect.gen(function*() {
+        const byKey = yield* AuditLogger.emit({ action: "note.create" }, { idempotencyKey: "k" }).pipe(within())
+        const byId = yield* AuditLogger.emit({ action: "note.create" }, { eventId: first.eventId }).pipe(within())
+        assert.deepStrictEqual(byKey, { ...first, duplicate: true })
+        assert.deepStrictEqual(byId, { ...first, duplicate: true })
+        assert.strictEqual((yield* emit(1)).position, 4202)
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+})
+
+describe("SqliteSink.layerWith", () => {
+  it.live("refuses a deployment that is no host name", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const error = yield* Effect.flip(Effect.provide(
+        EventSink.EventSink,
+        SqliteSink.layerWith({ deployment: "Not a host" }).pipe(Layer.provide(SqliteClient.layer({ filename })))
+      ))
+      assert.strictEqual(error.reason._tag, "SinkRejected")
+    }))
+})
