@@ -114,11 +114,13 @@ export interface Options {
   readonly limits?: Partial<Limits> | undefined
 }
 
-const recorded = Metric.counter("audit_events_recorded_total", {
+/** Events that were recorded. */
+export const recordedEvents = Metric.counter("audit_events_recorded_total", {
   description: "Events that were recorded",
   incremental: true
 })
-const failed = Metric.counter("audit_events_failed_total", {
+/** Events that were not recorded, with the attribute `reason`. */
+export const failedEvents = Metric.counter("audit_events_failed_total", {
   description: "Events that were not recorded, by reason",
   incremental: true
 })
@@ -243,7 +245,7 @@ export const make = Effect.fnUntraced(function*(
     if (span?._tag === "Span") span.event("audit.emit_failed", now, attributes)
     return Effect.andThen(
       Effect.annotateLogs(Effect.logError(`Audit event not recorded: ${error.reason._tag}`), attributes),
-      Metric.update(Metric.withAttributes(failed, { reason: error.reason._tag }), 1)
+      Metric.update(Metric.withAttributes(failedEvents, { reason: error.reason._tag }), 1)
     )
   }
 
@@ -284,7 +286,7 @@ export const make = Effect.fnUntraced(function*(
         const mayBeStored = options?.eventId !== undefined
         const sealed = seal(decided, entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), { idempotency, mayBeStored })
         return Effect.flatMap(store(sealed, now), (evidence) =>
-          Effect.as(Metric.update(recorded, 1), receipt(sealed, evidence)))
+          Effect.as(Metric.update(recordedEvents, 1), receipt(sealed, evidence)))
       })
     })
 

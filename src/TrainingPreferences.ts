@@ -96,13 +96,14 @@ export const layerMemory: Layer.Layer<TrainingPreferences> = Layer.sync(Training
           ? "user_opt_out"
           : "allowed"
       ),
-    // Set first, so that an opt-out holds for the event that records it, too; taken back if that fails.
+    // An event that records a change is decided by the stricter of before and after.
     change: (preference, record) =>
       Effect.suspend(() => {
         const name = text(preference)
         const before = preferences.get(name)
-        preferences.set(name, preference)
-        return Effect.onError(record, () =>
+        const apply = Effect.sync(() => preferences.set(name, preference))
+        if (preference.trainingAllowed) return Effect.tap(record, () => apply)
+        return Effect.onError(Effect.andThen(apply, record), () =>
           Effect.sync(() => {
             if (before === undefined) preferences.delete(name)
             else preferences.set(name, before)

@@ -20,19 +20,22 @@ export const emailAt = (text: string, at: number): Span | undefined => {
   if (start === at || text[at - 1] === ".") return undefined
   let end = at + 1
   let label = end
-  let last = -1
+  let dot = -1
   for (; end < text.length && end - at < 256; end++) {
     const code = text.charCodeAt(end)
     if (code === 46) {
       if (end === label) break
-      last = end
+      dot = end
       label = end + 1
     } else if (!isDomain(code)) break
   }
   // A full stop or a hyphen after the domain belongs to the sentence.
-  if (end === label && last !== -1) end = last
+  if (end === label && dot !== -1) {
+    end = dot
+    for (dot = end - 1; dot > at && text.charCodeAt(dot) !== 46;) dot--
+  }
   while (end > at && text[end - 1] === "-") end--
-  const dot = text.lastIndexOf(".", end - 1)
-  if (dot <= at + 1 || end - dot < 3 || !/^[^\d]/.test(text.slice(dot + 1, dot + 2))) return undefined
+  const top = text.charCodeAt(dot + 1)
+  if (dot <= at + 1 || end - dot < 3 || (top >= 48 && top < 58)) return undefined
   return { start, end, kind: "EMAIL" }
 }

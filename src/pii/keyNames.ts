@@ -66,7 +66,8 @@ const words = (key: string): string =>
     .toLowerCase()
 
 const classify = (key: string): Kind | undefined => {
-  if (key.length > 64) return undefined
+  // A placeholder (`[EMAIL]`) is no name, and so long a text is none.
+  if (key.length > 64 || key.startsWith("[")) return undefined
   const name = words(key)
   const exact = byName.get(name)
   if (exact !== undefined) return exact

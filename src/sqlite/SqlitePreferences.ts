@@ -53,7 +53,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
   }
   const key = (tenantId: string, env: string, userId: string) => `${tenantId}/${env}/${userId}`
 
-  /** Opt-outs that are being recorded: they hold for the event that records them, too. */
+  /** Opt-outs that are being recorded: an event that records a change is decided by the stricter of before and after. */
   const leaving = new Set<string>()
   const isOptedOut = (tenantId: TenantId, env: Env, userId: string): boolean => {
     const name = key(tenantId, env, userId)

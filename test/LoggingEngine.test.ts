@@ -1,0 +1,369 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AuditError, AuditLogger, DatasetEvent, EventSink, LoggingEngine, PiiStripper, RequestContext, TrainingPreferences } from "effect-audit"
+import { AuditTrail } from "effect-audit/trail"
+import { Deferred, Effect, Fiber, Layer, Logger, Metric, References, Schema, Tracer } from "effect"
+import { TestClock } from "effect/testing"
+import { log, memory, over, within } from "./support.ts"
+
+const newest = Effect.gen(function*() {
+  const { items } = yield* AuditTrail.query({ ...log, limit: 1 })
+  const item = items[0]
+  assert(item !== undefined && !item.erased)
+  return item.event
+})
+
+const path = (draft: unknown, options?: LoggingEngine.EmitOptions) =>
+  AuditLogger.emit(draft as AuditLogger.AuditDraft, options).pipe(
+    within(),
+    Effect.flip,
+    Effect.map((error) => error.reason._tag === "InvalidDraft" ? error.reason.path : error.reason._tag)
+  )
+
+describe("LoggingEngine: stamping", () => {
+  it.effect("stamps every event from the context, as fields and in metadata, which the caller cannot override", () =>
+    Effect.gen(function*() {
+      yield* AuditLogger.emit({ action: "note.create", metadata: { mine: 1 } }).pipe(within({
+        actor: RequestContext.agent("a1", "u1"),
+        correlationId: "c1"
+      }))
+      const event = yield* newest
+      const identity = {
+        tenantId: "t_acme",
+        env: "prod",
+        agentId: "a1",
+        trace_id: "0af7651916cd43dd8448eb211c80319c",
+        request_id: "r1",
+        actor_type: "agent"
+      }
+      for (const [field, value] of Object.entries(identity)) {
+        assert.strictEqual((event as Record<string, unknown>)[field], value)
+        assert.strictEqual(event.metadata[field], value)
+      }
+      assert.deepStrictEqual(event.metadata, { mine: 1, ...identity, action: "note.create" })
+      assert.strictEqual(event.user_id, "u1")
+      assert.strictEqual(event.storage_class, "audit")
+      for (const key of DatasetEvent.reservedKeys) {
+        assert.strictEqual(yield* path({ action: "note.create", metadata: { [key]: "x" } }), `/metadata/${key}`)
+      }
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("names the person behind each kind of actor", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [RequestContext.human("u1"), "human", "u1", "u1"],
+        [RequestContext.agent("a1"), "agent", "a1", undefined],
+        [RequestContext.tool("x1", "u2"), "tool", "x1", "u2"],
+        [RequestContext.system, "system", "system", undefined]
+      ] as const
+      for (const [actor, type, agentId, userId] of cases) {
+        yield* AuditLogger.emit({ action: "note.create" }).pipe(within({ actor }))
+        const event = yield* newest
+        assert.deepStrictEqual([event.actor_type, event.agentId, event.user_id], [type, agentId, userId])
+      }
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("takes the span that is active at the call if it is of the context's trace, else the context's", () =>
+    Effect.gen(function*() {
+      const span = yield* Effect.makeSpan("work")
+      yield* AuditLogger.emit({ action: "note.create" }).pipe(
+        within({ traceId: span.traceId, spanId: "s0" }),
+        Effect.provideService(Tracer.ParentSpan, span)
+      )
+      assert.strictEqual((yield* newest).span_id, span.spanId)
+      yield* AuditLogger.emit({ action: "note.create" }).pipe(
+        within({ spanId: "s0" }),
+        Effect.provideService(Tracer.ParentSpan, span)
+      )
+      assert.strictEqual((yield* newest).span_id, "s0")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("refuses drafts that are wrong, with the path and without the value", () =>
+    Effect.gen(function*() {
+      const action = "note.create"
+      const cases: ReadonlyArray<readonly [unknown, string]> = [
+        [null, ""],
+        ["text", ""],
+        [{}, "/action"],
+        [{ action: "note" }, "/action"],
+        [{ action: "Note.create" }, "/action"],
+        [{ action, typo: 1 }, "/typo"],
+        [{ action, outcome: "maybe" }, "/outcome"],
+        [{ action, severity: "bad" }, "/severity"],
+        [{ action, durationMillis: -1 }, "/durationMillis"],
+        [{ action, durationMillis: Number.NaN }, "/durationMillis"],
+        [{ action, subjectIds: "u1" }, "/subjectIds"],
+        [{ action, subjectIds: ["u1", "kim@example.com"] }, "/subjectIds/1"],
+        [{ action, resource: { type: "note" } }, "/resource/id"],
+        [{ action, resource: { type: "no type", id: "1" } }, "/resource/type"],
+        [{ action, resource: { type: "note", id: "1", more: 1 } }, "/resource/more"],
+        [{ action, occurredAt: "yesterday" }, "/occurredAt"],
+        [{ action, occurredAt: "2026-01-02T03:04:05" }, "/occurredAt"],
+        [{ action, occurredAt: new Date(Number.NaN) }, "/occurredAt"],
+        [{ action, analytics: { other: "x" } }, "/analytics/other"],
+        [{ action, analytics: { utm_source: 1 } }, "/analytics/utm_source"],
+        [{ action, metadata: [] }, "/metadata"],
+        [{ action, input: "x".repeat(262_145) }, "/input"],
+        [{ action, input: "€".repeat(100_000) }, "/input"],
+        [{ action, input: JSON.parse(`${"[".repeat(40)}${"]".repeat(40)}`) as unknown }, `/input${"/0".repeat(32)}`],
+        [{ action, input: Object.fromEntries(Array.from({ length: 4097 }, (_, n) => [`k${n}`, 1])) }, ""]
+      ]
+      for (const [draft, expected] of cases) assert.strictEqual(yield* path(draft), expected, JSON.stringify(draft)?.slice(0, 80))
+      assert.strictEqual(yield* path({ action }, { idempotencyKey: "" }), "/idempotencyKey")
+      assert.strictEqual(yield* path({ action }, { eventId: "nope" as DatasetEvent.EventId }), "/eventId")
+      const { items } = yield* AuditTrail.query(log)
+      assert.strictEqual(items.length, 0)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("accepts what is within the limits, and takes other limits", () =>
+    Effect.gen(function*() {
+      yield* AuditLogger.emit({ action: "note.create", input: "x".repeat(262_000) }).pipe(within())
+      const sink = Layer.fresh(EventSink.layerMemory)
+      const error = yield* AuditLogger.emit({ action: "note.create", input: "x".repeat(200) }).pipe(
+        within(),
+        Effect.flip,
+        Effect.provide(Layer.fresh(over(sink, { limits: { maxBytes: 100 } })))
+      )
+      assert.strictEqual(error.reason._tag, "InvalidDraft")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("reads the draft at the call: what changes afterwards does not count", () =>
+    Effect.gen(function*() {
+      const input = { text: "before" }
+      const effect = AuditLogger.emit({ action: "note.create", input })
+      input.text = "after"
+      yield* effect.pipe(within())
+      assert.deepStrictEqual((yield* newest).input, { text: "before" })
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("makes event ids that are UUIDv7 and in order", () =>
+    Effect.gen(function*() {
+      const receipts = yield* Effect.forEach(Array.from({ length: 5000 }, (_, n) => n), () =>
+        AuditLogger.emit({ action: "note.create" }).pipe(within()))
+      const ids = receipts.map((receipt) => receipt.eventId)
+      assert.deepStrictEqual(ids, [...ids].sort())
+      assert.strictEqual(new Set(ids).size, 5000)
+      for (const id of ids.slice(0, 20)) yield* Schema.decodeUnknownEffect(DatasetEvent.EventId)(id)
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine: stripping and deciding", () => {
+  const stripper = (strip: PiiStripper.PiiStripper["Service"]["strip"]) => Layer.succeed(PiiStripper.PiiStripper, { strip })
+  const withStripper = (layer: Layer.Layer<PiiStripper.PiiStripper>) =>
+    Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
+      Layer.provideMerge(LoggingEngine.layer),
+      Layer.provideMerge(Layer.mergeAll(EventSink.layerMemory, layer, TrainingPreferences.layerMemory)),
+      Layer.fresh
+    )
+
+  it.effect("stores nothing when the stripper fails or throws", () =>
+    Effect.gen(function*() {
+      for (
+        const strip of [
+          () => Effect.fail({ detail: "no" }),
+          () => Effect.die(new Error("secret")),
+          () => {
+            throw new Error("secret")
+          }
+        ]
+      ) {
+        yield* Effect.gen(function*() {
+          const error = yield* AuditLogger.emit({ action: "note.create", input: "kim@example.com" }).pipe(within(), Effect.flip)
+          assert.strictEqual(error.reason._tag, "StripFailed")
+          assert.isDefined(error.eventId)
+          assert.notInclude(JSON.stringify(error), "secret")
+          const memoryEvents = yield* EventSink.MemoryEvents
+          assert.strictEqual((yield* memoryEvents.all).length, 0)
+        }).pipe(Effect.provide(withStripper(stripper(strip))))
+      }
+    }))
+
+  it.effect("strips values and keys everywhere in the caller's words, and says what it found", () =>
+    Effect.gen(function*() {
+      const mail = "kim.lee@example.com"
+      const receipt = yield* AuditLogger.emit({
+        action: "note.create",
+        resource: { type: "mailbox", id: mail },
+        errorTag: `Bounce ${mail}`,
+        input: { [mail]: [mail, { deep: `to ${mail}, thanks` }], card: 4111111111111111, password: "hunter2" },
+        output: mail,
+        metadata: { note: mail },
+        analytics: { utm_source: mail, event_type: "x" }
+      }).pipe(within())
+      const event = yield* newest
+      assert.notInclude(JSON.stringify(event), mail)
+      assert.deepStrictEqual(event.input, {
+        "[EMAIL]": ["[EMAIL]", { deep: "to [EMAIL], thanks" }],
+        card: "[CREDIT_CARD]",
+        password: null
+      })
+      assert.deepStrictEqual([...event.pii_flags.flags], ["CREDIT_CARD", "EMAIL", "PASSWORD"])
+      assert.strictEqual(event.pii_flags.counts["EMAIL"], 8)
+      assert.isFalse(event.train_ok)
+      assert.strictEqual(event.train_reason, "pii")
+      assert.deepStrictEqual(receipt.piiFlags, event.pii_flags)
+      assert.strictEqual(event.analytics_event_type, "x")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("keeps the event, without consent and with a warning, when preferences are unavailable", () =>
+    Effect.gen(function*() {
+      for (const lookup of [() => Effect.fail({ detail: "down" }), () => Effect.die("down")]) {
+        const preferences = Layer.effect(
+          TrainingPreferences.TrainingPreferences,
+          Effect.map(TrainingPreferences.TrainingPreferences, (service) => ({ ...service, lookup }))
+        ).pipe(Layer.provide(TrainingPreferences.layerMemory))
+        const lines: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
+        yield* Effect.gen(function*() {
+          const receipt = yield* AuditLogger.emit({ action: "note.create" }).pipe(within())
+          assert.isFalse(receipt.trainOk)
+          assert.strictEqual((yield* newest).train_reason, "preferences_unavailable")
+          assert.match(lines.join("\n"), /^Warn Training preferences unavailable/)
+        }).pipe(
+          Effect.provide(
+            Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
+              Layer.provideMerge(LoggingEngine.layer),
+              Layer.provide([EventSink.layerMemory, PiiStripper.layer, preferences]),
+              Layer.fresh
+            )
+          ),
+          Effect.provide(Logger.layer([logger]))
+        )
+      }
+    }))
+})
+
+describe("LoggingEngine: failing sinks", () => {
+  type Append = EventSink.EventSink["Service"]["append"]
+  const sink = (append: Append) => Layer.fresh(over(Layer.succeed(EventSink.EventSink, { append })))
+  const evidence = (event: DatasetEvent.Sealed, duplicate = false): EventSink.Evidence => ({
+    eventId: event.eventId,
+    position: 1,
+    duplicate,
+    durability: "memory"
+  })
+  const emit = AuditLogger.emit({ action: "note.create", input: "kim@example.com" }).pipe(within())
+
+  it.effect("surfaces each reason of a sink in the error channel, with the event id", () =>
+    Effect.gen(function*() {
+      const detail = "down"
+      const reasons = [
+        new AuditError.SinkOverloaded({ detail }),
+        new AuditError.SinkTimeout({ detail }),
+        new AuditError.SinkUnavailable({ detail }),
+        new AuditError.SinkFull({ detail }),
+        new AuditError.SinkRejected({ detail }),
+        new AuditError.SinkClosed({ detail })
+      ]
+      for (const reason of reasons) {
+        let tries = 0
+        const error = yield* emit.pipe(
+          Effect.provide(sink((event) => {
+            tries++
+            return Effect.fail(AuditError.fail("Sink.append", reason, event.eventId))
+          })),
+          Effect.flip
+        )
+        assert.strictEqual(error.reason._tag, reason._tag)
+        assert.isDefined(error.eventId)
+        assert.strictEqual(tries, 1)
+      }
+    }))
+
+  it.effect("repeats an unknown commit with the same event until it is known, and stores it once", () =>
+    Effect.gen(function*() {
+      const stored: Array<DatasetEvent.EventId> = []
+      let tries = 0
+      const fiber = yield* emit.pipe(
+        Effect.provide(sink((event) =>
+          Effect.suspend(() => {
+            tries++
+            const duplicate = stored.includes(event.eventId)
+            if (!duplicate) stored.push(event.eventId)
+            // Stored, but the acknowledgement is lost: twice.
+            return tries < 3
+              ? Effect.fail(AuditError.fail("Sink.append", new AuditError.CommitUnknown({ detail: "lost" }), event.eventId))
+              : Effect.succeed(evidence(event, duplicate))
+          })
+        )),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("1 second")
+      const receipt = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([tries, stored.length, receipt.duplicate], [3, 1, false])
+    }))
+
+  it.effect("says CommitUnknown at the deadline if it stays unknown, whatever a later try says", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      const fiber = yield* emit.pipe(
+        Effect.provide(sink((event) => {
+          const reason = tries++ === 0
+            ? new AuditError.CommitUnknown({ detail: "lost" })
+            : new AuditError.SinkUnavailable({ detail: "down" })
+          return Effect.fail(AuditError.fail("Sink.append", reason, event.eventId))
+        })),
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "CommitUnknown")
+      assert.isAbove(tries, 2)
+    }))
+
+  it.effect("a sink that hangs, even uninterruptibly, ends with CommitUnknown at the deadline", () =>
+    Effect.gen(function*() {
+      for (const hang of [Effect.never, Effect.uninterruptible(Effect.never)]) {
+        const fiber = yield* emit.pipe(
+          Effect.provide(sink(() => hang)),
+          Effect.flip,
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("60 seconds")
+        assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "CommitUnknown")
+      }
+    }))
+
+  it.effect("finishes recording although the caller is interrupted", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      let appended = 0
+      const fiber = yield* emit.pipe(
+        Effect.provide(sink((event) =>
+          Effect.as(Effect.tap(Deferred.await(gate), () => Effect.sync(() => appended++)), evidence(event))
+        )),
+        Effect.forkChild({ startImmediately: true })
+      )
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(interrupting)
+      assert.strictEqual(appended, 1)
+    }))
+
+  it.effect("logs, counts and marks the span of every failure, with ids and without payload", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ fiber, logLevel, message }) =>
+        lines.push(JSON.stringify([logLevel, message, fiber.getRef(References.CurrentLogAnnotations)]))
+      )
+      const span = yield* Effect.makeSpan("request")
+      const failures = Metric.withAttributes(LoggingEngine.failedEvents, { reason: "SinkFull" })
+      const before = (yield* Metric.value(failures)).count
+      const error = yield* emit.pipe(
+        Effect.provide(sink((event) =>
+          Effect.fail(AuditError.fail("Sink.append", new AuditError.SinkFull({ detail: "full" }), event.eventId))
+        )),
+        Effect.provideService(Tracer.ParentSpan, span),
+        Effect.provide(Logger.layer([logger])),
+        Effect.flip
+      )
+      assert.strictEqual(lines.length, 1)
+      assert.include(lines[0], `"Error"`)
+      for (const id of [error.eventId, "t_acme", "r1", "0af7651916cd43dd8448eb211c80319c", "SinkFull"]) {
+        assert.include(lines[0], String(id))
+      }
+      assert.notInclude(lines.join(), "kim")
+      assert.strictEqual(Number((yield* Metric.value(failures)).count) - Number(before), 1)
+      assert(span._tag === "Span")
+      assert.include(JSON.stringify(Object.entries(span), (_, value: unknown) => typeof value === "bigint" ? String(value) : value), "audit.emit_failed")
+    }))
+})

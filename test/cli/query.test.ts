@@ -1,0 +1,123 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { existsSync } from "node:fs"
+import { temporaryFile } from "../support.ts"
+import { line, run } from "./process.ts"
+
+const at = (db: string, ...more: ReadonlyArray<string>) => run(["query", "--db", db, "--tenant", "t_acme", "--env", "prod", ...more])
+const filled = Effect.gen(function*() {
+  const db = yield* temporaryFile
+  const lines = Array.from({ length: 60 }, (_, n) =>
+    line(n, {
+      draft: {
+        outcome: n % 2 === 0 ? "success" : "denied",
+        resource: { type: "note", id: n === 59 ? "=HYPERLINK(\"x\")\u001b[2J\u202e" : `n${n}` }
+      }
+    })).join("")
+  yield* run(["ingest", "--db", db, "--concurrency", "1"], lines)
+  return db
+})
+
+describe("effect-audit query", () => {
+  it.live("prints the 50 newest as a table that a value cannot break out of, and says how to go on", () =>
+    Effect.gen(function*() {
+      const db = yield* filled
+      const { code, stderr, stdout } = yield* at(db)
+      assert.strictEqual(code, 0)
+      const lines = stdout.trimEnd().split("\n")
+      assert.strictEqual(lines.length, 51)
+      assert.match(lines[1] ?? "", /^60 .*=HYPERLINK\("x"\)\\u001b\[2J\\u202e/)
+      assert.notInclude(stdout, "\u001b")
+      const cursor = /--cursor (\S+)/.exec(stderr)?.[1] ?? ""
+      const rest = yield* at(db, "--cursor", cursor)
+      assert.strictEqual(rest.stdout.trimEnd().split("\n").length, 12)
+      assert.notInclude(rest.stderr, "cursor")
+    }))
+
+  it.live("streams all events as NDJSON, filtered and in order", () =>
+    Effect.gen(function*() {
+      const db = yield* filled
+      const { stdout } = yield* at(db, "--format", "ndjson", "--order", "asc", "--outcome", "denied", "--resource-type", "note")
+      const events = stdout.trimEnd().split("\n").map((text) => JSON.parse(text) as { position: number; outcome: string })
+      assert.strictEqual(events.length, 30)
+      assert.deepStrictEqual(events.map((event) => event.position), events.map((_, n) => 2 * n + 2))
+      const limited = yield* at(db, "--format", "ndjson", "--limit", "7")
+      assert.strictEqual(limited.stdout.trimEnd().split("\n").length, 7)
+      const none = yield* at(db, "--format", "ndjson", "--since", "2999-01-01")
+      assert.strictEqual(none.stdout, "")
+    }))
+
+  it.live("writes CSV that a spreadsheet does not run", () =>
+    Effect.gen(function*() {
+      const db = yield* filled
+      const { stdout } = yield* at(db, "--format", "csv")
+      const rows = stdout.split("\r\n")
+      assert.strictEqual(rows.length, 63)
+      assert.match(rows[0] ?? "", /^position,event_id,erased,recorded_at,/)
+      assert.include(rows[1] ?? "", `"'=HYPERLINK(""x"")`)
+      for (const row of rows) assert.notMatch(row, /(^|,)"?[=+@-]/)
+    }))
+
+  it.live("exits 2 for usage errors and for what is not there, and creates nothing", () =>
+    Effect.gen(function*() {
+      const db = yield* temporaryFile
+      const cases = [
+        ["query"],
+        ["query", "--db", db, "--tenant", "acme", "--env", "prod"],
+        ["query", "--db", db, "--tenant", "t_acme", "--env", "prod"],
+        ["query", "--db", db, "--tenant", "t_acme", "--env", "prod", "--order", "up"],
+        ["query", "--db", db, "--tenant", "t_acme", "--env", "prod", "--since", "yesterday"],
+        ["query", "--db", db, "--tenant", "t_acme", "--env", "prod", "--limit", "0"],
+        ["ingest"],
+        ["ingest", "--db", db, "--concurrency", "0"],
+        ["prefs", "set", "--db", db, "--tenant", "t_acme", "--env", "prod"],
+        ["prefs", "set", "--db", db, "--tenant", "t_acme", "--env", "prod", "--opt-in", "--opt-out"],
+        ["prefs", "list", "--db", db, "--tenant", "t_acme", "--env", "prod"],
+        ["nothing"],
+        []
+      ]
+      for (const args of cases) {
+        const { code, stderr } = yield* run(args)
+        assert.strictEqual(code, 2, `${args.join(" ")}: ${stderr}`)
+      }
+      assert.isFalse(existsSync(db))
+      const real = yield* filled
+      assert.strictEqual((yield* at(real, "--cursor", "nonsense")).code, 2)
+    }))
+
+  it.live("shows an example in the help of every verb", () =>
+    Effect.gen(function*() {
+      for (const verb of [[], ["ingest"], ["query"], ["prefs"], ["prefs", "set"], ["prefs", "list"]]) {
+        const { code, stdout } = yield* run([...verb, "--help"])
+        assert.strictEqual(code, 0)
+        assert.match(stdout, /EXAMPLES[\s\S]*effect-audit/)
+      }
+    }))
+})
+
+describe("effect-audit prefs", () => {
+  it.live("sets and lists preferences, records each change, and decides by them", () =>
+    Effect.gen(function*() {
+      const db = yield* temporaryFile
+      const prefs = (verb: string, ...more: ReadonlyArray<string>) =>
+        run(["prefs", verb, "--db", db, "--tenant", "t_acme", "--env", "prod", ...more])
+      assert.strictEqual((yield* prefs("set", "--user", "u1", "--opt-out")).code, 0)
+      yield* run(["ingest", "--db", db], line(1))
+      yield* prefs("set", "--user", "u1", "--opt-in")
+      yield* run(["ingest", "--db", db], line(2))
+      yield* prefs("set", "--opt-out")
+      yield* run(["ingest", "--db", db], line(3))
+      assert.strictEqual((yield* prefs("list")).stdout, "who      training\ntenant   opt-out\nuser u1  opt-in\n")
+      const { stdout } = yield* at(db, "--format", "ndjson", "--order", "asc")
+      const events = stdout.trimEnd().split("\n").map((text) => JSON.parse(text) as { action: string; train_reason: string })
+      assert.deepStrictEqual(events.map((event) => [event.action, event.train_reason]), [
+        ["audit.log_created", "policy"],
+        ["training_preference.changed", "user_opt_out"],
+        ["note.create", "user_opt_out"],
+        ["training_preference.changed", "user_opt_out"],
+        ["note.create", "allowed"],
+        ["training_preference.changed", "tenant_opt_out"],
+        ["note.create", "tenant_opt_out"]
+      ])
+    }))
+})
