@@ -69,9 +69,14 @@ export interface AuditedOptions<A, E> {
   readonly transaction?: boolean | undefined
 }
 
+/** An error's tag or name; an error may be anything, and its properties may throw. */
 const errorTag = (error: unknown): string => {
-  if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") return error._tag
-  return error instanceof Error ? error.name : "Error"
+  try {
+    if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") return error._tag
+    return error instanceof Error && typeof error.name === "string" ? error.name : "Error"
+  } catch {
+    return "Error"
+  }
 }
 
 const refuse = (path: string, detail: string) =>
@@ -104,38 +109,73 @@ const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | un
     : { outcome: "failure", errorTag: "Interrupted" }
 }
 
-/** The options as they were at the call: a draft that is refused is passed on, and refused where it is recorded. */
-const readOptions = <A, E>({ denied: _1, output: _2, resource, transaction: _3, ...rest }: AuditedOptions<A, E>): AuditDraft => {
+/** The options as they were at the call; a draft that is refused stays refused. */
+const readOptions = <A, E>(
+  { denied: _1, output: _2, resource, transaction: _3, ...rest }: AuditedOptions<A, E>
+): AuditDraft | DraftSnapshot => {
   const draft: AuditDraft = { ...rest, ...(typeof resource === "object" ? { resource } : {}) }
-  const { fields } = DraftSnapshot.of(draft)
-  if (fields instanceof Refusal) return draft
-  return { ...draft, input: fields.content.input, metadata: fields.content.metadata, subjectIds: fields.subjectIds }
+  const snapshot = DraftSnapshot.of(draft)
+  const { fields } = snapshot
+  if (fields instanceof Refusal) return snapshot
+  const { input, metadata, resource: read } = fields.content
+  return { ...draft, input, metadata, resource: read, subjectIds: fields.subjectIds }
 }
+
+/** Records of nested effects that did not succeed, to be made again if the outermost transaction takes them with it. */
+const NestedFailures = Context.Reference<Array<Effect.Effect<unknown, AuditError, RequestContext>> | undefined>(
+  "effect-audit/AuditLogger/NestedFailures",
+  { defaultValue: () => undefined }
+)
 
 const watch = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: AuditedOptions<A, E>,
-  draft: AuditDraft
+  draft: AuditDraft | DraftSnapshot
 ): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext> =>
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const { denied, transaction } = options
     const logger = yield* AuditLogger
     const clock = yield* Clock.Clock
+    const outer = yield* NestedFailures
+    const nested: Array<Effect.Effect<unknown, AuditError, RequestContext>> = []
     const started = clock.currentTimeMillisUnsafe()
     const emit = (more: Partial<AuditDraft>) =>
-      logger.emit({ ...draft, durationMillis: Math.max(0, clock.currentTimeMillisUnsafe() - started), ...more })
+      logger.emit(
+        draft instanceof DraftSnapshot
+          ? draft
+          : { ...draft, durationMillis: Math.max(0, clock.currentTimeMillisUnsafe() - started), ...more }
+      )
     let recording = false
-    const work = Effect.tap(restore(effect), (result) => {
+    const recordSuccess = (result: A) => {
       recording = true
-      return Effect.flatMap(pick(options, result), emit)
-    })
-    const exit = yield* Effect.exit(transaction === true ? logger.transact(work) : work)
+      return Effect.flatMap(Effect.result(pick(options, result)), (picked) => {
+        if (picked._tag === "Success") return emit(picked.success)
+        // Outside a transaction the effect has happened: that is recorded, before the picker's failure is reported.
+        return transaction === true
+          ? Effect.fail(picked.failure)
+          : Effect.andThen(emit({}), Effect.fail(picked.failure))
+      })
+    }
+    const work = Effect.tap(restore(effect), recordSuccess)
+    const exit = yield* Effect.exit(
+      transaction === true ? logger.transact(Effect.provideService(work, NestedFailures, nested)) : work
+    )
     if (Exit.isSuccess(exit)) return exit.value
+    const failures: Array<Cause.Cause<E | AuditError>> = [exit.cause]
+    // What failed inside was recorded in the transaction that has been rolled back.
+    for (const record of nested) {
+      const recorded = yield* Effect.exit(record)
+      if (Exit.isFailure(recorded)) failures.push(recorded.cause)
+    }
     // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of it.
-    if (recording && (transaction !== true || isUnknown(exit.cause))) return yield* exit
-    const recorded = yield* Effect.exit(emit(describe<E | AuditError>(exit.cause, (error) =>
-      !(error instanceof AuditError) && denied?.(error) === true)))
-    return yield* Exit.isSuccess(recorded) ? exit : Effect.failCause(Cause.combine(exit.cause, recorded.cause))
+    if (!recording || (transaction === true && !isUnknown(exit.cause))) {
+      const outcome = describe<E | AuditError>(exit.cause, (error) => !(error instanceof AuditError) && denied?.(error) === true)
+      const record = emit(outcome)
+      outer?.push(...nested, record)
+      const recorded = yield* Effect.exit(record)
+      if (Exit.isFailure(recorded)) failures.push(recorded.cause)
+    }
+    return yield* Effect.failCause(failures.reduce((all, cause) => Cause.combine(all, cause)))
   }))
 
 /**

@@ -18,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type AuditError, fail, InvalidDraft } from "./AuditError.ts"
 import type { EventId, PiiFlags, Sealed } from "./DatasetEvent.ts"
+import { keepsDeadline } from "./internal/deadline.ts"
 import { Entropy } from "./internal/entropy.ts"
 import { makeLogCreated } from "./internal/logCreated.ts"
 import { sameFacts } from "./internal/sameFacts.ts"
@@ -61,13 +62,6 @@ export class EventSink extends Context.Service<EventSink, {
    */
   readonly transact?: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
 }>()("effect-audit/EventSink") {}
-
-/**
- * Sinks that end every `append` by a deadline of their own, so that the engine need not watch them.
- *
- * @internal
- */
-export const keepsDeadline = new WeakSet<EventSink["Service"]>()
 
 /** One event of a memory sink: the exact bytes, and where they are. */
 export interface MemoryEvent {

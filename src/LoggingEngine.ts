@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -33,14 +34,16 @@ import {
   type Stamped,
   type Stripped
 } from "./DatasetEvent.ts"
-import { type Durability, EventSink, type Evidence, keepsDeadline } from "./EventSink.ts"
+import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
+import { keepsDeadline } from "./internal/deadline.ts"
 import { ceiling, defaultLimits, type DraftFields, DraftSnapshot, exceeds, idPattern } from "./internal/draft.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { type Limits, Refusal } from "./internal/json.ts"
+import { Stripper } from "./pii/Pii.ts"
 import { PiiStripper, type StripResult } from "./PiiStripper.ts"
 import { type Fields, problem, RequestContext } from "./RequestContext.ts"
 import { saltBytes, seal } from "./Seal.ts"
-import { decide, type Preference, question, TrainingPreferences } from "./TrainingPreferences.ts"
+import { decide, type Preference, type Question, question, TrainingPreferences } from "./TrainingPreferences.ts"
 
 /** What the caller gets for an event that was recorded. */
 export interface Receipt {
@@ -108,7 +111,7 @@ export const setPreference = (change: {
 
 /** Bounds of the engine. */
 export interface Options {
-  /** How long a call waits for its receipt at most; 10 seconds unless given. */
+  /** How long the sink, and each other step of a call, may take at most; 10 seconds unless given. */
   readonly deadline?: Duration.Input | undefined
   /** Bounds of a draft: 262,144 bytes as JSON, depth 32, 4,096 keys unless given. */
   readonly limits?: Partial<Limits> | undefined
@@ -151,7 +154,9 @@ const stampOf = (
     requestId: context.requestId,
     correlationId: context.correlationId,
     traceId: context.traceId,
-    spanId: span !== undefined && span.traceId === context.traceId ? span.spanId : context.spanId,
+    spanId: span !== undefined && span.traceId === context.traceId && idPattern.test(span.spanId)
+      ? span.spanId
+      : context.spanId,
     runId: context.runId,
     stepId: context.stepId,
     action: draft.action,
@@ -165,8 +170,8 @@ const stampOf = (
 
 /** What an idempotency key was used for: the caller's fields after stripping, so that no trace of what was removed stays. */
 const digest = (draft: DraftFields, stripped: Stripped): Uint8Array => {
-  const { action, durationMillis, occurredAt, outcome, severity, subjectIds } = draft
-  const fields = [action, outcome, severity, durationMillis, occurredAt, subjectIds, stripped.content]
+  const { action, durationMillis, occurredAt, outcome, severity, storageClass, subjectIds } = draft
+  const fields = [action, outcome, severity, storageClass ?? "ops", durationMillis, occurredAt, subjectIds, stripped.content]
   return createHash("sha256").update(JSON.stringify(fields)).digest()
 }
 
@@ -187,39 +192,58 @@ export const make = Effect.fnUntraced(function*(
   const uuid7 = makeUuid7(entropy)
   const method = "LoggingEngine.log"
 
-  const strip = (stamped: Stamped, eventId: EventId): Effect.Effect<StripResult, AuditError> =>
-    Effect.catchCause(Effect.suspend(() => stripper.strip(stamped)), (cause) => {
-      const failure = cause.reasons.find((reason) => reason._tag === "Fail")
-      const detail = failure === undefined ? "the stripper threw" : failure.error.detail
-      return Effect.fail(new AuditError({ method, eventId, reason: new StripFailed({ detail }) }))
-    })
-
-  const lookup = (stripped: Stripped) =>
-    Effect.catchCause(Effect.suspend(() => preferences.lookup(question(stripped))), (cause) => {
-      const failure = cause.reasons.find((reason) => reason._tag === "Fail")
-      return Effect.as(
-        Effect.annotateLogs(
-          Effect.logWarning("Training preferences unavailable: the event is kept and may not train a model"),
-          {
-            ...ids(stripped.stamp),
-            detail: failure === undefined ? "the preference store threw" : failure.error.detail
-          }
-        ),
-        "preferences_unavailable" as const
-      )
-    })
-
-  /** A sink that keeps no deadline is watched from outside, in a fiber of its own: it may not even be interruptible. */
-  const watched = Effect.fnUntraced(function*(event: Sealed): Effect.fn.Return<Evidence, AuditError> {
-    const fiber = yield* Effect.forkDetach(Effect.interruptible(sink.append(event)))
+  /** A step that keeps no deadline of its own runs in a fiber of its own: it may not even be interruptible. */
+  const watched = Effect.fnUntraced(function*<A, E, E2>(
+    step: Effect.Effect<A, E>,
+    late: () => E2
+  ): Effect.fn.Return<A, E | E2> {
+    const fiber = yield* Effect.forkDetach(Effect.interruptible(step))
     const exit = yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), deadline)
     if (Option.isSome(exit)) return yield* exit.value
     yield* Effect.forkDetach(Fiber.interrupt(fiber))
-    return yield* unknown(event, `no answer of the sink within ${deadline} ms`)
+    return yield* Effect.fail(late())
   })
+  const detailOf = <E extends { readonly detail: string }>(cause: Cause.Cause<E>, otherwise: string): string => {
+    const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+    return failure === undefined ? otherwise : failure.error.detail
+  }
+
+  const doStrip = keepsDeadline.has(stripper)
+    ? stripper.strip
+    : (stamped: Stamped) =>
+      watched(Effect.suspend(() => stripper.strip(stamped)), () => ({ detail: `no answer within ${deadline} ms` }))
+  const strip = (stamped: Stamped, eventId: EventId): Effect.Effect<StripResult, AuditError> =>
+    Effect.catchCause(doStrip(stamped), (cause) =>
+      Effect.fail(
+        new AuditError({ method, eventId, reason: new StripFailed({ detail: detailOf(cause, "the stripper threw") }) })
+      ))
+
+  const doLookup = keepsDeadline.has(preferences)
+    ? preferences.lookup
+    : (asked: Question) =>
+      watched(Effect.suspend(() => preferences.lookup(asked)), () => ({ detail: `no answer within ${deadline} ms` }))
+  const lookup = (stripped: Stripped) =>
+    Effect.catchCause(doLookup(question(stripped)), (cause) =>
+      Effect.as(
+        Effect.annotateLogs(
+          Effect.logWarning("Training preferences unavailable: the event is kept and may not train a model"),
+          { ...ids(stripped.stamp), detail: detailOf(cause, "the preference store threw") }
+        ),
+        "preferences_unavailable" as const
+      ))
+
   const unknown = (event: Sealed, detail: string) =>
     new AuditError({ method, eventId: event.eventId, reason: new CommitUnknown({ detail }) })
-  const append = keepsDeadline.has(sink) ? sink.append : watched
+  const doAppend = keepsDeadline.has(sink)
+    ? sink.append
+    : (event: Sealed) =>
+      watched(Effect.suspend(() => sink.append(event)), () => unknown(event, `no answer of the sink within ${deadline} ms`))
+  /** A sink that dies has a bug; whether it had stored the event before is not known. */
+  const append = (event: Sealed): Effect.Effect<Evidence, AuditError> =>
+    Effect.catchCause(doAppend(event), (cause) => {
+      const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+      return Effect.fail(failure === undefined ? unknown(event, "the sink died") : failure.error)
+    })
 
   /** Repeats while the outcome is unknown: the event id makes that harmless. A later "not stored" does not undo a doubt. */
   const retry = (event: Sealed, error: AuditError, until: number, delay: number): Effect.Effect<Evidence, AuditError> =>
@@ -346,9 +370,12 @@ const check = (
   if (problem(context) !== undefined) {
     return new InvalidDraft({ path: "/context", detail: "the request context was not made by RequestContext and is invalid" })
   }
-  if (draft instanceof Refusal) return new InvalidDraft({ path: draft.path, detail: draft.problem })
-  const refusal = exceeds(draft, limits)
-  return refusal === undefined ? draft : new InvalidDraft({ path: refusal.path, detail: refusal.problem })
+  const refusal = draft instanceof Refusal ? draft : exceeds(draft, limits)
+  if (refusal !== undefined) {
+    // A key of the caller's may be personal data as well.
+    return new InvalidDraft({ path: new Stripper().text(refusal.path), detail: refusal.problem })
+  }
+  return draft instanceof Refusal ? new InvalidDraft({ path: "", detail: draft.problem }) : draft
 }
 
 const noFlags: PiiFlags = { flags: [], policy_reason: "erased", counts: {}, truncated: false }

@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Content, PiiFlags, Stamped } from "./DatasetEvent.ts"
+import { keepsDeadline } from "./internal/deadline.ts"
 import type { Json, JsonObject } from "./internal/json.ts"
 import { Stripper } from "./pii/Pii.ts"
 import { defaultPolicy, type Policy } from "./pii/Policy.ts"
@@ -73,8 +74,11 @@ const texts = (stripper: Stripper, values: { readonly [key: string]: string }) =
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, stripper.text(value)]))
 
 /** Builds the stripper of this package with a policy. */
-export const make = (policy: Policy = defaultPolicy): PiiStripper["Service"] =>
-  PiiStripper.of({ strip: (event) => Effect.sync(() => stripContent(policy, event.content)) })
+export const make = (policy: Policy = defaultPolicy): PiiStripper["Service"] => {
+  const stripper = PiiStripper.of({ strip: (event) => Effect.sync(() => stripContent(policy, event.content)) })
+  keepsDeadline.add(stripper)
+  return stripper
+}
 
 /** The stripper of this package with its default policy. */
 export const layer: Layer.Layer<PiiStripper> = Layer.succeed(PiiStripper, make())

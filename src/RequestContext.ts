@@ -97,7 +97,12 @@ const decodeJson = Schema.decodeUnknownEffect(Json, { onExcessProperty: "error",
 const checked = new WeakSet<object>()
 
 const complete = (json: typeof Json.Type, traceId: string): Fields => {
-  const fields = Object.freeze({ ...json, mode: json.mode ?? "saas", traceId: json.traceId ?? TraceId.make(traceId) })
+  const fields = Object.freeze({
+    ...json,
+    actor: Object.freeze(json.actor),
+    mode: json.mode ?? "saas",
+    traceId: json.traceId ?? TraceId.make(traceId)
+  })
   checked.add(fields)
   return fields
 }
@@ -171,7 +176,7 @@ export const problem = (context: Fields): Schema.SchemaError | undefined => {
   if (checked.has(context)) return undefined
   const result = validate(context)
   if (result._tag === "Success") {
-    if (Object.isFrozen(context)) checked.add(context)
+    if (Object.isFrozen(context) && Object.isFrozen(context.actor)) checked.add(context)
     return undefined
   }
   return result.failure

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type AuditError } from "./AuditError.ts"
 import { type Decided, makeDecided, type Stripped, type TrainReason } from "./DatasetEvent.ts"
+import { keepsDeadline } from "./internal/deadline.ts"
 import type { Env, TenantId } from "./RequestContext.ts"
 
 /** A tenant's preference in one env, or, with `userId`, a person's. */
@@ -87,7 +88,7 @@ const text = (subject: Subject): string => JSON.stringify([subject.tenantId, sub
 export const layerMemory: Layer.Layer<TrainingPreferences> = Layer.sync(TrainingPreferences, () => {
   const preferences = new Map<string, Preference>()
   const optedOut = (subject: Subject) => preferences.get(text(subject))?.trainingAllowed === false
-  return TrainingPreferences.of({
+  const service = TrainingPreferences.of({
     lookup: ({ env, tenantId, userIds }) =>
       Effect.sync(() =>
         optedOut({ tenantId, env })
@@ -115,4 +116,6 @@ export const layerMemory: Layer.Layer<TrainingPreferences> = Layer.sync(Training
           .sort((a, b) => (a.userId ?? "") < (b.userId ?? "") ? -1 : 1)
       )
   })
+  keepsDeadline.add(service)
+  return service
 })

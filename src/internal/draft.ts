@@ -20,7 +20,7 @@ export interface DraftFields {
   readonly subjectIds: ReadonlyArray<string> | undefined
   readonly occurredAt: string | undefined
   readonly content: Content
-  /** Lower bound of the draft's bytes as JSON. */
+  /** About the draft's bytes as JSON, never less than a sixth of them. */
   readonly bytes: number
   readonly keys: number
   readonly depth: number
@@ -140,7 +140,7 @@ const read = (draft: Draft): DraftFields => {
     subjectIds: subjectIds === undefined ? undefined : readSubjects(subjectIds),
     occurredAt: occurredAt === undefined ? undefined : readTime(occurredAt),
     content,
-    bytes: reader.bytes,
+    bytes: reader.bytes + (subjectIds === undefined ? 0 : subjectIds.length * 131),
     keys: reader.keys,
     depth: reader.depth
   }
@@ -211,8 +211,8 @@ const readTime = (value: unknown): string => {
 export const exceeds = (draft: DraftFields, limits: Limits): Refusal | undefined => {
   const { content } = draft
   if (draft.keys > limits.maxKeys) return new Refusal("", `has more than ${limits.maxKeys} keys`)
-  // A character takes at most six bytes in JSON, so a draft this small cannot be over the limit.
-  if (draft.bytes * 6 > limits.maxBytes && (draft.bytes > limits.maxBytes || jsonBytes(content) > limits.maxBytes)) {
+  // A draft this small cannot be over the limit; a larger one is measured.
+  if (draft.bytes * 6 > limits.maxBytes && jsonBytes([content, draft.subjectIds]) > limits.maxBytes) {
     for (const [name, value] of Object.entries(content)) {
       if (value !== undefined && jsonBytes(value) > limits.maxBytes) {
         return new Refusal(`/${name}`, `exceeds ${limits.maxBytes} bytes as JSON`)

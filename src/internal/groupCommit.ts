@@ -101,7 +101,8 @@ export const make = Effect.fnUntraced(function*<A extends { readonly eventId: Ev
   }
 
   const drain = Effect.whileLoop({
-    while: () => queue.length > 0,
+    // Opened in the same step in which the queue was found empty: whoever comes next starts the next writer.
+    while: () => queue.length > 0 || (idle.openUnsafe(), false),
     body: () =>
       Effect.map(Effect.exit(Effect.suspend(() => options.write(waiting))), (exit) => {
         const left = writing
@@ -111,7 +112,7 @@ export const make = Effect.fnUntraced(function*<A extends { readonly eventId: Ev
         else lost("the writer left the entry", left.filter((entry) => entry.state === "writing"))
       }),
     step: () => {}
-  }).pipe(Effect.ensuring(Effect.sync(() => idle.openUnsafe())))
+  })
   const start = () => {
     writer = runFork(drain, { uninterruptible: false })
   }

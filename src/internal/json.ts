@@ -79,7 +79,7 @@ export const setKey = (target: Record<string, Json>, key: string, value: Json): 
  */
 export class JsonReader {
   readonly limits: Limits
-  /** Lower bound of the UTF-8 bytes of the JSON read so far. */
+  /** Size of the JSON read so far: about its UTF-8 bytes, never less than a sixth of them. */
   bytes = 0
   keys = 0
   depth = 0
@@ -116,7 +116,8 @@ export class JsonReader {
       case "string":
         return this.text(value)
       case "number":
-        this.count(1)
+        // As text up to 25 characters; what counts one here has at most six.
+        this.count(Number.isInteger(value) && Math.abs(value) < 100_000 ? 1 : 5)
         return Number.isFinite(value) ? (value === 0 ? 0 : value) : null
       case "boolean":
         this.count(4)

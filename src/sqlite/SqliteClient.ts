@@ -25,11 +25,12 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
-import { ConnectionError, SqlError } from "effect/sql/SqlError"
+import { ConnectionError, LockTimeoutError, SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
+import { resolve } from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
-import { AuditError, type AuditReason, CommitUnknown, SinkFull, SinkRejected, SinkUnavailable } from "../AuditError.ts"
+import { AuditError, type AuditReason, CommitUnknown, SinkFull, SinkRejected, SinkTimeout, SinkUnavailable } from "../AuditError.ts"
 import { checkFile, type FileIdentity, identityOf, isOpenHere, releaseFile } from "./file.ts"
 import { applicationId, migrations } from "./Migrations.ts"
 import { attempt, errorCode, isBusy, Problem, sqliteReason } from "./problem.ts"
@@ -46,6 +47,14 @@ export interface Options {
   readonly mustExist?: boolean | undefined
 }
 
+/** A transaction of the `SqlClient` that is open now. */
+export interface Transaction {
+  /** Tells one transaction from another. */
+  readonly connection: object
+  /** Whether no savepoint is open below the place of the context that asks. */
+  readonly innermost: boolean
+}
+
 /** One open SQLite file. */
 export class SqliteClient extends Context.Service<SqliteClient, {
   readonly filename: string
@@ -53,14 +62,16 @@ export class SqliteClient extends Context.Service<SqliteClient, {
   readonly deadlineMillis: number
   /** The application's client for the same file. */
   readonly sql: SqlClient.SqlClient
-  /** The connection that writes. Use it inside `exclusively`, or inside the transaction that `inTransaction` reports. */
+  /** The connection that writes. Use it inside `exclusively`, or inside the transaction that `transactionOf` reports. */
   readonly writer: DatabaseSync
   /** A connection that only reads, and sees what is committed. */
   readonly reader: DatabaseSync
   /** Runs an effect while no one else uses the connection that writes. */
   readonly exclusively: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Whether the context carries the transaction of `sql` that is open now. */
-  readonly inTransaction: (context: Context.Context<never>) => boolean
+  /** The transaction of `sql` that is open now, whoever's it is. */
+  readonly openTransaction: () => object | undefined
+  /** The transaction of `sql` that the context carries, if it is open now. */
+  readonly transactionOf: (context: Context.Context<never>) => Transaction | undefined
   /**
    * Runs an effect in a transaction of `sql`. A failed `BEGIN` is an error of the store; a failed `COMMIT` may be of unknown
    * outcome.
@@ -109,7 +120,6 @@ const migrate = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
     const version = pragma(db, "user_version")
     if (pragma(db, "application_id") !== applicationId) {
       if (!adopt) return new SinkRejected({ detail: "the file is a database, but not an audit store" })
-      if (version !== 0) return new SinkRejected({ detail: "the database uses user_version itself and cannot be adopted" })
       db.exec(`PRAGMA application_id = ${applicationId}`)
     }
     if (version > migrations.length) {
@@ -163,6 +173,8 @@ const transactionError = ({ reason }: SqlError, filename: string, deadlineMillis
   const { cause } = reason
   const why = isBusy(cause)
     ? new SinkUnavailable({ detail: `another process held the lock of ${filename} for ${deadlineMillis} ms` })
+    : cause instanceof SinkTimeout
+    ? cause
     : cause instanceof SinkUnavailable
     ? reason.operation === "commit" ? goneAfterCommit(cause) : cause
     : reasonOf(new Problem({ cause }), filename, reason.operation === "execute")
@@ -234,38 +246,40 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<SqliteClient["Service"], AuditError, Scope.Scope | Reactivity> {
   const deadlineMillis = Duration.toMillis(Duration.fromInputUnsafe(options.deadline ?? "5 seconds"))
-  const { db, identity } = yield* open(options, deadlineMillis)
+  // Absolute: the process may change its folder later.
+  const filename = options.filename === "" ? "" : resolve(options.filename)
+  const { db, identity } = yield* open({ ...options, filename }, deadlineMillis)
   const reader = yield* Effect.acquireRelease(
     Effect.mapError(
       whileBusy(() => {
-        const reader = new DatabaseSync(options.filename, { timeout: 0 })
+        const reader = new DatabaseSync(filename, { timeout: 0 })
         reader.exec("PRAGMA query_only = ON; PRAGMA busy_timeout = 0; PRAGMA cache_size = -32768; SELECT 1 FROM log LIMIT 1")
         return reader
       }, deadlineMillis),
-      (problem) => fail(sqliteReason(problem.cause, `cannot read ${options.filename}`))
+      (problem) => fail(sqliteReason(problem.cause, `cannot read ${filename}`))
     ),
     (reader) => Effect.sync(() => reader.close())
   )
   // Both connections have read by now, so the write-ahead log exists, and stays as long as one of them is open.
-  const wal = identityOf(`${options.filename}-wal`)
+  const wal = identityOf(`${filename}-wal`)
   const clock = yield* Clock.Clock
   let walChecked = -Infinity
   let fileChecked = -Infinity
   const isWalHere = (now: number): boolean => {
     if (wal === undefined || Math.abs(now - walChecked) < walCheckMillis) return true
     walChecked = now
-    return isOpenHere(`${options.filename}-wal`, wal)
+    return isOpenHere(`${filename}-wal`, wal)
   }
   const gone = (withinMillis = 0): AuditReason | undefined => {
     const now = clock.currentTimeMillisUnsafe()
     if (Math.abs(now - fileChecked) < withinMillis) return undefined
-    if (isOpenHere(options.filename, identity) && isWalHere(now)) {
+    if (isOpenHere(filename, identity) && isWalHere(now)) {
       fileChecked = now
       return undefined
     }
     fileChecked = -Infinity
     walChecked = -Infinity
-    return new SinkUnavailable({ detail: `${options.filename} was removed or replaced while it was open` })
+    return new SinkUnavailable({ detail: `${filename} was removed or replaced while it was open` })
   }
 
   const semaphore = yield* Semaphore.make(1)
@@ -277,6 +291,18 @@ export const make = Effect.fnUntraced(function*(
     isTransaction: () => db.isTransaction
   })
   let current: Connection | undefined
+  // Savepoints are named effect_sql_<level>; nested transactions of one level follow one another.
+  let depth = 0
+  const level = (name: string) => Number(name.slice(name.lastIndexOf("_") + 1))
+  /** A transaction waits for the connection no longer than an event does. */
+  const withinDeadline = <A, R>(acquire: Effect.Effect<A, SqlError, R>) =>
+    Effect.timeoutOrElse(Effect.interruptible(acquire), {
+      duration: deadlineMillis,
+      orElse: () => {
+        const cause = new SinkTimeout({ detail: `another transaction kept ${filename} for ${deadlineMillis} ms` })
+        return Effect.fail(new SqlError({ reason: new LockTimeoutError({ message: cause.message, operation: "begin", cause }) }))
+      }
+    })
   const lost = (operation: string) =>
     Effect.suspend(() => {
       const reason = gone()
@@ -287,11 +313,18 @@ export const make = Effect.fnUntraced(function*(
   const sql = yield* SqlClient.make({
     ...acquirers,
     // Each transaction gets a connection object of its own, so that it can be told from one that has ended.
-    transactionAcquirer: Effect.flatMap(acquirers.transactionAcquirer, () =>
+    transactionAcquirer: Effect.flatMap(withinDeadline(acquirers.transactionAcquirer), () =>
       Effect.acquireRelease(
-        Effect.sync(() => current = connect()),
+        Effect.sync(() => {
+          depth = 0
+          return current = connect()
+        }),
         () => Effect.sync(() => current = undefined)
       )),
+    savepoint: (name) => {
+      depth = level(name)
+      return `SAVEPOINT ${name}`
+    },
     // A file that is gone is noticed before anything is written to it, or else before the commit is acknowledged.
     commit: (connection) =>
       lost("before commit").pipe(
@@ -301,25 +334,31 @@ export const make = Effect.fnUntraced(function*(
     compiler: Statement.makeCompilerSqlite(),
     driver: "sqlite-node",
     beginTransaction: "BEGIN IMMEDIATE",
-    releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
+    releaseSavepoint: (name) => {
+      depth = level(name) - 1
+      return `RELEASE SAVEPOINT ${name}`
+    },
     prepareTransactionControls: true,
     spanAttributes: [["db.system.name", "sqlite"]]
   })
   return SqliteClient.of({
-    filename: options.filename,
+    filename,
     deadlineMillis,
     sql,
     writer: db,
     reader,
     exclusively: Semaphore.withPermit(semaphore),
-    inTransaction: (context) => {
-      const transaction = Context.getOption(context, sql.transactionService)
-      return transaction._tag === "Some" && transaction.value[0] === current && db.isTransaction
+    openTransaction: () => current,
+    transactionOf: (context) => {
+      const transaction = Context.getOrUndefined(context, sql.transactionService)
+      if (transaction === undefined) return undefined
+      const [connection, level] = transaction
+      return connection === current && db.isTransaction ? { connection, innermost: level === depth } : undefined
     },
     transact: (effect) =>
       Effect.mapError(
         sql.withTransaction(Effect.mapError(effect, (error) => new OfEffect(error))),
-        (error) => error instanceof OfEffect ? error.error : transactionError(error, options.filename, deadlineMillis)
+        (error) => error instanceof OfEffect ? error.error : transactionError(error, filename, deadlineMillis)
       ),
     gone
   })

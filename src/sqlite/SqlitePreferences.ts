@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { AuditError, SinkRejected } from "../AuditError.ts"
+import { keepsDeadline } from "../internal/deadline.ts"
 import { Env, TenantId } from "../RequestContext.ts"
 import { type Answer, type Preference, type Question, TrainingPreferences, type Unavailable } from "../TrainingPreferences.ts"
 import { attempt, Problem } from "./problem.ts"
@@ -53,11 +54,23 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
   }
   const key = (tenantId: string, env: string, userId: string) => `${tenantId}/${env}/${userId}`
 
-  /** Opt-outs that are being recorded: an event that records a change is decided by the stricter of before and after. */
-  const leaving = new Set<string>()
-  const isOptedOut = (tenantId: TenantId, env: Env, userId: string): boolean => {
+  /**
+   * Opt-outs in transactions that have not ended, which the reader does not see: they hold for every event until then. An
+   * event that records a change is decided by the stricter of before and after.
+   */
+  const leaving = new Map<string, object | undefined>()
+  const isLeaving = (name: string): boolean => {
+    const transaction = leaving.get(name)
+    if (transaction === undefined) return false
+    if (transaction === client.openTransaction()) return true
+    leaving.delete(name)
+    checkedAt = -Infinity
+    return false
+  }
+  const isOptedOut = (tenantId: TenantId, env: Env, userId: string, now: number): boolean => {
     const name = key(tenantId, env, userId)
-    if (leaving.has(name)) return true
+    if (leaving.size > 0 && isLeaving(name)) return true
+    refresh(now)
     const cached = cache.get(name)
     if (cached !== undefined) return cached
     const optedOut = one.get(tenantId, env, userId)?.["training_allowed"] === 0
@@ -66,9 +79,8 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
     return optedOut
   }
   const answer = ({ env, tenantId, userIds }: Question, now: number): Answer => {
-    refresh(now)
-    if (isOptedOut(tenantId, env, "")) return "tenant_opt_out"
-    for (let i = 0; i < userIds.length; i++) if (isOptedOut(tenantId, env, userIds[i]!)) return "user_opt_out"
+    if (isOptedOut(tenantId, env, "", now)) return "tenant_opt_out"
+    for (let i = 0; i < userIds.length; i++) if (isOptedOut(tenantId, env, userIds[i]!, now)) return "user_opt_out"
     return "allowed"
   }
   const failed = (method: string, problem: Problem) =>
@@ -79,7 +91,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
       upsert.run(preference.tenantId, preference.env, preference.userId ?? "", preference.trainingAllowed ? 1 : 0)
     ).pipe(Effect.mapError((problem) => failed("TrainingPreferences.change", problem)))
 
-  return TrainingPreferences.of({
+  const service = TrainingPreferences.of({
     lookup: (question) =>
       Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Answer, Unavailable> => {
         try {
@@ -95,12 +107,11 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
       })
       return client.transact(
         Effect.suspend(() => {
-          if (!preference.trainingAllowed) leaving.add(name)
+          if (!preference.trainingAllowed) leaving.set(name, client.openTransaction())
           return set(preference)
         }).pipe(
           Effect.andThen(record),
-          Effect.tap(client.sql.afterCommit(forget)),
-          Effect.ensuring(Effect.sync(() => leaving.delete(name)))
+          Effect.tap(client.sql.afterCommit(forget))
         )
       )
     },
@@ -126,6 +137,8 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
         )
       )
   })
+  keepsDeadline.add(service)
+  return service
 })
 
 /** Training preferences in the client's file. */

@@ -10,18 +10,20 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { AuditError, type AuditReason, SinkClosed, SinkRejected } from "../AuditError.ts"
+import { AuditError, type AuditReason, SinkClosed, SinkRejected, SinkTimeout } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
-import { EventSink, type Evidence, keepsDeadline } from "../EventSink.ts"
+import { EventSink, type Evidence } from "../EventSink.ts"
+import { keepsDeadline } from "../internal/deadline.ts"
 import { Entropy } from "../internal/entropy.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
-import { EventTable, Refused } from "./eventTable.ts"
+import { eventTableOf, Refused } from "./eventTable.ts"
 import { isBusy, Problem } from "./problem.ts"
-import { backoff, goneAfterCommit, reasonOf, SqliteClient } from "./SqliteClient.ts"
+import { backoff, goneAfterCommit, reasonOf, SqliteClient, type Transaction } from "./SqliteClient.ts"
 
 /** Bounds of the sink. */
 export interface Options {
@@ -51,7 +53,7 @@ export const make = Effect.fnUntraced(function*(
     const reason = new SinkRejected({ detail: "deployment must be a host name of lower-case letters, digits, . and -" })
     return yield* new AuditError({ method: "SqliteSink.make", reason })
   }
-  const table = new EventTable(writer, deployment, yield* Entropy)
+  const table = eventTableOf(writer, deployment, yield* Entropy)
   const begin = writer.prepare("BEGIN IMMEDIATE")
   const commit = writer.prepare("COMMIT")
   const failed = (event: Sealed, reason: AuditReason) => new AuditError({ method, eventId: event.eventId, reason })
@@ -125,24 +127,38 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => Effect.sync(() => closed = true))
 
   /** Writes on the caller's transaction, past the queue. */
-  const join = (event: Sealed): Effect.Effect<Evidence, AuditError> =>
+  const join = (event: Sealed, transaction: Transaction): Effect.Effect<Evidence, AuditError> =>
     Effect.suspend(() => {
       if (closed) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
+      const write = {}
       let outcome: Evidence | Refused
-      let joined: object
       try {
-        joined = table.join()
-        outcome = table.append(event, clock.currentTimeMillisUnsafe(), "with-transaction")
+        outcome = table.join(event, clock.currentTimeMillisUnsafe(), transaction.connection, write)
       } catch (cause) {
         return Effect.fail(failed(event, reasonOf(new Problem({ cause }), filename, false)))
       }
       const evidence = outcome instanceof Refused ? Effect.fail(failed(event, outcome.reason)) : Effect.succeed(outcome)
-      return Effect.andThen(client.sql.afterCommit(Effect.sync(() => table.committed(joined))), evidence)
+      return Effect.andThen(client.sql.afterCommit(Effect.sync(() => table.committed(write))), evidence)
+    })
+
+  /** Another fiber's savepoint is open in the same transaction, and could take the event with it: waits for its end. */
+  const joinWhenInnermost = (event: Sealed, context: Context.Context<never>, until: number): Effect.Effect<Evidence, AuditError> =>
+    Effect.suspend(() => {
+      const transaction = client.transactionOf(context)
+      if (transaction === undefined) return append(event)
+      if (transaction.innermost) return join(event, transaction)
+      return clock.currentTimeMillisUnsafe() > until
+        ? Effect.fail(failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" })))
+        : Effect.andThen(Effect.sleep(1), joinWhenInnermost(event, context, until))
     })
 
   const sink = EventSink.of({
     append: (event) =>
-      Effect.withFiber((fiber) => client.inTransaction(fiber.context) ? join(event) : append(event)),
+      Effect.withFiber((fiber) =>
+        client.transactionOf(fiber.context) === undefined
+          ? append(event)
+          : joinWhenInnermost(event, fiber.context, clock.currentTimeMillisUnsafe() + client.deadlineMillis)
+      ),
     transact: client.transact
   })
   keepsDeadline.add(sink)

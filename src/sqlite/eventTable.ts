@@ -6,6 +6,7 @@
  *
  * @internal
  */
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { createHash, createHmac } from "node:crypto"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
@@ -26,6 +27,7 @@ interface Log {
 
 /** What the search index needs of a row; no keys when it was erased. */
 interface Recent {
+  readonly seq: number
   readonly log: number
   readonly eventId: string
   readonly recordedAt: number
@@ -49,7 +51,7 @@ const bytes = (row: Record<string, unknown> | undefined, column: string): Uint8A
   return value instanceof Uint8Array ? value : undefined
 }
 const columns = "seq, log, position, recorded_at, event_id, body"
-const decodeBody = Schema.decodeUnknownSync(WireFromText)
+const decodeBody = Schema.decodeUnknownResult(WireFromText)
 
 export class EventTable {
   private readonly db: DatabaseSync
@@ -63,12 +65,13 @@ export class EventTable {
   private readonly insertBucket: StatementSync
   private readonly bucket: StatementSync
   private readonly logs = new Map<string, Log>()
-  /** Rows of the segment that is not full yet, by offset, as far as they were written here. */
+  /** Rows that were written here, by their offset in a segment; of which segment, their `seq` tells. */
   private recent: Array<Recent> = []
   private version = -1
   private nextSeq = -1
-  /** Writes in joined transactions whose end has not been heard of. */
+  /** Writes in a joined transaction whose end has not been heard of, and that transaction. */
   private readonly unsettled = new Set<object>()
+  private transaction: object | undefined
 
   constructor(db: DatabaseSync, deployment: string, entropy: Entropy) {
     this.db = db
@@ -93,12 +96,29 @@ export class EventTable {
     this.logs.clear()
   }
 
-  /** Called in a joined transaction: what is written from here on may be rolled back without a word. */
-  join(): object {
+  /**
+   * Writes one event in a transaction of the caller, all of it or nothing. The transaction may be rolled back without a
+   * word: `committed` is called with `write` if it is not.
+   */
+  join(event: Sealed, millis: number, transaction: object, write: object): Evidence | Refused {
+    // What another transaction left unsettled was rolled back, and its rows may be another process's by now.
+    if (this.unsettled.size !== 0 && this.transaction !== transaction) this.forget()
     this.refresh()
-    const write = {}
+    this.transaction = transaction
     this.unsettled.add(write)
-    return write
+    this.db.exec("SAVEPOINT effect_audit")
+    try {
+      const outcome = this.append(event, millis, "with-transaction")
+      this.db.exec("RELEASE effect_audit")
+      return outcome
+    } catch (cause) {
+      // SQLite may have rolled back everything by itself, on a full disk for one.
+      if (this.db.isTransaction) this.db.exec("ROLLBACK TO effect_audit; RELEASE effect_audit")
+      this.forget()
+      this.transaction = transaction
+      this.unsettled.add(write)
+      throw cause
+    }
   }
 
   /** Called when the transaction of a joined write has committed. */
@@ -170,6 +190,7 @@ export class EventTable {
     )
     log.size++
     this.recent[(this.nextSeq - 1) % segmentRows] = {
+      seq: this.nextSeq,
       log: log.id,
       eventId: event.eventId,
       recordedAt: event.recordedAtMillis,
@@ -286,7 +307,9 @@ export class EventTable {
     let from = Infinity
     let until = 0
     for (offset = 0; offset < segmentRows; offset++) {
-      const row = this.recent[offset] ?? this.readRow(segment * segmentRows + 1 + offset)
+      const seq = segment * segmentRows + 1 + offset
+      const known = this.recent[offset]
+      const row = known?.seq === seq ? known : this.readRow(seq)
       add(logTerm(row.log))
       add(idTerm(row.eventId))
       if (row.keys === undefined) continue
@@ -305,11 +328,14 @@ export class EventTable {
   private readRow(seq: number): Recent {
     const row = this.bySeq.get(seq)
     const body = bytes(row, "body")
+    // A row that is no event is for verification to report: it must not keep others from being stored.
+    const event = body === undefined ? undefined : decodeBody(text(body))
     return {
+      seq,
       log: number(row, "log") ?? 0,
       eventId: uuidText(bytes(row, "event_id") ?? new Uint8Array(16)),
       recordedAt: number(row, "recorded_at") ?? 0,
-      keys: body === undefined ? undefined : searchKeys(decodeBody(text(body)))
+      keys: event?._tag === "Success" ? searchKeys(event.success) : undefined
     }
   }
 }
@@ -317,8 +343,19 @@ export class EventTable {
 const text = (body: Uint8Array): string => Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8")
 
 const first = (body: Uint8Array): First => {
-  const event = decodeBody(text(body))
+  const event = Result.getOrThrow(decodeBody(text(body)))
   return { erased: false, piiFlags: event.pii_flags, trainOk: event.train_ok }
+}
+
+const tables = new WeakMap<DatabaseSync, EventTable>()
+
+/** The one table of a connection: two would not hear of each other's rows. */
+export const eventTableOf = (db: DatabaseSync, deployment: string, entropy: Entropy): EventTable => {
+  const known = tables.get(db)
+  if (known !== undefined) return known
+  const table = new EventTable(db, deployment, entropy)
+  tables.set(db, table)
+  return table
 }
 
 /** SHA-256, for callers that verify what a row holds. */

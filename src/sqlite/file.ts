@@ -49,7 +49,7 @@ export const checkFile = (
   path: string,
   options: { readonly adopt: boolean; readonly mustExist: boolean }
 ): Checked => {
-  if (path === "" || path === ":memory:" || path.startsWith("file:")) {
+  if (path === "" || /(^|\/)(:memory:$|file:)/.test(path)) {
     return { reason: new SinkRejected({ detail: "filename must be the path of a file" }) }
   }
   try {
@@ -99,10 +99,14 @@ const checkHeader = (path: string, adopt: boolean): AuditReason | undefined => {
   } finally {
     closeSync(descriptor)
   }
-  if (header.readUInt32BE(68) !== applicationId) {
-    return adopt ? undefined : new SinkRejected({ detail: `${path} is a database, but not an audit store` })
-  }
   const version = header.readUInt32BE(60)
+  const application = header.readUInt32BE(68)
+  if (application !== applicationId) {
+    if (!adopt) return new SinkRejected({ detail: `${path} is a database, but not an audit store` })
+    return application === 0 && version === 0
+      ? undefined
+      : new SinkRejected({ detail: `${path} uses application_id or user_version itself and cannot be adopted` })
+  }
   return version > migrations.length
     ? new SinkRejected({ detail: `${path} has version ${version}, newer than the ${migrations.length} of this release` })
     : undefined
