@@ -15,7 +15,10 @@ import { pino } from "pino"
 import { AuditLogger, LoggingEngine, PiiStripper, RequestContext } from "../src/index.ts"
 import { SqliteClient, SqlitePreferences, SqliteSink } from "../src/sqlite/index.ts"
 
-const words = "the note was moved to another folder and its title now says what it is about so that others can find it again".split(" ")
+const words =
+  "the note was moved to another folder and its title now says what it is about so that others can find it again".split(
+    " "
+  )
 
 /** A draft whose stored event has about 1 kB. */
 export const draft = (n: number): AuditLogger.AuditDraft => ({
@@ -75,7 +78,8 @@ const emit = (callers: number, total: number, tenants: number) =>
     const logger = yield* AuditLogger.AuditLogger
     const contexts = yield* Effect.forEach(Array.from({ length: 1000 }, (_, n) => n), (n) => context(n, tenants))
     return yield* timed(
-      loops(callers, total, (n) => Effect.provideService(logger.emit(draft(n)), RequestContext.RequestContext, contexts[n % 1000]!)),
+      loops(callers, total, (n) =>
+        Effect.provideService(logger.emit(draft(n)), RequestContext.RequestContext, contexts[n % 1000]!)),
       total
     )
   }).pipe(Effect.provide(store(file())))
@@ -85,13 +89,42 @@ const line = (n: number): string => {
   const { action, input, metadata, resource } = draft(n)
   const now = new Date().toISOString()
   const json = JSON.stringify({
-    event_id: "01a209b2-bb64-721d-a879-ebe903fabb0d", schema_version: "1", tenantId: "t_tenant1", env: "prod", mode: "saas",
-    project_id: "p1", app_id: "web", surface: "notes", actor_type: "agent", agentId: `a${n % 20}`, user_id: `u${n % 500}`,
-    request_id: `r${n}`, trace_id: "0af7651916cd43dd8448eb211c80319c", span_id: "b7ad6b7169203331", action, resource,
-    outcome: "success", duration_ms: n % 50, input, metadata: { ...metadata, tenantId: "t_tenant1", env: "prod", agentId: `a${n % 20}`,
-      trace_id: "0af7651916cd43dd8448eb211c80319c", request_id: `r${n}`, actor_type: "agent", action },
-    pii_flags: { flags: [], policy_reason: "no_pii", counts: {}, truncated: false }, train_ok: true, train_reason: "allowed",
-    severity: "info", storage_class: "audit", occurred_at: now, recorded_at: now
+    event_id: "01a209b2-bb64-721d-a879-ebe903fabb0d",
+    schema_version: "1",
+    tenantId: "t_tenant1",
+    env: "prod",
+    mode: "saas",
+    project_id: "p1",
+    app_id: "web",
+    surface: "notes",
+    actor_type: "agent",
+    agentId: `a${n % 20}`,
+    user_id: `u${n % 500}`,
+    request_id: `r${n}`,
+    trace_id: "0af7651916cd43dd8448eb211c80319c",
+    span_id: "b7ad6b7169203331",
+    action,
+    resource,
+    outcome: "success",
+    duration_ms: n % 50,
+    input,
+    metadata: {
+      ...metadata,
+      tenantId: "t_tenant1",
+      env: "prod",
+      agentId: `a${n % 20}`,
+      trace_id: "0af7651916cd43dd8448eb211c80319c",
+      request_id: `r${n}`,
+      actor_type: "agent",
+      action
+    },
+    pii_flags: { flags: [], policy_reason: "no_pii", counts: {}, truncated: false },
+    train_ok: true,
+    train_reason: "allowed",
+    severity: "info",
+    storage_class: "audit",
+    occurred_at: now,
+    recorded_at: now
   })
   createHash("sha256").update(json).digest()
   return `${json}\n`
@@ -138,7 +171,9 @@ const pinoFile = (total: number, redact: boolean) =>
     const destination = pino.destination({ dest: file(), sync: true })
     const logger = pino(redact ? { redact: ["input.title", "metadata.client", "*.email"] } : {}, destination)
     const started = performance.now()
-    for (let n = 0; n < total; n++) logger.info({ ...draft(n), trace_id: "0af7651916cd43dd8448eb211c80319c", tenantId: "t_tenant1" })
+    for (let n = 0; n < total; n++) {
+      logger.info({ ...draft(n), trace_id: "0af7651916cd43dd8448eb211c80319c", tenantId: "t_tenant1" })
+    }
     destination.flushSync()
     return Math.round(total / (performance.now() - started) * 1000)
   })
@@ -179,6 +214,10 @@ export const run = (quick: boolean): Effect.Effect<void, unknown> =>
 ${ratio("effect-audit, 1 caller", "plain file, 1 caller")} of the plain file with 1 caller
 ${ratio("effect-audit, 64 callers", "plain file, 64 callers")} of the plain file with 64 callers
 ${ratio("effect-audit, 1,024 callers", "plain file, 1,024 callers")} of the plain file with 1,024 callers
-${ratio("effect-audit, 64 callers, 100 tenants", "effect-audit, 64 callers")} of one tenant's rate with 100 tenants, 64 callers
-${ratio("effect-audit, 1,024 callers, 100 tenants", "effect-audit, 1,024 callers")} of one tenant's rate with 100 tenants, 1,024 callers`)
+${
+      ratio("effect-audit, 64 callers, 100 tenants", "effect-audit, 64 callers")
+    } of one tenant's rate with 100 tenants, 64 callers
+${
+      ratio("effect-audit, 1,024 callers, 100 tenants", "effect-audit, 1,024 callers")
+    } of one tenant's rate with 100 tenants, 1,024 callers`)
   }).pipe(Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true }))))

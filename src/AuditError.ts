@@ -225,11 +225,13 @@ export const IntegrityReason = Schema.Union([
 export type IntegrityReason = typeof IntegrityReason.Type
 
 /** Recorded, but the evidence does not hold. A retry does not help. */
-export class IntegrityError extends Schema.TaggedError<IntegrityError>("effect-audit/IntegrityError")("IntegrityError", {
-  method: Schema.String,
-  eventId: Schema.optionalKey(EventId),
-  reason: IntegrityReason
-}) {
+export class IntegrityError
+  extends Schema.TaggedError<IntegrityError>("effect-audit/IntegrityError")("IntegrityError", {
+    method: Schema.String,
+    eventId: Schema.optionalKey(EventId),
+    reason: IntegrityReason
+  })
+{
   override readonly cause = this.reason
   override get message(): string {
     const event = this.eventId === undefined ? "" : ` (event ${this.eventId})`

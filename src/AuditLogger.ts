@@ -169,7 +169,10 @@ const watch = <A, E, R>(
     }
     // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of it.
     if (!recording || (transaction === true && !isUnknown(exit.cause))) {
-      const outcome = describe<E | AuditError>(exit.cause, (error) => !(error instanceof AuditError) && denied?.(error) === true)
+      const outcome = describe<E | AuditError>(
+        exit.cause,
+        (error) => !(error instanceof AuditError) && denied?.(error) === true
+      )
       const record = emit(outcome)
       outer?.push(...nested, record)
       const recorded = yield* Effect.exit(record)

@@ -171,7 +171,16 @@ const stampOf = (
 /** What an idempotency key was used for: the caller's fields after stripping, so that no trace of what was removed stays. */
 const digest = (draft: DraftFields, stripped: Stripped): Uint8Array => {
   const { action, durationMillis, occurredAt, outcome, severity, storageClass, subjectIds } = draft
-  const fields = [action, outcome, severity, storageClass ?? "ops", durationMillis, occurredAt, subjectIds, stripped.content]
+  const fields = [
+    action,
+    outcome,
+    severity,
+    storageClass ?? "ops",
+    durationMillis,
+    occurredAt,
+    subjectIds,
+    stripped.content
+  ]
   return createHash("sha256").update(JSON.stringify(fields)).digest()
 }
 
@@ -237,7 +246,10 @@ export const make = Effect.fnUntraced(function*(
   const doAppend = keepsDeadline.has(sink)
     ? sink.append
     : (event: Sealed) =>
-      watched(Effect.suspend(() => sink.append(event)), () => unknown(event, `no answer of the sink within ${deadline} ms`))
+      watched(
+        Effect.suspend(() => sink.append(event)),
+        () => unknown(event, `no answer of the sink within ${deadline} ms`)
+      )
   /** A sink that dies has a bug; whether it had stored the event before is not known. */
   const append = (event: Sealed): Effect.Effect<Evidence, AuditError> =>
     Effect.catchCause(doAppend(event), (cause) => {
@@ -251,12 +263,18 @@ export const make = Effect.fnUntraced(function*(
       now + delay > until
         ? Effect.fail(error)
         : Effect.andThen(Effect.sleep(delay), Effect.suspend(() => append(event))).pipe(
-          Effect.map((evidence) => ({ ...evidence, duplicate: false, first: undefined })),
+          // Stored by an earlier try of this very call: new to the caller.
+          Effect.map((evidence) =>
+            evidence.eventId === event.eventId ? { ...evidence, duplicate: false, first: undefined } : evidence
+          ),
           Effect.catch(() => retry(event, error, until, Math.min(delay * 2, 1000)))
         ))
   const store = (event: Sealed, started: number): Effect.Effect<Evidence, AuditError> =>
-    Effect.catch(append(event), (error) =>
-      error.reason._tag === "CommitUnknown" ? retry(event, error, started + deadline, 10) : Effect.fail(error))
+    Effect.catchIf(
+      append(event),
+      (error) => error.reason._tag === "CommitUnknown",
+      (error) => retry(event, error, started + deadline, 10)
+    )
 
   const report = (error: AuditError, context: Fields, span: Tracer.AnySpan | undefined, now: bigint) => {
     const attributes = {
@@ -286,10 +304,16 @@ export const make = Effect.fnUntraced(function*(
     const checked = check(context, draft, options, limits)
     const recording = checked instanceof InvalidDraft
       ? Effect.fail(new AuditError({ method, ...(checked.path === "/eventId" ? {} : { eventId }), reason: checked }))
-      : record(makeStamped({
-        stamp: stampOf(context, checked, eventId, span, now),
-        content: checked.content
-      }), checked, options, now, clock)
+      : record(
+        makeStamped({
+          stamp: stampOf(context, checked, eventId, span, now),
+          content: checked.content
+        }),
+        checked,
+        options,
+        now,
+        clock
+      )
     return Effect.tapError(recording, (error) => report(error, context, span, clock.currentTimeNanosUnsafe()))
   }
 
@@ -308,19 +332,27 @@ export const make = Effect.fnUntraced(function*(
           ? undefined
           : { key: options.idempotencyKey, digest: digest(draft, stripped) }
         const mayBeStored = options?.eventId !== undefined
-        const sealed = seal(decided, entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), { idempotency, mayBeStored })
-        return Effect.flatMap(store(sealed, now), (evidence) =>
-          Effect.as(Metric.update(recordedEvents, 1), receipt(sealed, evidence)))
+        const sealed = seal(decided, entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), {
+          idempotency,
+          mayBeStored
+        })
+        return Effect.flatMap(
+          store(sealed, now),
+          (evidence) => Effect.as(Metric.update(recordedEvents, 1), receipt(sealed, evidence))
+        )
       })
     })
 
   const logSnapshot = (snapshot: DraftSnapshot, options: EmitOptions | undefined) =>
-    Effect.uninterruptible(Effect.withFiber<Receipt, AuditError, RequestContext>((fiber) =>
-      run(fiber, snapshot.fields, options)
-    ))
+    Effect.uninterruptible(
+      Effect.withFiber<Receipt, AuditError, RequestContext>((fiber) => run(fiber, snapshot.fields, options))
+    )
 
   const noTransactions = Effect.fail(
-    new AuditError({ method: "LoggingEngine.transact", reason: new SinkRejected({ detail: "the sink has no transactions" }) })
+    new AuditError({
+      method: "LoggingEngine.transact",
+      reason: new SinkRejected({ detail: "the sink has no transactions" })
+    })
   )
 
   return LoggingEngine.of({
@@ -330,7 +362,10 @@ export const make = Effect.fnUntraced(function*(
       const { env, tenantId } = yield* RequestContext
       const { trainingAllowed, userId } = change
       if (userId !== undefined && !idPattern.test(userId)) {
-        const reason = new InvalidDraft({ path: "/userId", detail: "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -" })
+        const reason = new InvalidDraft({
+          path: "/userId",
+          detail: "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"
+        })
         return yield* new AuditError({ method: "LoggingEngine.setPreference", reason })
       }
       const preference: Preference = { tenantId, env, userId, trainingAllowed }
@@ -365,10 +400,16 @@ const check = (
   }
   const key = options?.idempotencyKey
   if (key !== undefined && (typeof key !== "string" || !keyPattern.test(key))) {
-    return new InvalidDraft({ path: "/idempotencyKey", detail: "must be 1 to 256 characters without control characters" })
+    return new InvalidDraft({
+      path: "/idempotencyKey",
+      detail: "must be 1 to 256 characters without control characters"
+    })
   }
   if (problem(context) !== undefined) {
-    return new InvalidDraft({ path: "/context", detail: "the request context was not made by RequestContext and is invalid" })
+    return new InvalidDraft({
+      path: "/context",
+      detail: "the request context was not made by RequestContext and is invalid"
+    })
   }
   const refusal = draft instanceof Refusal ? draft : exceeds(draft, limits)
   if (refusal !== undefined) {

@@ -76,7 +76,11 @@ export const Fields = Schema.Struct({
 export type Fields = typeof Fields.Type
 
 /** The JSON form: as `Fields`, where `mode` and `traceId` may be absent. Unknown fields are refused. */
-export const Json = Schema.Struct({ ...Fields.fields, mode: Schema.optionalKey(Mode), traceId: Schema.optionalKey(TraceId) })
+export const Json = Schema.Struct({
+  ...Fields.fields,
+  mode: Schema.optionalKey(Mode),
+  traceId: Schema.optionalKey(TraceId)
+})
 export type Json = typeof Json.Encoded
 
 /** The context of the current request. No default: an effect that records events cannot run without one. */

@@ -14,7 +14,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type AuditError } from "./AuditError.ts"
+import type { AuditError } from "./AuditError.ts"
 import { type Decided, makeDecided, type Stripped, type TrainReason } from "./DatasetEvent.ts"
 import { keepsDeadline } from "./internal/deadline.ts"
 import type { Env, TenantId } from "./RequestContext.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Cause, Data, Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { AuditError, AuditLogger, EventSink, LoggingEngine } from "effect-audit"
 import { AuditTrail } from "effect-audit/trail"
-import { Cause, Data, Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { log, memory, over, sqlite, within } from "./support.ts"
 
@@ -14,7 +14,8 @@ const events = Effect.map(
 )
 const summary = Effect.map(events, (list) => list.map((event) => [event.action, event.outcome, event.error_tag]))
 const down = Layer.succeed(EventSink.EventSink, {
-  append: (event) => Effect.fail(AuditError.fail("Sink.append", new AuditError.SinkUnavailable({ detail: "down" }), event.eventId))
+  append: (event) =>
+    Effect.fail(AuditError.fail("Sink.append", new AuditError.SinkUnavailable({ detail: "down" }), event.eventId))
 })
 
 describe("AuditLogger.emit", () => {
@@ -66,7 +67,8 @@ describe("AuditLogger.audited", () => {
     Effect.gen(function*() {
       const started = yield* Deferred.make<void>()
       const fiber = yield* Effect.forkChild(
-        AuditLogger.audited({ action: "note.sync" })(Effect.andThen(Deferred.succeed(started, undefined), Effect.never)).pipe(within())
+        AuditLogger.audited({ action: "note.sync" })(Effect.andThen(Deferred.succeed(started, undefined), Effect.never))
+          .pipe(within())
       )
       yield* Deferred.await(started)
       yield* Fiber.interrupt(fiber)
@@ -76,29 +78,55 @@ describe("AuditLogger.audited", () => {
   it.effect("reads its options at the call", () =>
     Effect.gen(function*() {
       const input = { n: 1 }
-      yield* AuditLogger.audited({ action: "note.create", input })(Effect.sync(() => input.n = 2)).pipe(within())
+      const resource = { type: "note", id: "n1" }
+      yield* AuditLogger.audited({ action: "note.create", input, resource })(Effect.sync(() => {
+        input.n = 2
+        resource.id = "n2"
+      })).pipe(within())
       assert.deepStrictEqual((yield* events)[0]?.input, { n: 1 })
+      assert.deepStrictEqual((yield* events)[0]?.resource, { type: "note", id: "n1" })
     }).pipe(Effect.provide(memory)))
 
   it.effect("fails closed: without a record the caller sees AuditError, and both causes if both failed", () =>
     Effect.gen(function*() {
       const unrecorded = yield* Effect.flip(AuditLogger.audited({ action: "a.b" })(Effect.succeed(1)).pipe(within()))
       assert.strictEqual(unrecorded._tag, "AuditError")
-      const both = yield* Effect.exit(AuditLogger.audited({ action: "a.b" })(Effect.fail(new Forbidden())).pipe(within()))
+      const both = yield* Effect.exit(
+        AuditLogger.audited({ action: "a.b" })(Effect.fail(new Forbidden())).pipe(within())
+      )
       assert(Exit.isFailure(both))
       const tags = both.cause.reasons.filter(Cause.isFailReason).map((reason) => reason.error._tag)
       assert.deepStrictEqual(tags.sort(), ["AuditError", "Forbidden"])
     }).pipe(Effect.provide(Layer.fresh(over(down)))))
 
-  it.effect("refuses a result whose picker throws", () =>
+  it.effect("records whatever the error is", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(AuditLogger.audited(Effect.succeed(1), {
-        action: "a.b",
-        output: () => {
+      const hostile = {
+        get _tag() {
           throw new Error("no")
         }
-      }).pipe(within()))
+      }
+      const unnamed = Object.assign(new Error("x"), { name: 7 })
+      for (const error of [hostile, unnamed, undefined, "text"]) {
+        const exit = yield* Effect.exit(AuditLogger.audited({ action: "a.b" })(Effect.fail(error)).pipe(within()))
+        assert(Exit.isFailure(exit))
+        assert.strictEqual(exit.cause.reasons.length, 1)
+      }
+      assert.deepStrictEqual((yield* summary).map(([, , tag]) => tag), ["Error", "Error", "Error", "Error"])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("refuses a result whose picker throws, and records that the effect happened", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(
+        AuditLogger.audited(Effect.succeed(1), {
+          action: "a.b",
+          output: () => {
+            throw new Error("no")
+          }
+        }).pipe(within())
+      )
       assert.strictEqual(error._tag, "AuditError")
+      assert.deepStrictEqual(yield* summary, [["a.b", "success", undefined]])
     }).pipe(Effect.provide(memory)))
 })
 
@@ -115,7 +143,9 @@ describe("AuditLogger.audited with a transaction", () => {
       const note = yield* insert
       const options = { action: "note.create", transaction: true } as const
       yield* AuditLogger.audited(note(1), options).pipe(within())
-      yield* Effect.exit(AuditLogger.audited(Effect.andThen(note(2), Effect.fail(new NotFound({ id: "x" }))), options).pipe(within()))
+      yield* Effect.exit(
+        AuditLogger.audited(Effect.andThen(note(2), Effect.fail(new NotFound({ id: "x" }))), options).pipe(within())
+      )
       yield* Effect.exit(
         AuditLogger.audited(Effect.andThen(note(3), Effect.fail(new Forbidden())), {
           ...options,
@@ -146,16 +176,40 @@ describe("AuditLogger.audited with a transaction", () => {
     Effect.gen(function*() {
       const note = yield* insert
       const error = yield* Effect.flip(
-        AuditLogger.audited(note(1), { action: "note.create", output: () => "x".repeat(300_000), transaction: true }).pipe(within())
+        AuditLogger.audited(note(1), { action: "note.create", output: () => "x".repeat(300_000), transaction: true })
+          .pipe(within())
       )
       assert.strictEqual(error._tag, "AuditError")
       assert.deepStrictEqual(yield* notes, [])
       assert.deepStrictEqual(yield* summary, [["note.create", "failure", "AuditError"]])
     }).pipe(Effect.provide(sqlite)))
 
+  it.live("keeps the record of a nested failure when the outer transaction is rolled back", () =>
+    Effect.gen(function*() {
+      const inner = AuditLogger.audited(Effect.fail(new Forbidden()), {
+        action: "inner.op",
+        denied: (error) => error._tag === "Forbidden",
+        transaction: true
+      })
+      yield* Effect.exit(AuditLogger.audited(inner, { action: "outer.op", transaction: true }).pipe(within()))
+      assert.deepStrictEqual(yield* summary, [["inner.op", "denied", "Forbidden"], [
+        "outer.op",
+        "failure",
+        "Forbidden"
+      ]])
+      yield* AuditLogger.audited(Effect.exit(inner), { action: "outer.op", transaction: true }).pipe(within())
+      assert.deepStrictEqual((yield* summary).slice(2), [["inner.op", "denied", "Forbidden"], [
+        "outer.op",
+        "success",
+        undefined
+      ]])
+    }).pipe(Effect.provide(sqlite)))
+
   it.effect("says so when the sink has no transactions", () =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(AuditLogger.audited(Effect.void, { action: "a.b", transaction: true }).pipe(within()))
+      const exit = yield* Effect.exit(
+        AuditLogger.audited(Effect.void, { action: "a.b", transaction: true }).pipe(within())
+      )
       assert(Exit.isFailure(exit))
       assert.include(Cause.pretty(exit.cause), "no transactions")
     }).pipe(Effect.provide(Layer.fresh(over(down)))))

@@ -1,9 +1,18 @@
 /** The contract of every sink: what it promises, whatever the medium. */
 import { assert, describe, it } from "@effect/vitest"
-import { AuditLogger, type DatasetEvent, EventSink, LoggingEngine, PiiStripper, RequestContext, Seal } from "effect-audit"
-import { TrainingPreferences } from "effect-audit"
-import { AuditTrail } from "effect-audit/trail"
 import { Effect, Fiber, Layer } from "effect"
+import {
+  type AuditError,
+  AuditLogger,
+  type DatasetEvent,
+  EventSink,
+  LoggingEngine,
+  PiiStripper,
+  RequestContext,
+  Seal,
+  TrainingPreferences
+} from "effect-audit"
+import { AuditTrail } from "effect-audit/trail"
 import { createHash } from "node:crypto"
 import { env, tenant, within } from "./support.ts"
 
@@ -52,7 +61,10 @@ const events = (items: ReadonlyArray<AuditTrail.Item>) => items.flatMap((item) =
 
 export const suite = <E>(
   name: string,
-  layer: Layer.Layer<EventSink.EventSink | LoggingEngine.LoggingEngine | AuditLogger.AuditLogger | AuditTrail.AuditTrail, E>
+  layer: Layer.Layer<
+    EventSink.EventSink | LoggingEngine.LoggingEngine | AuditLogger.AuditLogger | AuditTrail.AuditTrail,
+    E
+  >
 ) =>
   describe(name, () => {
     const run = <A, E2>(
@@ -102,7 +114,10 @@ export const suite = <E>(
         for (
           const effect of [
             AuditLogger.emit({ action: "note.create", input: { n: 2 } }, { eventId }).pipe(within()),
-            AuditLogger.emit({ action: "note.create", input: { n: 1 } }, { eventId }).pipe(within({ tenantId: "t_other" }))
+            AuditLogger.emit({ action: "note.create", input: { n: 1, request_id: "x" } }, { eventId }).pipe(within()),
+            AuditLogger.emit({ action: "note.create", input: { n: 1 } }, { eventId }).pipe(
+              within({ tenantId: "t_other" })
+            )
           ]
         ) {
           const error = yield* Effect.flip(effect)
@@ -119,9 +134,17 @@ export const suite = <E>(
         assert.deepStrictEqual(again, { ...first, duplicate: true })
         const other = yield* AuditLogger.emit(draft, { idempotencyKey: "k1" }).pipe(within({ tenantId: "t_other" }))
         assert.isFalse(other.duplicate)
-        const error = yield* AuditLogger.emit({ ...draft, outcome: "failure" }, { idempotencyKey: "k1" }).pipe(within(), Effect.flip)
-        assert(error.reason._tag === "InvalidDraft")
-        assert.strictEqual(error.reason.path, "/idempotencyKey")
+        const others: ReadonlyArray<
+          Effect.Effect<unknown, AuditError.AuditError, AuditLogger.AuditLogger | LoggingEngine.LoggingEngine>
+        > = [
+          AuditLogger.emit({ ...draft, outcome: "failure" }, { idempotencyKey: "k1" }).pipe(within()),
+          LoggingEngine.log({ ...draft, storageClass: "ops" }, { idempotencyKey: "k1" }).pipe(within())
+        ]
+        for (const other of others) {
+          const error = yield* Effect.flip(other)
+          assert(error.reason._tag === "InvalidDraft")
+          assert.strictEqual(error.reason.path, "/idempotencyKey")
+        }
         assert.strictEqual((yield* all(tenant)).length, 2)
       })))
 
@@ -131,7 +154,9 @@ export const suite = <E>(
         const results = yield* Effect.all(
           Array.from({ length: 20 }, (_, n) =>
             Effect.result(
-              AuditLogger.emit({ action: "note.create", input: n }, n === 7 ? { idempotencyKey: "k" } : {}).pipe(within())
+              AuditLogger.emit({ action: "note.create", input: n }, n === 7 ? { idempotencyKey: "k" } : {}).pipe(
+                within()
+              )
             )),
           { concurrency: "unbounded" }
         )
@@ -179,8 +204,13 @@ export const suite = <E>(
 
     it.live("stores the event of a caller that was interrupted while it waited", () =>
       run(Effect.gen(function*() {
-        const fibers = yield* Effect.forEach(Array.from({ length: 50 }, (_, n) => n), (n) =>
-          Effect.forkChild(AuditLogger.emit({ action: "note.create", input: n }).pipe(within()), { startImmediately: true }))
+        const fibers = yield* Effect.forEach(
+          Array.from({ length: 50 }, (_, n) => n),
+          (n) =>
+            Effect.forkChild(AuditLogger.emit({ action: "note.create", input: n }).pipe(within()), {
+              startImmediately: true
+            })
+        )
         yield* Effect.forEach(fibers, Fiber.interrupt, { concurrency: "unbounded" })
         assert.strictEqual((yield* all(tenant)).length, 51)
       })))

@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AuditError, AuditLogger, DatasetEvent, EventSink, LoggingEngine, PiiStripper, RequestContext, TrainingPreferences } from "effect-audit"
-import { AuditTrail } from "effect-audit/trail"
 import { Deferred, Effect, Fiber, Layer, Logger, Metric, References, Schema, Tracer } from "effect"
+import {
+  AuditError,
+  AuditLogger,
+  DatasetEvent,
+  EventSink,
+  LoggingEngine,
+  PiiStripper,
+  RequestContext,
+  TrainingPreferences
+} from "effect-audit"
+import { AuditTrail } from "effect-audit/trail"
 import { TestClock } from "effect/testing"
 import { log, memory, over, within } from "./support.ts"
 
@@ -107,7 +116,9 @@ describe("LoggingEngine: stamping", () => {
         [{ action, input: JSON.parse(`${"[".repeat(40)}${"]".repeat(40)}`) as unknown }, `/input${"/0".repeat(32)}`],
         [{ action, input: Object.fromEntries(Array.from({ length: 4097 }, (_, n) => [`k${n}`, 1])) }, ""]
       ]
-      for (const [draft, expected] of cases) assert.strictEqual(yield* path(draft), expected, JSON.stringify(draft)?.slice(0, 80))
+      for (const [draft, expected] of cases) {
+        assert.strictEqual(yield* path(draft), expected, JSON.stringify(draft)?.slice(0, 80))
+      }
       assert.strictEqual(yield* path({ action }, { idempotencyKey: "" }), "/idempotencyKey")
       assert.strictEqual(yield* path({ action }, { eventId: "nope" as DatasetEvent.EventId }), "/eventId")
       const { items } = yield* AuditTrail.query(log)
@@ -139,7 +150,9 @@ describe("LoggingEngine: stamping", () => {
     Effect.gen(function*() {
       const receipts = yield* Effect.forEach(Array.from({ length: 5000 }, (_, n) => n), () =>
         AuditLogger.emit({ action: "note.create" }).pipe(within()))
-      const ids = receipts.map((receipt) => receipt.eventId)
+      const ids = receipts.map((receipt) =>
+        receipt.eventId
+      )
       assert.deepStrictEqual(ids, [...ids].sort())
       assert.strictEqual(new Set(ids).size, 5000)
       for (const id of ids.slice(0, 20)) yield* Schema.decodeUnknownEffect(DatasetEvent.EventId)(id)
@@ -147,7 +160,8 @@ describe("LoggingEngine: stamping", () => {
 })
 
 describe("LoggingEngine: stripping and deciding", () => {
-  const stripper = (strip: PiiStripper.PiiStripper["Service"]["strip"]) => Layer.succeed(PiiStripper.PiiStripper, { strip })
+  const stripper = (strip: PiiStripper.PiiStripper["Service"]["strip"]) =>
+    Layer.succeed(PiiStripper.PiiStripper, { strip })
   const withStripper = (layer: Layer.Layer<PiiStripper.PiiStripper>) =>
     Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
       Layer.provideMerge(LoggingEngine.layer),
@@ -167,7 +181,10 @@ describe("LoggingEngine: stripping and deciding", () => {
         ]
       ) {
         yield* Effect.gen(function*() {
-          const error = yield* AuditLogger.emit({ action: "note.create", input: "kim@example.com" }).pipe(within(), Effect.flip)
+          const error = yield* AuditLogger.emit({ action: "note.create", input: "kim@example.com" }).pipe(
+            within(),
+            Effect.flip
+          )
           assert.strictEqual(error.reason._tag, "StripFailed")
           assert.isDefined(error.eventId)
           assert.notInclude(JSON.stringify(error), "secret")
@@ -232,6 +249,54 @@ describe("LoggingEngine: stripping and deciding", () => {
     }))
 })
 
+describe("LoggingEngine: deadlines of the other steps", () => {
+  it.effect("a stripper that hangs is StripFailed, preferences that hang are unavailable", () =>
+    Effect.gen(function*() {
+      const stack = (
+        strip: Layer.Layer<PiiStripper.PiiStripper>,
+        preferences: Layer.Layer<TrainingPreferences.TrainingPreferences>
+      ) =>
+        Layer.fresh(AuditLogger.layer.pipe(
+          Layer.provide(LoggingEngine.layer),
+          Layer.provide([EventSink.layerMemory, strip, preferences])
+        ))
+      const emit = AuditLogger.emit({ action: "note.create" }).pipe(within())
+      const hanging = Layer.succeed(PiiStripper.PiiStripper, { strip: () => Effect.never })
+      const strip = yield* emit.pipe(
+        Effect.provide(stack(hanging, TrainingPreferences.layerMemory)),
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      const unknowing = Layer.effect(
+        TrainingPreferences.TrainingPreferences,
+        Effect.map(TrainingPreferences.TrainingPreferences, (service) => ({ ...service, lookup: () => Effect.never }))
+      ).pipe(Layer.provide(TrainingPreferences.layerMemory))
+      const lookup = yield* emit.pipe(
+        Effect.provide(stack(PiiStripper.layer, unknowing)),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("11 seconds")
+      assert.strictEqual((yield* Fiber.join(strip)).reason._tag, "StripFailed")
+      assert.isFalse((yield* Fiber.join(lookup)).trainOk)
+    }))
+
+  it.effect("a key that is personal data does not show in the path of an error", () =>
+    Effect.gen(function*() {
+      const cyclic: Record<string, unknown> = {}
+      cyclic["kim@example.com"] = cyclic
+      assert.strictEqual(yield* path({ action: "note.create", input: cyclic }), "/input/[EMAIL]")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("measures the limit exactly, numbers and subjects included", () =>
+    Effect.gen(function*() {
+      const numbers = Array.from({ length: 20_000 }, (_, n) => n + 0.123456789012345)
+      assert.strictEqual(yield* path({ action: "note.create", input: numbers }), "/input")
+      const exact = "x".repeat(262_144 - JSON.stringify([{ input: "" }, null]).length)
+      yield* AuditLogger.emit({ action: "note.create", input: exact }).pipe(within())
+      assert.strictEqual(yield* path({ action: "note.create", input: `${exact}x` }), "")
+    }).pipe(Effect.provide(memory)))
+})
+
 describe("LoggingEngine: failing sinks", () => {
   type Append = EventSink.EventSink["Service"]["append"]
   const sink = (append: Append) => Layer.fresh(over(Layer.succeed(EventSink.EventSink, { append })))
@@ -281,7 +346,9 @@ describe("LoggingEngine: failing sinks", () => {
             if (!duplicate) stored.push(event.eventId)
             // Stored, but the acknowledgement is lost: twice.
             return tries < 3
-              ? Effect.fail(AuditError.fail("Sink.append", new AuditError.CommitUnknown({ detail: "lost" }), event.eventId))
+              ? Effect.fail(
+                AuditError.fail("Sink.append", new AuditError.CommitUnknown({ detail: "lost" }), event.eventId)
+              )
               : Effect.succeed(evidence(event, duplicate))
           })
         )),
@@ -323,6 +390,26 @@ describe("LoggingEngine: failing sinks", () => {
       }
     }))
 
+  it.effect("a sink that throws or dies is CommitUnknown: it may have stored the event", () =>
+    Effect.gen(function*() {
+      for (
+        const append of [
+          () => Effect.die("bug"),
+          () => {
+            throw new Error("bug")
+          }
+        ]
+      ) {
+        const fiber = yield* emit.pipe(
+          Effect.provide(sink(append)),
+          Effect.flip,
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("60 seconds")
+        assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "CommitUnknown")
+      }
+    }))
+
   it.effect("finishes recording although the caller is interrupted", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
@@ -349,9 +436,11 @@ describe("LoggingEngine: failing sinks", () => {
       const failures = Metric.withAttributes(LoggingEngine.failedEvents, { reason: "SinkFull" })
       const before = (yield* Metric.value(failures)).count
       const error = yield* emit.pipe(
-        Effect.provide(sink((event) =>
-          Effect.fail(AuditError.fail("Sink.append", new AuditError.SinkFull({ detail: "full" }), event.eventId))
-        )),
+        Effect.provide(
+          sink((event) =>
+            Effect.fail(AuditError.fail("Sink.append", new AuditError.SinkFull({ detail: "full" }), event.eventId))
+          )
+        ),
         Effect.provideService(Tracer.ParentSpan, span),
         Effect.provide(Logger.layer([logger])),
         Effect.flip
@@ -364,6 +453,9 @@ describe("LoggingEngine: failing sinks", () => {
       assert.notInclude(lines.join(), "kim")
       assert.strictEqual(Number((yield* Metric.value(failures)).count) - Number(before), 1)
       assert(span._tag === "Span")
-      assert.include(JSON.stringify(Object.entries(span), (_, value: unknown) => typeof value === "bigint" ? String(value) : value), "audit.emit_failed")
+      assert.include(
+        JSON.stringify(Object.entries(span), (_, value: unknown) => typeof value === "bigint" ? String(value) : value),
+        "audit.emit_failed"
+      )
     }))
 })

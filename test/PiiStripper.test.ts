@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
 import { AuditLogger, EventSink, LoggingEngine, PiiStripper, TrainingPreferences } from "effect-audit"
 import { Pii } from "effect-audit/pii"
 import { AuditTrail } from "effect-audit/trail"
-import { Effect, Layer } from "effect"
 import { log, within } from "./support.ts"
 
 const kinds = (text: string): ReadonlyArray<readonly [string, string]> =>
@@ -94,7 +94,9 @@ describe("Pii.strip", () => {
 describe("PiiStripper.layerWith", () => {
   it.effect("takes a policy by kind", () =>
     Effect.gen(function*() {
-      yield* AuditLogger.emit({ action: "note.create", input: "kim@example.com, 203.0.113.7, 123-45-6789" }).pipe(within())
+      yield* AuditLogger.emit({ action: "note.create", input: "kim@example.com, 203.0.113.7, 123-45-6789" }).pipe(
+        within()
+      )
       const { items } = yield* AuditTrail.query({ ...log, limit: 1 })
       const [item] = items
       assert(item !== undefined && !item.erased)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AuditLogger, RequestContext } from "effect-audit"
 import { Effect, Schema, Tracer } from "effect"
+import { AuditLogger, RequestContext } from "effect-audit"
 import { context, memory } from "./support.ts"
 
 const minimal = { tenantId: "t_acme", env: "prod", actor: { type: "system" as const }, requestId: "r1" }
@@ -68,7 +68,10 @@ describe("RequestContext", () => {
     Effect.gen(function*() {
       const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
       const incoming = yield* RequestContext.forRequest({ ...minimal, traceparent })
-      assert.deepInclude({ ...incoming }, { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" } as never)
+      assert.deepInclude(
+        { ...incoming },
+        { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" } as never
+      )
       const invalid = [
         "00-00000000000000000000000000000000-b7ad6b7169203331-01",
         "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
 import { AuditError, AuditLogger, LoggingEngine, RequestContext, TrainingPreferences } from "effect-audit"
 import { SqliteClient, SqlitePreferences } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
-import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { DatabaseSync } from "node:sqlite"
 import { log, memory, sqlite, sqliteAt, temporaryFile, within } from "./support.ts"
@@ -20,7 +20,8 @@ const reason = (more: Partial<RequestContext.Json> = {}, subjectIds?: ReadonlyAr
     assert.strictEqual(trainOk, item.event.train_reason === "allowed")
     return item.event.train_reason
   })
-const set = (trainingAllowed: boolean, userId?: string) => LoggingEngine.setPreference({ trainingAllowed, userId }).pipe(within())
+const set = (trainingAllowed: boolean, userId?: string) =>
+  LoggingEngine.setPreference({ trainingAllowed, userId }).pipe(within())
 
 type Stack =
   | AuditLogger.AuditLogger

@@ -15,7 +15,11 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as
 /** A project that has the packed package and its peers installed. */
 const installed = Effect.map(temporaryFolder, (folder) => {
   const [packed] = JSON.parse(
-    execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
+    execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"]
+    })
   ) as ReadonlyArray<{ readonly filename: string; readonly files: ReadonlyArray<{ readonly path: string }> }>
   const modules = join(folder, "node_modules")
   const home = join(modules, "effect-audit")
@@ -46,12 +50,28 @@ describe("the packed package", () => {
         .map((entry) => entry.name).filter((name) => name !== "internal" && name !== "cli")
       assert.deepStrictEqual(entries.toSorted(), [".", ...folders.map((name) => `./${name}`)].toSorted())
       const names = entries.map((entry) => entry.replace(/^\./, "effect-audit"))
-      const program = names.map((name, n) => `import * as m${n} from "${name}"\nif (Object.keys(m${n}).length === 0) throw new Error("${name}")`)
+      const program = names.map((name, n) =>
+        `import * as m${n} from "${name}"\nif (Object.keys(m${n}).length === 0) throw new Error("${name}")`
+      )
       writeFileSync(join(folder, "main.mjs"), program.join("\n"))
       const run = spawnSync(process.execPath, ["main.mjs"], { cwd: folder, encoding: "utf8" })
       assert.strictEqual(run.status, 0, run.stderr)
-      writeFileSync(join(folder, "main.ts"), `import { AuditLogger } from "effect-audit"\nimport { AuditTrail } from "effect-audit/trail"\nimport { SqliteSink } from "effect-audit/sqlite"\nimport { Pii } from "effect-audit/pii"\nexport const all = [AuditLogger.emit, AuditTrail.query, SqliteSink.layer, Pii.scan] as const\nexport const wrong: number = AuditLogger.emit\n`)
-      const tsc = spawnSync(join(root, "node_modules/.bin/tsc"), ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2023", "--types", "", "main.ts"], { cwd: folder, encoding: "utf8" })
+      writeFileSync(
+        join(folder, "main.ts"),
+        `import { AuditLogger } from "effect-audit"\nimport { AuditTrail } from "effect-audit/trail"\nimport { SqliteSink } from "effect-audit/sqlite"\nimport { Pii } from "effect-audit/pii"\nexport const all = [AuditLogger.emit, AuditTrail.query, SqliteSink.layer, Pii.scan] as const\nexport const wrong: number = AuditLogger.emit\n`
+      )
+      const tsc = spawnSync(join(root, "node_modules/.bin/tsc"), [
+        "--noEmit",
+        "--strict",
+        "--skipLibCheck",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2023",
+        "--types",
+        "",
+        "main.ts"
+      ], { cwd: folder, encoding: "utf8" })
       assert.match(tsc.stdout, /^main\.ts\(6,14\): error TS2322/)
       assert.strictEqual(tsc.stdout.match(/error TS/g)?.length, 1, tsc.stdout)
     }), 60_000)

@@ -16,8 +16,11 @@ const examples = readdirSync(join(root, "examples"), { withFileTypes: true }).fi
 
 describe("README", () => {
   it("quotes its programs word for word from examples/", () => {
-    const quoted = [...blocks(read("README.md"), "ts"), ...readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"))
-      .flatMap((name) => blocks(read(join("docs", name)), "ts"))]
+    const quoted = [
+      ...blocks(read("README.md"), "ts"),
+      ...readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"))
+        .flatMap((name) => blocks(read(join("docs", name)), "ts"))
+    ]
     assert.isAbove(quoted.length, 0)
     for (const block of quoted) {
       assert.isTrue(examples.some((example) => example.includes(block.trim())), block)

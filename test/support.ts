@@ -1,8 +1,8 @@
 /** What several tests need: contexts, whole stacks in memory and over a file, and temporary folders. */
+import { Effect, Layer } from "effect"
 import { AuditLogger, EventSink, LoggingEngine, PiiStripper, RequestContext, TrainingPreferences } from "effect-audit"
 import { SqliteClient, SqlitePreferences, SqliteSink, SqliteTrail } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
-import { Effect, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

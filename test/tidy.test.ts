@@ -7,7 +7,9 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const src = join(root, "src")
 const list = (folder: string): ReadonlyArray<string> =>
-  readdirSync(folder, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+  readdirSync(folder, { withFileTypes: true, recursive: true }).filter((entry) =>
+    entry.isFile() && entry.name.endsWith(".ts")
+  )
     .map((entry) => relative(src, join(entry.parentPath, entry.name)))
 const files = list(src)
 const text = (file: string) => readFileSync(join(src, file), "utf8")
@@ -29,7 +31,8 @@ const order = [
   "sqlite/",
   "cli/"
 ]
-const rank = (file: string) => order.findIndex((entry) => file === entry || (entry.endsWith("/") && file.startsWith(entry)))
+const rank = (file: string) =>
+  order.findIndex((entry) => file === entry || (entry.endsWith("/") && file.startsWith(entry)))
 const imports = (file: string) =>
   [...text(file).matchAll(/^(?:import|export) (?!type)[^"]*?from "(\.[^"]+)"/gms)].map((match) =>
     relative(src, join(src, dirname(file), match[1]!))
@@ -80,7 +83,11 @@ describe("the sources", () => {
   it("depend on effect alone, apart from the command line's optional peer", () => {
     for (const file of files) {
       for (const [, name] of text(file).matchAll(/(?:from|import\() ?"([^."][^"]*)"/g)) {
-        assert.match(name ?? "", file === "cli/main.ts" ? /^(effect\/|@effect\/platform-node)/ : /^(effect\/|node:)/, file)
+        assert.match(
+          name ?? "",
+          file === "cli/main.ts" ? /^(effect\/|@effect\/platform-node)/ : /^(effect\/|node:)/,
+          file
+        )
       }
     }
   })

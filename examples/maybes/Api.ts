@@ -1,6 +1,6 @@
 /** The API of Maybes, as data: notes that may become something. */
-import { RequestContext } from "effect-audit"
 import { Context, Schema } from "effect"
+import type { RequestContext } from "effect-audit"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { Identity } from "./Identity.ts"
 
@@ -10,9 +10,11 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 export class ContextMissing extends Schema.TaggedError<ContextMissing>()("ContextMissing", { message: Schema.String }, {
   httpApiStatus: 400
 }) {}
-export class IdentityRefused extends Schema.TaggedError<IdentityRefused>()("IdentityRefused", { message: Schema.String }, {
-  httpApiStatus: 403
-}) {}
+export class IdentityRefused
+  extends Schema.TaggedError<IdentityRefused>()("IdentityRefused", { message: Schema.String }, {
+    httpApiStatus: 403
+  })
+{}
 /** There is no such note for this caller: absent and not yours look the same. */
 export class NoteNotFound extends Schema.TaggedError<NoteNotFound>()("NoteNotFound", { message: Schema.String }, {
   httpApiStatus: 404

@@ -1,6 +1,6 @@
 /** From a request to a `RequestContext`: the token says who, the headers say where, and they must not contradict. */
-import { AuditLogger, RequestContext } from "effect-audit"
 import { Effect, Layer, Redacted } from "effect"
+import { AuditLogger, RequestContext } from "effect-audit"
 import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { randomUUID } from "node:crypto"
 import { ContextMissing, CurrentIdentity, Identified, IdentityRefused, StoreUnavailable, Unauthorized } from "./Api.ts"
@@ -34,20 +34,33 @@ const contextOf = (headers: Headers, identity: Identity): RequestContext.Request
 
 /** Identity claims a caller may repeat, and what the token says of them. */
 export const contradiction = (
-  claims: { readonly tenantId?: string | undefined; readonly env?: string | undefined; readonly userId?: string | undefined },
+  claims: {
+    readonly tenantId?: string | undefined
+    readonly env?: string | undefined
+    readonly userId?: string | undefined
+  },
   identity: Identity
 ): string | undefined =>
   (["tenantId", "env", "userId"] as const).find((name) => claims[name] !== undefined && claims[name] !== identity[name])
 
 /** Refuses a request whose claims contradict its token, and records that. */
 export const refuseContradiction = (
-  claims: { readonly tenantId?: string | undefined; readonly env?: string | undefined; readonly userId?: string | undefined },
+  claims: {
+    readonly tenantId?: string | undefined
+    readonly env?: string | undefined
+    readonly userId?: string | undefined
+  },
   action: string
 ) =>
   Effect.gen(function*() {
     const field = contradiction(claims, yield* CurrentIdentity)
     if (field === undefined) return
-    yield* AuditLogger.emit({ action, outcome: "denied", errorTag: "IdentityRefused", metadata: { contradicted: field } }).pipe(
+    yield* AuditLogger.emit({
+      action,
+      outcome: "denied",
+      errorTag: "IdentityRefused",
+      metadata: { contradicted: field }
+    }).pipe(
       Effect.catchTag("AuditError", unavailable)
     )
     return yield* new IdentityRefused({ message: `${field} does not agree with the token` })
@@ -80,7 +93,10 @@ export const IdentifiedLayer = Layer.effect(
         )
         yield* HttpEffect.appendPreResponseHandler((_request, response) =>
           Effect.succeed(
-            HttpServerResponse.setHeaders(response, { "x-request-id": context.requestId, "x-trace-id": context.traceId })
+            HttpServerResponse.setHeaders(response, {
+              "x-request-id": context.requestId,
+              "x-trace-id": context.traceId
+            })
           )
         )
         const claims = { tenantId: headers["x-tenant-id"], env: headers["x-env"], userId: headers["x-user-id"] }

@@ -11,7 +11,12 @@ export interface Identity {
 
 export const tokens: ReadonlyMap<string, Identity> = new Map([
   ["ada-token", { tenantId: "t_acme", env: "prod", userId: "ada", actor: RequestContext.human("ada") }],
-  ["ada-helper-token", { tenantId: "t_acme", env: "prod", userId: "ada", actor: RequestContext.agent("helper", "ada") }],
+  ["ada-helper-token", {
+    tenantId: "t_acme",
+    env: "prod",
+    userId: "ada",
+    actor: RequestContext.agent("helper", "ada")
+  }],
   ["ben-token", { tenantId: "t_acme", env: "prod", userId: "ben", actor: RequestContext.human("ben") }],
   ["gus-token", { tenantId: "t_globex", env: "prod", userId: "gus", actor: RequestContext.human("gus") }]
 ])

@@ -1,6 +1,6 @@
 /** Notes in SQLite, in the same file as the audit log. A note belongs to tenant, env, project, surface and user. */
-import { RequestContext } from "effect-audit"
 import { Context, Effect, Layer, Schema } from "effect"
+import { RequestContext } from "effect-audit"
 import { SqlClient, type SqlError } from "effect/sql"
 import { randomUUID } from "node:crypto"
 import { CurrentIdentity, Note, NoteNotFound } from "./Api.ts"

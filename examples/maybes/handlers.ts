@@ -1,6 +1,6 @@
 /** What the endpoints do. A write and its event commit in one transaction; a write that cannot be audited is not made. */
-import { AuditLogger } from "effect-audit"
 import { Effect } from "effect"
+import { AuditLogger } from "effect-audit"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api, NoteNotFound } from "./Api.ts"
 import { refuseContradiction, unavailable } from "./Context.ts"

@@ -1,8 +1,8 @@
 /** Maybes as a layer: API, notes and audit log over one SQLite file. */
 import { NodeHttpServer } from "@effect/platform-node"
+import { Layer } from "effect"
 import { AuditLogger, LoggingEngine, PiiStripper } from "effect-audit"
 import { SqliteClient, SqlitePreferences, SqliteSink, SqliteTrail } from "effect-audit/sqlite"
-import { Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"

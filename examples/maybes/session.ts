@@ -1,7 +1,7 @@
 /** A short real session against Maybes over HTTP, and the trail that it leaves. */
+import { Console, Effect, Schema } from "effect"
 import { LoggingEngine, RequestContext } from "effect-audit"
 import { AuditTrail } from "effect-audit/trail"
-import { Console, Effect, Schema } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { randomUUID } from "node:crypto"
 import { renameSync } from "node:fs"
@@ -33,7 +33,8 @@ export const play = Effect.fn("play")(function*(baseUrl: string, filename: strin
     return body
   })
   const context = Effect.fnUntraced(function*(who: string) {
-    const { actor, env, tenantId } = tokens.get(`${who}-token`) ?? { actor: RequestContext.system, env: "prod", tenantId: "t_none" }
+    const { actor, env, tenantId } = tokens.get(`${who}-token`) ??
+      { actor: RequestContext.system, env: "prod", tenantId: "t_none" }
     return yield* RequestContext.forJob({ actor, env, tenantId, runId })
   })
 
@@ -47,7 +48,12 @@ export const play = Effect.fn("play")(function*(baseUrl: string, filename: strin
     decodeNote
   )
   yield* call("ada-helper", "PUT", `/notes/${first.id}`, "Maybe a zine about moss, with maps")
-  yield* call("ada", "POST", "/notes", "Ask Kim (kim.lee@example.com, +1 415 555 0132) to print it, card 4111 1111 1111 1111")
+  yield* call(
+    "ada",
+    "POST",
+    "/notes",
+    "Ask Kim (kim.lee@example.com, +1 415 555 0132) to print it, card 4111 1111 1111 1111"
+  )
   yield* call("ben", "GET", `/notes/${first.id}`)
   yield* call("gus", "GET", `/notes/${first.id}`)
   yield* call("ada", "POST", "/notes", "Pretend to be Globex", { "x-tenant-id": "t_globex" })
@@ -76,7 +82,11 @@ const short = (value: unknown): string => {
 /** Prints what the session left in the trail, tenant by tenant. */
 export const printTrail = Effect.fn("printTrail")(function*(runId: string) {
   for (const tenant of ["t_acme", "t_globex"]) {
-    const query = { tenantId: RequestContext.TenantId.make(tenant), env: RequestContext.Env.make("prod"), filter: { run: runId } }
+    const query = {
+      tenantId: RequestContext.TenantId.make(tenant),
+      env: RequestContext.Env.make("prod"),
+      filter: { run: runId }
+    }
     const { items } = yield* AuditTrail.query({ ...query, order: "asc" })
     const rows = items.flatMap((item) => {
       if (item.erased) return []
@@ -86,7 +96,15 @@ export const printTrail = Effect.fn("printTrail")(function*(runId: string) {
         : `${event.actor_type} ${event.agentId}`
       const outcome = event.error_tag === undefined ? event.outcome : `${event.outcome}: ${event.error_tag}`
       const train = event.train_ok ? "yes" : `no: ${event.train_reason}`
-      return [[String(item.position), actor, event.action, outcome, train, event.pii_flags.flags.join(" "), short(event.input)]]
+      return [[
+        String(item.position),
+        actor,
+        event.action,
+        outcome,
+        train,
+        event.pii_flags.flags.join(" "),
+        short(event.input)
+      ]]
     })
     yield* Console.log(
       `\nThe trail of ${tenant}\n\n${pad([["#", "actor", "action", "outcome", "train", "found", "input"], ...rows])}`

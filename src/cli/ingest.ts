@@ -3,9 +3,9 @@
  *
  * @internal
  */
+import type * as Cause from "effect/Cause"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { PlatformError } from "effect/PlatformError"
@@ -101,7 +101,11 @@ const run = Effect.fnUntraced(function*(
   const stdio = yield* Stdio.Stdio
   const answers = yield* Queue.bounded<string, Cause.Done>(4096)
   const writing = yield* Effect.forkChild(
-    Stream.fromQueue(answers).pipe(Stream.chunks, Stream.map((chunk) => chunk.join("")), Stream.run(stdio.stdout({ endOnDone: false })))
+    Stream.fromQueue(answers).pipe(
+      Stream.chunks,
+      Stream.map((chunk) => chunk.join("")),
+      Stream.run(stdio.stdout({ endOnDone: false }))
+    )
   )
   const permits = yield* Semaphore.make(concurrency)
   const counts = { lines: 0, accepted: 0, rejected: 0 }
@@ -117,7 +121,9 @@ const run = Effect.fnUntraced(function*(
         counts.lines++
         if (result._tag === "Success") counts.accepted++
         else counts.rejected++
-        const text = result._tag === "Success" ? accepted(line.number, result.success) : rejected(line.number, result.failure)
+        const text = result._tag === "Success"
+          ? accepted(line.number, result.success)
+          : rejected(line.number, result.failure)
         return Effect.asVoid(Queue.offer(answers, text))
       }
     )
@@ -172,4 +178,3 @@ export const ingest = Command.make(
     description: "Record one event"
   }])
 )
-

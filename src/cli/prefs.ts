@@ -31,7 +31,10 @@ const set = Command.make(
     env: envFlag,
     user: userFlag,
     optOut: Flag.Boolean("opt-out").pipe(Flag.withDefault(false), Flag.withDescription("Events may not train models")),
-    optIn: Flag.Boolean("opt-in").pipe(Flag.withDefault(false), Flag.withDescription("Events may train models, as far as nothing else forbids it"))
+    optIn: Flag.Boolean("opt-in").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Events may train models, as far as nothing else forbids it")
+    )
   },
   Effect.fnUntraced(function*({ db, env, optIn, optOut, tenant, user }) {
     if (optIn === optOut) return yield* new UsageError({ message: "give either --opt-out or --opt-in" })
@@ -68,7 +71,9 @@ const list = Command.make(
     const rows = preferences.filter((preference) => userId === undefined || preference.userId === userId)
       .map((preference) => [who(preference.userId), preference.trainingAllowed ? "opt-in" : "opt-out"])
     yield* Console.log(
-      rows.length === 0 ? `${tenant} ${env}: no preferences set, nobody has opted out` : table(["who", "training"], rows)
+      rows.length === 0
+        ? `${tenant} ${env}: no preferences set, nobody has opted out`
+        : table(["who", "training"], rows)
     )
   })
 ).pipe(

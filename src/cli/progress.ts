@@ -19,8 +19,13 @@ export const progress = Effect.fnUntraced(function*(
   if (!(yield* stdio.stderrIsTerminal)) return { stop: Effect.void }
   const started = yield* Clock.currentTimeMillis
   const show = (end: string) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Stream.make(`\r\u001b[K${text((now - started) / 1000)}${end}`).pipe(Stream.run(stdio.stderr({ endOnDone: false }))))
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) =>
+        Stream.make(`\r\u001b[K${text((now - started) / 1000)}${end}`).pipe(
+          Stream.run(stdio.stderr({ endOnDone: false }))
+        )
+    )
   const fiber = yield* Effect.forkChild(Effect.repeat(show(""), Schedule.spaced("500 millis")))
   return { stop: Effect.andThen(Fiber.interrupt(fiber), show("\n")) }
 })

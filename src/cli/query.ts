@@ -51,7 +51,10 @@ const flags = {
   request: text("request", "Request id"),
   correlation: text("correlation", "Correlation id"),
   run: text("run", "Run id"),
-  severity: Flag.Literals("severity", Severity.literals).pipe(Flag.optional, Flag.withDescription("How much it matters")),
+  severity: Flag.Literals("severity", Severity.literals).pipe(
+    Flag.optional,
+    Flag.withDescription("How much it matters")
+  ),
   storageClass: Flag.Literals("storage-class", StorageClass.literals).pipe(
     Flag.optional,
     Flag.withDescription("What the event is kept for")
@@ -153,14 +156,22 @@ const ndjsonRow = (item: AuditTrail.Item): string =>
 /** The events of a query, page by page, at most `limit` of them; the cursor after the last one, if there are more. */
 const pages = (query: AuditTrail.Query, limit: number) => {
   const state: { next: string | undefined } = { next: undefined }
-  const items = Stream.unwrap(Effect.map(AuditTrail.AuditTrail, (trail) =>
-    Stream.paginate({ cursor: query.cursor, left: limit }, ({ cursor, left }) =>
-      Effect.map(trail.query({ ...query, cursor, limit: Math.min(left, 250) }), ({ items, next }) => {
-        state.next = next
-        const rest = left - items.length
-        const more = next === undefined || rest <= 0 ? Option.none() : Option.some({ cursor: next, left: rest })
-        return [items, more] as const
-      }))))
+  const items = Stream.unwrap(
+    Effect.map(
+      AuditTrail.AuditTrail,
+      (trail) =>
+        Stream.paginate(
+          { cursor: query.cursor, left: limit },
+          ({ cursor, left }) =>
+            Effect.map(trail.query({ ...query, cursor, limit: Math.min(left, 250) }), ({ items, next }) => {
+              state.next = next
+              const rest = left - items.length
+              const more = next === undefined || rest <= 0 ? Option.none() : Option.some({ cursor: next, left: rest })
+              return [items, more] as const
+            })
+        )
+    )
+  )
   return { items, state }
 }
 
@@ -173,7 +184,11 @@ const run = Effect.fnUntraced(function*(query: AuditTrail.Query, format: "table"
   } else {
     const lines = items.pipe(Stream.map(format === "csv" ? csvRow : ndjsonRow))
     const all = format === "csv" ? Stream.concat(Stream.make(csvHead), lines) : lines
-    yield* all.pipe(Stream.chunks, Stream.map((chunk) => chunk.join("")), Stream.run(stdio.stdout({ endOnDone: false })))
+    yield* all.pipe(
+      Stream.chunks,
+      Stream.map((chunk) => chunk.join("")),
+      Stream.run(stdio.stdout({ endOnDone: false }))
+    )
   }
   if (state.next !== undefined) yield* Console.error(`more: --cursor ${state.next}`)
 })
@@ -203,10 +218,13 @@ export const query = Command.make(
     const query = { tenantId: tenant, env, filter, order, cursor: Option.getOrUndefined(cursor) }
     const most = Option.getOrElse(limit, () => format === "table" ? 50 : Number.MAX_SAFE_INTEGER)
     yield* Effect.provide(run(query, format, most), readable(db)).pipe(
-      Effect.catchTag("AuditError", (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>
-        error.reason._tag === "InvalidCursor" || error.reason._tag === "InvalidDraft"
-          ? Effect.fail(new UsageError({ message: error.message }))
-          : Effect.fail(toFailed(error)))
+      Effect.catchTag(
+        "AuditError",
+        (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>
+          error.reason._tag === "InvalidCursor" || error.reason._tag === "InvalidDraft"
+            ? Effect.fail(new UsageError({ message: error.message }))
+            : Effect.fail(toFailed(error))
+      )
     )
   })
 ).pipe(
@@ -217,7 +235,8 @@ export const query = Command.make(
       description: "The newest refused accesses to notes"
     },
     {
-      command: "effect-audit query --db audit.db --tenant t_acme --env prod --since 2026-01-01 --format csv > events.csv",
+      command:
+        "effect-audit query --db audit.db --tenant t_acme --env prod --since 2026-01-01 --format csv > events.csv",
       description: "Everything since a day, for a spreadsheet"
     }
   ])

@@ -3,8 +3,8 @@
  *
  * @internal
  */
-import * as Effect from "effect/Effect"
 import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { AuditError } from "../AuditError.ts"
 import * as LoggingEngine from "../LoggingEngine.ts"

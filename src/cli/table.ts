@@ -5,7 +5,7 @@
  */
 
 // C0, DEL and C1 controls, line and paragraph separators, and marks that turn the direction of text around.
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
+const unsafe = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu
 
 /** Shows control characters as escapes, so that a value cannot steer the terminal. */
 export const printable = (text: string): string =>
@@ -27,6 +27,6 @@ export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyA
 export const csvCell = (value: string | number | boolean | undefined): string => {
   if (value === undefined) return ""
   if (typeof value !== "string") return String(value)
-  const text = /^[\s\u0000]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/.test(value) ? `'${value}` : value
+  const text = /^[\s\p{Cc}]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
 }

@@ -8,7 +8,16 @@
 import * as DateTime from "effect/DateTime"
 import type { Content, Draft, Outcome, Severity, StorageClass } from "../DatasetEvent.ts"
 import { reservedKeys } from "../DatasetEvent.ts"
-import { findDeeper, type Json, jsonBytes, type JsonObject, JsonReader, type Limits, pointerToken, Refusal } from "./json.ts"
+import {
+  findDeeper,
+  type Json,
+  jsonBytes,
+  type JsonObject,
+  JsonReader,
+  type Limits,
+  pointerToken,
+  Refusal
+} from "./json.ts"
 
 /** A draft that was read: facts, the caller's words as JSON, and how large it was. */
 export interface DraftFields {
@@ -85,7 +94,9 @@ export class DraftSnapshot {
   /** Reads a draft from outside: every field is checked, whatever its type says. `audit` unless it names a storage class. */
   static fromUnknown(input: unknown): DraftSnapshot {
     const fields = isDraft(input) ? readDraft(input) : new Refusal("", "must be an object")
-    return new DraftSnapshot(fields instanceof Refusal ? fields : { ...fields, storageClass: fields.storageClass ?? "audit" })
+    return new DraftSnapshot(
+      fields instanceof Refusal ? fields : { ...fields, storageClass: fields.storageClass ?? "audit" }
+    )
   }
   /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
   static of(draft: Draft | DraftSnapshot, storageClass?: StorageClass | undefined): DraftSnapshot {
@@ -106,13 +117,17 @@ export const readDraft = (draft: Draft): DraftFields | Refusal => {
     return read(draft)
   } catch (cause) {
     // Besides our own refusals only code of the caller runs here: a getter or a proxy of the draft itself.
-    return cause instanceof Refusal ? cause : new Refusal("", "could not be read: a getter or proxy of the draft failed")
+    return cause instanceof Refusal
+      ? cause
+      : new Refusal("", "could not be read: a getter or proxy of the draft failed")
   }
 }
 
 const read = (draft: Draft): DraftFields => {
   if (!isDraft(draft)) refuse("", "must be an object")
-  for (const key of Object.keys(draft)) if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
+  for (const key of Object.keys(draft)) {
+    if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
+  }
   const { action, analytics, durationMillis, errorTag, input, metadata, occurredAt, outcome, output, resource } = draft
   const { severity, storageClass, subjectIds } = draft
   const reader = new JsonReader(ceiling)
@@ -152,7 +167,9 @@ const isObject = (value: Json | undefined): value is JsonObject =>
 const readResource = (reader: JsonReader, value: unknown) => {
   const json = reader.read("resource", value)
   if (!isObject(json)) return refuse("/resource", "must be an object with type and id")
-  for (const key of Object.keys(json)) if (key !== "type" && key !== "id") refuse(`/resource/${pointerToken(key)}`, "is not a field of a resource")
+  for (const key of Object.keys(json)) {
+    if (key !== "type" && key !== "id") refuse(`/resource/${pointerToken(key)}`, "is not a field of a resource")
+  }
   const type = string("/resource/type", json["type"])
   if (!resourceTypePattern.test(type)) {
     refuse("/resource/type", "must be a letter, then letters, digits and _ . : / -, at most 128 characters")

@@ -55,7 +55,9 @@ export const makeUuid7 = (entropy: Entropy): (millis: number) => string => {
     const high = Math.floor(last / 65536)
     const time = high.toString(16).padStart(8, "0")
     const low = (last % 65536).toString(16).padStart(4, "0")
-    return `${time}-${low}-7${counter.toString(16).padStart(3, "0")}-${hex[(random[0]! & 0x3f) | 0x80]!}${hex[random[1]!]!}-` +
+    return `${time}-${low}-7${
+      counter.toString(16).padStart(3, "0")
+    }-${hex[(random[0]! & 0x3f) | 0x80]!}${hex[random[1]!]!}-` +
       hex[random[2]!]! + hex[random[3]!]! + hex[random[4]!]! + hex[random[5]!]! + hex[random[6]!]! + hex[random[7]!]!
   }
 }

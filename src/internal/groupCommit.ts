@@ -82,8 +82,7 @@ export const make = Effect.fnUntraced(function*<A extends { readonly eventId: Ev
   let writer: Fiber.Fiber<void> | undefined
   let watching = false
 
-  const fail = (value: A, reason: AuditReason) =>
-    Exit.fail(new AuditError({ method, eventId: value.eventId, reason }))
+  const fail = (value: A, reason: AuditReason) => Exit.fail(new AuditError({ method, eventId: value.eventId, reason }))
 
   const waiting: Waiting<A, B> = {
     isEmpty: () => queue.length === 0,
@@ -133,7 +132,8 @@ export const make = Effect.fnUntraced(function*<A extends { readonly eventId: Ev
     })
     lost(`the write did not end within ${deadline} ms`, writing.filter((entry) => entry.expiresAt <= now))
   }
-  const next = (): number | undefined => writing.find((entry) => entry.state === "writing")?.expiresAt ?? queue[0]?.expiresAt
+  const next = (): number | undefined =>
+    writing.find((entry) => entry.state === "writing")?.expiresAt ?? queue[0]?.expiresAt
   const watch: Effect.Effect<void> = Effect.suspend(() => {
     const at = next()
     if (at === undefined) {
@@ -157,7 +157,9 @@ export const make = Effect.fnUntraced(function*<A extends { readonly eventId: Ev
     }).pipe(Effect.andThen(Effect.suspend(() => {
       const left = queue
       queue = []
-      for (const entry of left) entry.settle(fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
+      for (const entry of left) {
+        entry.settle(fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
+      }
       lost("closed while it was written", writing)
       return Effect.andThen(
         watcher === undefined ? Effect.void : Fiber.interrupt(watcher),

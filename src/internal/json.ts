@@ -274,7 +274,9 @@ const plain = (value: object): Classified => {
 }
 
 const error = (value: Error): Classified => {
-  const keys = Object.keys(value).filter((key) => key !== "stack" && key !== "name" && key !== "message" && key !== "cause")
+  const keys = Object.keys(value).filter((key) =>
+    key !== "stack" && key !== "name" && key !== "message" && key !== "cause"
+  )
   const head: Array<readonly [string, unknown]> = [["name", value.name], ["message", value.message]]
   if (value.cause !== undefined) head.push(["cause", value.cause])
   return { kind: "object", keys, head }

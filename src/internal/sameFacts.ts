@@ -5,7 +5,15 @@
  */
 
 /** What differs between two tries of one call: clocks, the place of the call in a trace, and the preferences by then. */
-const volatile = new Set(["recorded_at", "occurred_at", "trace_id", "span_id", "request_id", "train_ok", "train_reason"])
+const volatile = new Set([
+  "recorded_at",
+  "occurred_at",
+  "trace_id",
+  "span_id",
+  "request_id",
+  "train_ok",
+  "train_reason"
+])
 
 const without = (object: object): ReadonlyArray<readonly [string, unknown]> =>
   Object.entries(object).filter(([key]) => !volatile.has(key))

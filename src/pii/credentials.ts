@@ -113,7 +113,9 @@ export const urlCredentialsAt = (text: string, i: number): Span | undefined => {
   let at = -1
   for (let end = start; end < text.length && end - start < 512; end++) {
     const char = text[end]!
-    if (char === "/" || char === " " || char === "?" || char === "#" || char === "\"" || char === "'" || char <= " ") break
+    if (char === "/" || char === " " || char === "?" || char === "#" || char === "\"" || char === "'" || char <= " ") {
+      break
+    }
     if (char === ":" && colon === -1) colon = end
     if (char === "@") at = end
   }

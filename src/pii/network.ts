@@ -29,7 +29,9 @@ const window = (text: string, i: number): readonly [number, number] => {
   let start = i
   while (start > 0 && i - start < 40 && (isHex(text.charCodeAt(start - 1)) || text[start - 1] === ":")) start--
   let end = i
-  while (end < text.length && end - i < 46 && (isHex(text.charCodeAt(end)) || text[end] === ":" || text[end] === ".")) end++
+  while (end < text.length && end - i < 46 && (isHex(text.charCodeAt(end)) || text[end] === ":" || text[end] === ".")) {
+    end++
+  }
   while (end > start && (text[end - 1] === "." || (text[end - 1] === ":" && text[end - 2] !== ":"))) end--
   return [start, end]
 }
@@ -48,7 +50,10 @@ export const ipv6At = (text: string, i: number): Span | undefined => {
 /** Six octets (IEEE 802), separated by `:` or `-`. */
 export const macAt = (text: string, i: number): Span | undefined => {
   const start = text[i] === ":" ? i - 2 : i
-  if (start < 0 || (start > 0 && (isWord(text.charCodeAt(start - 1)) || text[start - 1] === ":" || text[start - 1] === "-"))) {
+  if (
+    start < 0 ||
+    (start > 0 && (isWord(text.charCodeAt(start - 1)) || text[start - 1] === ":" || text[start - 1] === "-"))
+  ) {
     return undefined
   }
   macPattern.lastIndex = start

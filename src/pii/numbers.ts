@@ -86,7 +86,8 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   return phoneCue.test(text.slice(Math.max(0, start - 32), start)) ? { start, end, kind: "PHONE" } : undefined
 }
 
-const postalPattern = /\d{5}(?:-\d{4})?|\d{2}-\d{3}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|\d{4}/y
+const postalPattern =
+  /\d{5}(?:-\d{4})?|\d{2}-\d{3}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|\d{4}/y
 const postalCue = /\b(?:zip|zip ?code|postal ?code|post ?code|postcode|plz|code postal|cap)\b[^0-9A-Z\n]{0,12}$/i
 
 /** Postal codes, only after a word that says so: the digits alone could be anything. */

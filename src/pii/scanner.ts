@@ -6,11 +6,11 @@
  *
  * @internal
  */
-import { cardAt, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
 import { emailAt } from "./contact.ts"
 import { assignmentAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt } from "./credentials.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
+import { cardAt, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
 
 /** Where a finding is, in UTF-16 code units; `end` is exclusive. */
 export interface Span {
@@ -34,7 +34,12 @@ const PAREN = 9
 const triggers = new Uint8Array(128)
 for (let code = 48; code < 58; code++) triggers[code] = DIGIT
 for (let code = 65; code < 91; code++) triggers[code] = CAPITAL
-for (const [char, trigger] of [["@", AT], [":", COLON], ["-", DASH], ["_", UNDERSCORE], ["+", PLUS], ["=", EQUALS], ["(", PAREN]] as const) {
+for (
+  const [char, trigger] of [["@", AT], [":", COLON], ["-", DASH], ["_", UNDERSCORE], ["+", PLUS], ["=", EQUALS], [
+    "(",
+    PAREN
+  ]] as const
+) {
   triggers[char.charCodeAt(0)] = trigger
 }
 
@@ -85,7 +90,8 @@ const detect = (text: string, i: number, trigger: number, previous: number): Spa
     case DIGIT:
       // A number starts here only if no letter or digit stands before it.
       if (isAlphanumeric(previous) || previous === 95) return undefined
-      return ipv4At(text, i) ?? ipv6At(text, i) ?? macAt(text, i) ?? ssnAt(text, i) ?? cardAt(text, i) ?? phoneAt(text, i) ??
+      return ipv4At(text, i) ?? ipv6At(text, i) ?? macAt(text, i) ?? ssnAt(text, i) ?? cardAt(text, i) ??
+        phoneAt(text, i) ??
         postalCodeAt(text, i)
     case AT:
       return emailAt(text, i)

@@ -30,7 +30,15 @@ import * as Statement from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 import { resolve } from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
-import { AuditError, type AuditReason, CommitUnknown, SinkFull, SinkRejected, SinkTimeout, SinkUnavailable } from "../AuditError.ts"
+import {
+  AuditError,
+  type AuditReason,
+  CommitUnknown,
+  SinkFull,
+  SinkRejected,
+  SinkTimeout,
+  SinkUnavailable
+} from "../AuditError.ts"
 import { checkFile, type FileIdentity, identityOf, isOpenHere, releaseFile } from "./file.ts"
 import { applicationId, migrations } from "./Migrations.ts"
 import { attempt, errorCode, isBusy, Problem, sqliteReason } from "./problem.ts"
@@ -97,11 +105,14 @@ export const backoff = (tries: number): Duration.Duration => Duration.millis(Mat
 const whileBusy = <A>(evaluate: () => A, deadlineMillis: number): Effect.Effect<A, Problem> =>
   Effect.flatMap(Clock.currentTimeMillis, (started) => {
     const go = (tries: number): Effect.Effect<A, Problem> =>
-      Effect.catch(attempt(evaluate), (problem) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          isBusy(problem.cause) && now - started < deadlineMillis
-            ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1))
-            : Effect.fail(problem)))
+      Effect.catch(
+        attempt(evaluate),
+        (problem) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            isBusy(problem.cause) && now - started < deadlineMillis
+              ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1))
+              : Effect.fail(problem))
+      )
     return go(0)
   })
 
@@ -112,7 +123,8 @@ const prepareFile = (db: DatabaseSync, fresh: boolean) => {
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000")
 }
 
-const pragma = (db: DatabaseSync, name: string): number => Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0])
+const pragma = (db: DatabaseSync, name: string): number =>
+  Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0])
 
 const migrate = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
   db.exec("BEGIN IMMEDIATE")
@@ -123,7 +135,9 @@ const migrate = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
       db.exec(`PRAGMA application_id = ${applicationId}`)
     }
     if (version > migrations.length) {
-      return new SinkRejected({ detail: `the file has version ${version}, newer than the ${migrations.length} of this release` })
+      return new SinkRejected({
+        detail: `the file has version ${version}, newer than the ${migrations.length} of this release`
+      })
     }
     for (const migration of migrations.slice(version)) db.exec(migration)
     if (version < migrations.length) db.exec(`PRAGMA user_version = ${migrations.length}`)
@@ -184,8 +198,7 @@ const transactionError = ({ reason }: SqlError, filename: string, deadlineMillis
 type Params = ReadonlyArray<unknown>
 type Transform = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
-const toSqlError = (problem: Problem): SqlError =>
-  new SqlError({ reason: problem.toSqlReason() })
+const toSqlError = (problem: Problem): SqlError => new SqlError({ reason: problem.toSqlReason() })
 
 /** A connection for `SqlClient`: statements are prepared once, and wait for other processes' locks on a timer. */
 const makeConnection = (db: DatabaseSync, deadlineMillis: number) => {
@@ -253,7 +266,9 @@ export const make = Effect.fnUntraced(function*(
     Effect.mapError(
       whileBusy(() => {
         const reader = new DatabaseSync(filename, { timeout: 0 })
-        reader.exec("PRAGMA query_only = ON; PRAGMA busy_timeout = 0; PRAGMA cache_size = -32768; SELECT 1 FROM log LIMIT 1")
+        reader.exec(
+          "PRAGMA query_only = ON; PRAGMA busy_timeout = 0; PRAGMA cache_size = -32768; SELECT 1 FROM log LIMIT 1"
+        )
         return reader
       }, deadlineMillis),
       (problem) => fail(sqliteReason(problem.cause, `cannot read ${filename}`))
@@ -300,7 +315,9 @@ export const make = Effect.fnUntraced(function*(
       duration: deadlineMillis,
       orElse: () => {
         const cause = new SinkTimeout({ detail: `another transaction kept ${filename} for ${deadlineMillis} ms` })
-        return Effect.fail(new SqlError({ reason: new LockTimeoutError({ message: cause.message, operation: "begin", cause }) }))
+        return Effect.fail(
+          new SqlError({ reason: new LockTimeoutError({ message: cause.message, operation: "begin", cause }) })
+        )
       }
     })
   const lost = (operation: string) =>
@@ -308,7 +325,9 @@ export const make = Effect.fnUntraced(function*(
       const reason = gone()
       return reason === undefined
         ? Effect.void
-        : Effect.fail(new SqlError({ reason: new ConnectionError({ message: reason.message, operation, cause: reason }) }))
+        : Effect.fail(
+          new SqlError({ reason: new ConnectionError({ message: reason.message, operation, cause: reason }) })
+        )
     })
   const sql = yield* SqlClient.make({
     ...acquirers,
@@ -366,8 +385,12 @@ export const make = Effect.fnUntraced(function*(
 
 /** One SQLite file, for the audit store and for the application's own tables. */
 export const layer = (options: Options): Layer.Layer<SqliteClient | SqlClient.SqlClient, AuditError> =>
-  Layer.effectContext(Effect.map(make(options), (client) =>
-    Context.make(SqliteClient, client).pipe(Context.add(SqlClient.SqlClient, client.sql)))).pipe(Layer.provide(layerReactivity))
+  Layer.effectContext(
+    Effect.map(
+      make(options),
+      (client) => Context.make(SqliteClient, client).pipe(Context.add(SqlClient.SqlClient, client.sql))
+    )
+  ).pipe(Layer.provide(layerReactivity))
 
 /** What a failed statement or commit means for an event; `committing` when the outcome may be unknown. */
 export const reasonOf = (problem: Problem, filename: string, committing: boolean): AuditReason => {
@@ -377,5 +400,7 @@ export const reasonOf = (problem: Problem, filename: string, committing: boolean
     return new CommitUnknown({ detail: `the commit to ${filename} failed with an I/O error`, cause: problem.cause })
   }
   const reason = sqliteReason(problem.cause, `cannot write to ${filename}`)
-  return reason instanceof SinkFull ? new SinkFull({ detail: `no space left for ${filename}`, cause: problem.cause }) : reason
+  return reason instanceof SinkFull
+    ? new SinkFull({ detail: `no space left for ${filename}`, cause: problem.cause })
+    : reason
 }

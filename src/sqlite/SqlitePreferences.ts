@@ -14,7 +14,13 @@ import * as Schema from "effect/Schema"
 import { AuditError, SinkRejected } from "../AuditError.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { Env, TenantId } from "../RequestContext.ts"
-import { type Answer, type Preference, type Question, TrainingPreferences, type Unavailable } from "../TrainingPreferences.ts"
+import {
+  type Answer,
+  type Preference,
+  type Question,
+  TrainingPreferences,
+  type Unavailable
+} from "../TrainingPreferences.ts"
 import { attempt, Problem } from "./problem.ts"
 import { reasonOf, SqliteClient } from "./SqliteClient.ts"
 

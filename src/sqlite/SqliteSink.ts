@@ -117,8 +117,10 @@ export const make = Effect.fnUntraced(function*(
     method,
     write: (waiting) => {
       const go = (tries: number): Effect.Effect<void> =>
-        Effect.flatMap(client.exclusively(Effect.sync(() => commitOnce(waiting))), (busy) =>
-          busy ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1)) : Effect.void)
+        Effect.flatMap(
+          client.exclusively(Effect.sync(() => commitOnce(waiting))),
+          (busy) => busy ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1)) : Effect.void
+        )
       return go(0)
     }
   })
@@ -142,7 +144,11 @@ export const make = Effect.fnUntraced(function*(
     })
 
   /** Another fiber's savepoint is open in the same transaction, and could take the event with it: waits for its end. */
-  const joinWhenInnermost = (event: Sealed, context: Context.Context<never>, until: number): Effect.Effect<Evidence, AuditError> =>
+  const joinWhenInnermost = (
+    event: Sealed,
+    context: Context.Context<never>,
+    until: number
+  ): Effect.Effect<Evidence, AuditError> =>
     Effect.suspend(() => {
       const transaction = client.transactionOf(context)
       if (transaction === undefined) return append(event)

@@ -63,7 +63,9 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
     const needles = wanted.map((condition) => Buffer.from(needle(condition)))
     const order = (query.order ?? "desc") === "desc" ? "DESC" : "ASC"
     return reader.prepare(
-      `SELECT ${columns} FROM event WHERE seq BETWEEN ? AND ? AND log = ?${needles.map(() => " AND instr(body, ?) > 0").join("")} ORDER BY seq ${order}`
+      `SELECT ${columns} FROM event WHERE seq BETWEEN ? AND ? AND log = ?${
+        needles.map(() => " AND instr(body, ?) > 0").join("")
+      } ORDER BY seq ${order}`
     ).iterate(from, until, log, ...needles)
   }
 
@@ -122,7 +124,9 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
     }
     const terms = [...wanted.map(([field, value]) => term(field, value)), logTerm(log)]
     const readSegment = (segment: number) => {
-      const span = filter.since === undefined && filter.until === undefined ? undefined : decodeTimes(times.get(segment))
+      const span = filter.since === undefined && filter.until === undefined
+        ? undefined
+        : decodeTimes(times.get(segment))
       if (span !== undefined && (span.max < (filter.since ?? 0) || span.min >= (filter.until ?? Infinity))) return
       const offsets = candidates(segment, terms)
       for (let i = 0; i < offsets.length && !full(); i++) {
@@ -139,7 +143,9 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
     }
     const page = found.slice(0, limit)
     const end = page.at(-1)
-    const next = full() && end !== undefined ? encodeCursor(query, { seq: end.seq, position: end.item.position }) : undefined
+    const next = full() && end !== undefined
+      ? encodeCursor(query, { seq: end.seq, position: end.item.position })
+      : undefined
     return { items: page.map(({ item }) => item), next }
   }
 
@@ -160,7 +166,12 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
         : reasonOf(new Problem({ cause }), filename, false)
     })
 
-  const read = (query: Query, place: Place | undefined, until: number, tries: number): Effect.Effect<Page, AuditError> =>
+  const read = (
+    query: Query,
+    place: Place | undefined,
+    until: number,
+    tries: number
+  ): Effect.Effect<Page, AuditError> =>
     Effect.suspend(() => {
       try {
         const page = inOneTransaction(query, place)

@@ -147,7 +147,9 @@ export class EventTable {
   /** Rows are only appended, so what another connection wrote is what comes after the last known row. */
   private catchUp(last: number): void {
     const sizes = new Map([...this.logs.values()].map((log) => [log.id, log]))
-    const rows = this.db.prepare("SELECT log, max(position) AS position FROM event WHERE seq >= ? GROUP BY log").all(this.nextSeq)
+    const rows = this.db.prepare("SELECT log, max(position) AS position FROM event WHERE seq >= ? GROUP BY log").all(
+      this.nextSeq
+    )
     for (const row of rows) {
       const log = sizes.get(number(row, "log") ?? -1)
       if (log !== undefined) log.size = (number(row, "position") ?? 0) + 1
@@ -160,7 +162,10 @@ export class EventTable {
     const key = event.idempotency === undefined ? undefined : this.keyHash(event, event.idempotency.key)
     const log = this.logOf(event, millis)
     if (key !== undefined && event.idempotency !== undefined) {
-      const known = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?").get(log.id, key)
+      const known = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?").get(
+        log.id,
+        key
+      )
       if (known !== undefined) return this.firstByKey(known, event.idempotency.digest, durability)
     }
     if (event.delivery.mayBeStored) {
@@ -245,7 +250,10 @@ export class EventTable {
   private sizeOf(log: number): number {
     const indexed = Math.floor((this.nextSeq - 1) / segmentRows)
     const tail = number(
-      this.db.prepare("SELECT max(position) AS position FROM event WHERE seq > ? AND log = ?").get(indexed * segmentRows, log),
+      this.db.prepare("SELECT max(position) AS position FROM event WHERE seq > ? AND log = ?").get(
+        indexed * segmentRows,
+        log
+      ),
       "position"
     )
     if (tail !== undefined) return tail + 1
@@ -263,7 +271,10 @@ export class EventTable {
   /** Key hashes are bound to the log's random origin: the same key in two logs, or two stores, has nothing in common. */
   private keyHash(event: Sealed, key: string): Uint8Array {
     this.logOf(event, event.recordedAtMillis)
-    const origin = this.db.prepare("SELECT origin FROM log WHERE tenant_id = ? AND env = ?").get(event.tenantId, event.env)
+    const origin = this.db.prepare("SELECT origin FROM log WHERE tenant_id = ? AND env = ?").get(
+      event.tenantId,
+      event.env
+    )
     return createHmac("sha256", String(origin?.["origin"])).update(key, "utf8").digest().subarray(0, 16)
   }
 

@@ -108,6 +108,8 @@ const checkHeader = (path: string, adopt: boolean): AuditReason | undefined => {
       : new SinkRejected({ detail: `${path} uses application_id or user_version itself and cannot be adopted` })
   }
   return version > migrations.length
-    ? new SinkRejected({ detail: `${path} has version ${version}, newer than the ${migrations.length} of this release` })
+    ? new SinkRejected({
+      detail: `${path} has version ${version}, newer than the ${migrations.length} of this release`
+    })
     : undefined
 }

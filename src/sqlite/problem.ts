@@ -13,7 +13,9 @@ import { type AuditReason, SinkFull, SinkRejected, SinkUnavailable } from "../Au
 export class Problem extends Data.TaggedError("Problem")<{ readonly cause: unknown }> {
   toSqlReason(): SqlErrorReason {
     const code = errorCode(this.cause)
-    const cause = this.cause instanceof Error && code !== undefined ? Object.assign(this.cause, { errno: code }) : this.cause
+    const cause = this.cause instanceof Error && code !== undefined
+      ? Object.assign(this.cause, { errno: code })
+      : this.cause
     return classifySqliteError(cause, { operation: "execute", message: "SQLite statement failed" })
   }
 }

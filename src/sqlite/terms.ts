@@ -68,7 +68,7 @@ const encodePosting = (view: DataView, at: number, term: number, offsets: Readon
 /** The buckets of a segment, from the offsets (ascending) of each term. */
 export const encodeBuckets = (postings: ReadonlyMap<number, ReadonlyArray<number>>): ReadonlyArray<Uint8Array> => {
   const terms = Array.from({ length: buckets }, (): Array<number> => [])
-  const sizes = new Array<number>(buckets).fill(0)
+  const sizes = Array.from({ length: buckets }, () => 0)
   for (const [term, offsets] of postings) {
     const bucket = bucketOf(term)
     terms[bucket]!.push(term)

@@ -85,7 +85,7 @@ export const layerMemory: Layer.Layer<AuditTrail, never, MemoryEvents> = Layer.e
           return yield* new AuditError({ method: "AuditTrail.query", reason })
         }
         const descending = (query.order ?? "desc") === "desc"
-        const rest = (descending ? inLog.reverse() : inLog).filter(({ seq }) =>
+        const rest = (descending ? inLog.toReversed() : inLog).filter(({ seq }) =>
           place === undefined || (descending ? seq < place.seq : seq > place.seq)
         )
         const found: Array<{ readonly seq: number; readonly item: Item }> = []

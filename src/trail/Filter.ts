@@ -33,7 +33,9 @@ export interface Filter {
 /** The schema of a filter, for what comes from outside. */
 export const Filter = Schema.Struct({
   action: Schema.optionalKey(Schema.String.check(
-    Schema.isPattern(/^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$/, { description: "an action such as note.create or note.*" })
+    Schema.isPattern(/^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$/, {
+      description: "an action such as note.create or note.*"
+    })
   )),
   actor: Schema.optionalKey(Schema.NonEmptyString),
   user: Schema.optionalKey(Schema.NonEmptyString),

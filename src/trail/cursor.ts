@@ -22,7 +22,9 @@ const decodeFilter = Schema.decodeUnknownResult(Filter, { onExcessProperty: "err
 
 /** A cursor goes on in the same log, with the same filter, in the same direction. */
 const queryHash = (query: Query): string => {
-  const filter = Object.entries(query.filter ?? {}).filter(([, value]) => value !== undefined).sort(([a], [b]) => a < b ? -1 : 1)
+  const filter = Object.entries(query.filter ?? {}).filter(([, value]) => value !== undefined).sort(([a], [b]) =>
+    a < b ? -1 : 1
+  )
   return createHash("sha256").update(JSON.stringify([query.tenantId, query.env, query.order ?? "desc", filter]))
     .digest("base64url").slice(0, 16)
 }
@@ -30,7 +32,8 @@ const queryHash = (query: Query): string => {
 export const encodeCursor = (query: Query, place: Place): string =>
   Buffer.from(JSON.stringify([1, place.seq, place.position, queryHash(query)])).toString("base64url")
 
-const invalid = (detail: string) => new AuditError({ method: "AuditTrail.query", reason: new InvalidCursor({ detail }) })
+const invalid = (detail: string) =>
+  new AuditError({ method: "AuditTrail.query", reason: new InvalidCursor({ detail }) })
 
 /** Where a query goes on; `undefined` from its beginning. */
 export const decodeCursor = (query: Query): Place | undefined | AuditError => {
@@ -54,5 +57,8 @@ export const checkQuery = (query: Query): AuditError | undefined => {
   const filter = decodeFilter(given)
   if (filter._tag === "Success") return undefined
   const key = Object.keys(given).find((key) => decodeFilter({ [key]: given[key] })._tag === "Failure")
-  return refuse(pointer(key === undefined ? ["filter"] : ["filter", key]), "is not a value that an event can have there")
+  return refuse(
+    pointer(key === undefined ? ["filter"] : ["filter", key]),
+    "is not a value that an event can have there"
+  )
 }

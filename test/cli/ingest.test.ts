@@ -31,10 +31,29 @@ describe("effect-audit ingest", () => {
       assert.strictEqual(first.code, 0, first.stderr)
       assert.deepInclude(answers(first.stdout)[0], { line: 1, status: "accepted", position: 1, duplicate: false })
       const again = yield* run(["ingest", "--db", db], full)
-      assert.deepInclude(answers(again.stdout)[0], { position: 1, duplicate: true, event_id: answers(first.stdout)[0]?.event_id ?? "" })
-      const queried = yield* run(["query", "--db", db, "--tenant", "t_acme", "--env", "prod", "--action", "note.*", "--format", "ndjson"])
+      assert.deepInclude(answers(again.stdout)[0], {
+        position: 1,
+        duplicate: true,
+        event_id: answers(first.stdout)[0]?.event_id ?? ""
+      })
+      const queried = yield* run([
+        "query",
+        "--db",
+        db,
+        "--tenant",
+        "t_acme",
+        "--env",
+        "prod",
+        "--action",
+        "note.*",
+        "--format",
+        "ndjson"
+      ])
       const { event_id: _1, recorded_at: _2, ...event } = JSON.parse(queried.stdout) as Record<string, unknown>
-      assert.deepStrictEqual(event, JSON.parse(readFileSync(new URL("../fixtures/event.json", import.meta.url), "utf8")))
+      assert.deepStrictEqual(
+        event,
+        JSON.parse(readFileSync(new URL("../fixtures/event.json", import.meta.url), "utf8"))
+      )
     }))
 
   it.live("refuses what is wrong, line by line, with the path; blank lines are counted", () =>
@@ -85,7 +104,9 @@ describe("effect-audit ingest", () => {
       const end = yield* finished(child)
       const chunk = Buffer.alloc(1 << 20, "x")
       for (let n = 0; n < 300; n++) {
-        if (!child.stdin.write(chunk)) yield* Effect.promise(() => new Promise((resume) => child.stdin.once("drain", resume)))
+        if (!child.stdin.write(chunk)) {
+          yield* Effect.promise(() => new Promise((resume) => child.stdin.once("drain", resume)))
+        }
       }
       const rss = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1])
       assert.isBelow(rss, 250_000)
@@ -95,59 +116,70 @@ describe("effect-audit ingest", () => {
       assert.deepStrictEqual(answers(stdout).map((answer) => answer.status).sort(), ["accepted", "rejected"])
     }))
 
-  it.live("a process killed at a random moment, 20 times: every acknowledged line is there once, and the store goes on", () =>
-    Effect.gen(function*() {
-      const db = yield* temporaryFile
-      const acknowledged = new Set<string>()
-      let next = 0
-      for (let round = 0; round < 20; round++) {
-        yield* Effect.scoped(Effect.gen(function*() {
-          const child = yield* start(["ingest", "--db", db])
-          const end = yield* finished(child)
-          const lines = Array.from({ length: 4000 }, () => line(next++))
-          const killAfter = Math.floor(Math.random() * 60_000)
-          let bytes = 0
-          let killed = false
-          child.stdout.on("data", (chunk: Buffer) => {
-            bytes += chunk.length
-            if (bytes > killAfter && !killed) {
-              killed = true
-              child.kill("SIGKILL")
-            }
-          })
-          child.stdin.write(lines.join(""))
-          const { stdout } = yield* end
-          // The last line may be cut off by the kill; then it was not acknowledged.
-          const whole = stdout.slice(0, stdout.lastIndexOf("\n") + 1)
-          for (const answer of answers(whole)) acknowledged.add(answer.event_id ?? "")
-        }))
-      }
-      const last = yield* run(["ingest", "--db", db], line(next))
-      assert.strictEqual(last.code, 0, last.stderr)
-      const rows = stored(db)
-      const ids = rows.map((row) => row.event.event_id)
-      assert.strictEqual(new Set(ids).size, ids.length)
-      assert.strictEqual(new Set(rows.slice(1).map((row) => row.event.request_id)).size, rows.length - 1)
-      assert.deepStrictEqual(rows.map((row) => row.position), rows.map((_, position) => position))
-      const there = new Set(ids)
-      for (const id of acknowledged) assert.isTrue(there.has(id), id)
-      assert.isAbove(acknowledged.size, 100)
-    }), 120_000)
+  it.live(
+    "a process killed at a random moment, 20 times: every acknowledged line is there once, and the store goes on",
+    () =>
+      Effect.gen(function*() {
+        const db = yield* temporaryFile
+        const acknowledged = new Set<string>()
+        let next = 0
+        for (let round = 0; round < 20; round++) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const child = yield* start(["ingest", "--db", db])
+            const end = yield* finished(child)
+            const lines = Array.from({ length: 4000 }, () => line(next++))
+            const killAfter = Math.floor(Math.random() * 60_000)
+            let bytes = 0
+            let killed = false
+            child.stdout.on("data", (chunk: Buffer) => {
+              bytes += chunk.length
+              if (bytes > killAfter && !killed) {
+                killed = true
+                child.kill("SIGKILL")
+              }
+            })
+            child.stdin.write(lines.join(""))
+            const { stdout } = yield* end
+            // The last line may be cut off by the kill; then it was not acknowledged.
+            const whole = stdout.slice(0, stdout.lastIndexOf("\n") + 1)
+            for (const answer of answers(whole)) acknowledged.add(answer.event_id ?? "")
+          }))
+        }
+        const last = yield* run(["ingest", "--db", db], line(next))
+        assert.strictEqual(last.code, 0, last.stderr)
+        const rows = stored(db)
+        const ids = rows.map((row) => row.event.event_id)
+        assert.strictEqual(new Set(ids).size, ids.length)
+        assert.strictEqual(new Set(rows.slice(1).map((row) => row.event.request_id)).size, rows.length - 1)
+        assert.deepStrictEqual(rows.map((row) => row.position), rows.map((_, position) => position))
+        const there = new Set(ids)
+        for (const id of acknowledged) assert.isTrue(there.has(id), id)
+        assert.isAbove(acknowledged.size, 100)
+      }),
+    120_000
+  )
 
-  it.live("two processes ingesting into one file at once: every line once, positions dense", () =>
-    Effect.gen(function*() {
-      const db = yield* temporaryFile
-      const lines = (from: number) => Array.from({ length: 3000 }, (_, n) => line(from + n)).join("")
-      const results = yield* Effect.all([run(["ingest", "--db", db], lines(0)), run(["ingest", "--db", db], lines(3000))], {
-        concurrency: 2
-      })
-      for (const result of results) assert.strictEqual(result.code, 0, result.stderr)
-      const rows = stored(db)
-      assert.deepStrictEqual(rows.map((row) => row.position), Array.from({ length: 6001 }, (_, position) => position))
-      assert.strictEqual(new Set(rows.slice(1).map((row) => row.event.request_id)).size, 6000)
-      const positions = results.flatMap((result) => answers(result.stdout).map((answer) => answer.position))
-      assert.strictEqual(new Set(positions).size, 6000)
-    }), 120_000)
+  it.live(
+    "two processes ingesting into one file at once: every line once, positions dense",
+    () =>
+      Effect.gen(function*() {
+        const db = yield* temporaryFile
+        const lines = (from: number) => Array.from({ length: 3000 }, (_, n) => line(from + n)).join("")
+        const results = yield* Effect.all([
+          run(["ingest", "--db", db], lines(0)),
+          run(["ingest", "--db", db], lines(3000))
+        ], {
+          concurrency: 2
+        })
+        for (const result of results) assert.strictEqual(result.code, 0, result.stderr)
+        const rows = stored(db)
+        assert.deepStrictEqual(rows.map((row) => row.position), Array.from({ length: 6001 }, (_, position) => position))
+        assert.strictEqual(new Set(rows.slice(1).map((row) => row.event.request_id)).size, 6000)
+        const positions = results.flatMap((result) => answers(result.stdout).map((answer) => answer.position))
+        assert.strictEqual(new Set(positions).size, 6000)
+      }),
+    120_000
+  )
 
   it.live("exits 2 with a message when the store cannot be opened", () =>
     Effect.gen(function*() {

@@ -27,7 +27,10 @@ export const finished = Effect.fnUntraced(function*(child: ChildProcessWithoutNu
   child.stderr.on("data", (chunk: Buffer) => err.push(chunk))
   child.stdin.on("error", () => {})
   child.on("close", (code) => {
-    Deferred.doneUnsafe(done, Effect.succeed({ code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }))
+    Deferred.doneUnsafe(
+      done,
+      Effect.succeed({ code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })
+    )
   })
   return Deferred.await(done)
 })
@@ -42,10 +45,19 @@ export const run = (args: ReadonlyArray<string>, input: string | Uint8Array = ""
   }))
 
 /** One complete line of input. */
-export const line = (n: number, more: { readonly draft?: object; readonly context?: object; readonly idempotencyKey?: string } = {}) =>
+export const line = (
+  n: number,
+  more: { readonly draft?: object; readonly context?: object; readonly idempotencyKey?: string } = {}
+) =>
   `${
     JSON.stringify({
-      context: { tenantId: "t_acme", env: "prod", actor: { type: "human", id: "u1" }, requestId: `r${n}`, ...more.context },
+      context: {
+        tenantId: "t_acme",
+        env: "prod",
+        actor: { type: "human", id: "u1" },
+        requestId: `r${n}`,
+        ...more.context
+      },
       draft: { action: "note.create", input: { n }, ...more.draft },
       ...(more.idempotencyKey === undefined ? {} : { idempotencyKey: more.idempotencyKey })
     })

@@ -4,7 +4,8 @@ import { existsSync } from "node:fs"
 import { temporaryFile } from "../support.ts"
 import { line, run } from "./process.ts"
 
-const at = (db: string, ...more: ReadonlyArray<string>) => run(["query", "--db", db, "--tenant", "t_acme", "--env", "prod", ...more])
+const at = (db: string, ...more: ReadonlyArray<string>) =>
+  run(["query", "--db", db, "--tenant", "t_acme", "--env", "prod", ...more])
 const filled = Effect.gen(function*() {
   const db = yield* temporaryFile
   const lines = Array.from({ length: 60 }, (_, n) =>
@@ -37,8 +38,20 @@ describe("effect-audit query", () => {
   it.live("streams all events as NDJSON, filtered and in order", () =>
     Effect.gen(function*() {
       const db = yield* filled
-      const { stdout } = yield* at(db, "--format", "ndjson", "--order", "asc", "--outcome", "denied", "--resource-type", "note")
-      const events = stdout.trimEnd().split("\n").map((text) => JSON.parse(text) as { position: number; outcome: string })
+      const { stdout } = yield* at(
+        db,
+        "--format",
+        "ndjson",
+        "--order",
+        "asc",
+        "--outcome",
+        "denied",
+        "--resource-type",
+        "note"
+      )
+      const events = stdout.trimEnd().split("\n").map((text) =>
+        JSON.parse(text) as { position: number; outcome: string }
+      )
       assert.strictEqual(events.length, 30)
       assert.deepStrictEqual(events.map((event) => event.position), events.map((_, n) => 2 * n + 2))
       const limited = yield* at(db, "--format", "ndjson", "--limit", "7")
@@ -109,7 +122,9 @@ describe("effect-audit prefs", () => {
       yield* run(["ingest", "--db", db], line(3))
       assert.strictEqual((yield* prefs("list")).stdout, "who      training\ntenant   opt-out\nuser u1  opt-in\n")
       const { stdout } = yield* at(db, "--format", "ndjson", "--order", "asc")
-      const events = stdout.trimEnd().split("\n").map((text) => JSON.parse(text) as { action: string; train_reason: string })
+      const events = stdout.trimEnd().split("\n").map((text) =>
+        JSON.parse(text) as { action: string; train_reason: string }
+      )
       assert.deepStrictEqual(events.map((event) => [event.action, event.train_reason]), [
         ["audit.log_created", "policy"],
         ["training_preference.changed", "user_opt_out"],

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Logger, References } from "effect"
 import { RequestContext } from "effect-audit"
 import { AuditTrail } from "effect-audit/trail"
-import { Context, Effect, Layer, Logger, References } from "effect"
 import { HttpServer } from "effect/http"
 import { SqlClient } from "effect/sql"
-import { renameSync } from "node:fs"
 import { spawnSync } from "node:child_process"
+import { renameSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { auditLayer, serverLayer } from "../../examples/maybes/server.ts"
 import { temporaryFile } from "../support.ts"
@@ -44,7 +44,11 @@ const maybes = Effect.gen(function*() {
         ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) })
       })
       const text = await response.text()
-      return { status: response.status, headers: response.headers, body: text === "" ? {} : JSON.parse(text) as Answer["body"] }
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: text === "" ? {} : JSON.parse(text) as Answer["body"]
+      }
     })
   const events = (tenant: string) =>
     Effect.provideContext(
@@ -60,7 +64,10 @@ const maybes = Effect.gen(function*() {
       services
     )
   const notes = Effect.provideContext(
-    Effect.flatMap(SqlClient.SqlClient, (sql) => sql<{ readonly id: string; readonly text: string }>`SELECT id, text FROM note`),
+    Effect.flatMap(
+      SqlClient.SqlClient,
+      (sql) => sql<{ readonly id: string; readonly text: string }>`SELECT id, text FROM note`
+    ),
     services
   )
   return { call, events, notes, lines, filename }
@@ -78,7 +85,11 @@ describe("Maybes", () => {
         "x-request-id": "req-1",
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
       }
-      const created = yield* call("POST", "", { token: "ada-helper-token", body: { text: "call kim@example.com" }, headers })
+      const created = yield* call("POST", "", {
+        token: "ada-helper-token",
+        body: { text: "call kim@example.com" },
+        headers
+      })
       assert.strictEqual(created.status, 200)
       assert.include(created.body, {
         tenantId: "t_acme",
@@ -102,11 +113,14 @@ describe("Maybes", () => {
       assert.deepStrictEqual(yield* notes, [])
       assert.strictEqual((yield* call("GET", `/${id}`, { token: ada })).status, 404)
       const list = yield* events("t_acme")
-      assert.deepStrictEqual(list.map((event) => [event.action, event.outcome, event.actor_type, event.agentId, event.user_id]), [
-        ["note.create", "success", "agent", "helper", "ada"],
-        ["note.update", "success", "human", "ada", "ada"],
-        ["note.delete", "success", "human", "ada", "ada"]
-      ])
+      assert.deepStrictEqual(
+        list.map((event) => [event.action, event.outcome, event.actor_type, event.agentId, event.user_id]),
+        [
+          ["note.create", "success", "agent", "helper", "ada"],
+          ["note.update", "success", "human", "ada", "ada"],
+          ["note.delete", "success", "human", "ada", "ada"]
+        ]
+      )
       const [first] = list
       assert.deepStrictEqual<ReadonlyArray<unknown>>(
         [first?.request_id, first?.trace_id, first?.project_id, first?.app_id, first?.surface],
@@ -127,7 +141,11 @@ describe("Maybes", () => {
           "x-surface": "kim@example.com"
         }]
       ) {
-        const answer = yield* call("POST", "", { token: ada, body: { text: "x" }, headers: headers as Record<string, string> })
+        const answer = yield* call("POST", "", {
+          token: ada,
+          body: { text: "x" },
+          headers: headers as Record<string, string>
+        })
         assert.strictEqual(answer.status, 400)
         assert.notInclude(JSON.stringify(answer.body), "kim")
       }
@@ -151,14 +169,17 @@ describe("Maybes", () => {
       const agreeing = yield* call("POST", "", { token: ada, body: { text: "x", tenantId: "t_acme", userId: "ada" } })
       assert.strictEqual(agreeing.status, 200)
       assert.strictEqual((yield* notes).length, 1)
-      assert.deepStrictEqual((yield* events("t_acme")).map((event) => [event.action, event.outcome, event.metadata["contradicted"]]), [
-        ["request.identify", "denied", "tenantId"],
-        ["request.identify", "denied", "env"],
-        ["request.identify", "denied", "userId"],
-        ["note.create", "denied", "tenantId"],
-        ["note.update", "denied", "userId"],
-        ["note.create", "success", undefined]
-      ])
+      assert.deepStrictEqual(
+        (yield* events("t_acme")).map((event) => [event.action, event.outcome, event.metadata["contradicted"]]),
+        [
+          ["request.identify", "denied", "tenantId"],
+          ["request.identify", "denied", "env"],
+          ["request.identify", "denied", "userId"],
+          ["note.create", "denied", "tenantId"],
+          ["note.update", "denied", "userId"],
+          ["note.create", "success", undefined]
+        ]
+      )
       assert.deepStrictEqual(yield* events("t_globex"), [])
     }))
 
@@ -182,9 +203,13 @@ describe("Maybes", () => {
         assert.deepStrictEqual(body, { _tag: "NoteNotFound", message: "There is no such note" })
       }
       assert.deepStrictEqual((yield* notes).map((note) => note.text), ["mine"])
-      const denied = (list: ReadonlyArray<{ readonly action: string; readonly outcome: string; readonly agentId: string }>) =>
-        list.filter((event) => event.outcome === "denied").map((event) => [event.action, event.agentId])
-      assert.deepStrictEqual(denied(yield* events("t_acme")), [["note.read", "ben"], ["note.read", "ada"], ["note.update", "ben"]])
+      const denied = (
+        list: ReadonlyArray<{ readonly action: string; readonly outcome: string; readonly agentId: string }>
+      ) => list.filter((event) => event.outcome === "denied").map((event) => [event.action, event.agentId])
+      assert.deepStrictEqual(denied(yield* events("t_acme")), [["note.read", "ben"], ["note.read", "ada"], [
+        "note.update",
+        "ben"
+      ]])
       assert.deepStrictEqual(denied(yield* events("t_globex")), [["note.read", "gus"], ["note.delete", "gus"]])
     }))
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DatasetEvent } from "effect-audit"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { DatasetEvent } from "effect-audit"
 import { TestClock } from "effect/testing"
 import * as GroupCommit from "../../src/internal/groupCommit.ts"
 
@@ -14,7 +14,9 @@ const options = { capacity: 4, maxBatch: 2, deadline: "5 seconds", method: "test
 type Waiting = GroupCommit.Waiting<Value, number>
 const start = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(Effect.exit(effect), { startImmediately: true })
 const tag = <A>(exit: Exit.Exit<A, { readonly reason: { readonly _tag: string } }>) =>
-  Exit.isSuccess(exit) ? "ok" : exit.cause.reasons.map((reason) => reason._tag === "Fail" ? reason.error.reason._tag : reason._tag).join()
+  Exit.isSuccess(exit)
+    ? "ok"
+    : exit.cause.reasons.map((reason) => reason._tag === "Fail" ? reason.error.reason._tag : reason._tag).join()
 
 const settleAll = (waiting: Waiting) =>
   Effect.sync(() => {

@@ -57,8 +57,13 @@ describe("JsonReader", () => {
   })
 
   it("keeps a key __proto__ as an ordinary key, and harms nothing", () => {
-    const result = read(JSON.parse(`{"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}}`))
-    assert.strictEqual(JSON.stringify(result), `{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}`)
+    const result = read(
+      JSON.parse(`{"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}}`)
+    )
+    assert.strictEqual(
+      JSON.stringify(result),
+      `{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}`
+    )
     assert.isFalse("polluted" in {})
   })
 
@@ -115,7 +120,10 @@ describe("JsonReader", () => {
     assert.strictEqual(refusal({ a: "x".repeat(100) }, { maxBytes: 50 }), "/input/a")
     // oxlint-disable-next-line unicorn/no-new-array -- the length alone must be refused
     assert.strictEqual(refusal(new Array(1e9)), "/input")
-    assert.strictEqual(refusal(Object.fromEntries(Array.from({ length: 11 }, (_, n) => [`k${n}`, n])), { maxKeys: 10 }), "/input/k10")
+    assert.strictEqual(
+      refusal(Object.fromEntries(Array.from({ length: 11 }, (_, n) => [`k${n}`, n])), { maxKeys: 10 }),
+      "/input/k10"
+    )
     const doubling: Array<unknown> = [1]
     let tower: unknown = doubling
     for (let n = 0; n < 30; n++) tower = [tower, tower]
@@ -123,8 +131,10 @@ describe("JsonReader", () => {
   })
 
   it.prop("leaves JSON as it is, apart from lone surrogates and -0", { value: Schema.Json }, ({ value }) => {
-    const expected: unknown = JSON.parse(JSON.stringify(value), (_, item: unknown) =>
-      typeof item === "string" ? item.toWellFormed() : item)
+    const expected: unknown = JSON.parse(
+      JSON.stringify(value),
+      (_, item: unknown) => typeof item === "string" ? item.toWellFormed() : item
+    )
     const actual = read(value)
     const keysAreWellFormed = JSON.stringify(value).isWellFormed() && !/\\ud[89a-f]/i.test(JSON.stringify(value))
     if (keysAreWellFormed) assert.deepStrictEqual(actual, expected as Json)

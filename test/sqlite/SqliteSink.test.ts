@@ -1,15 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AuditLogger, EventSink } from "effect-audit"
+import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { AuditLogger, EventSink, RequestContext } from "effect-audit"
 import { SqliteClient, SqliteSink } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
-import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { SqlClient } from "effect/sql"
-import { execFileSync } from "node:child_process"
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { execFileSync, spawnSync } from "node:child_process"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { fileURLToPath } from "node:url"
 import { suite } from "../EventSinkTest.ts"
-import { log, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
+import { log, over, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
 
 suite("SqliteSink", sqlite)
 
@@ -43,7 +54,10 @@ describe("SqliteSink: files", () => {
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const text = join(folder, "text.db")
-      writeFileSync(text, "not a database, but a text that is long enough to be looked at as if it were a header".repeat(4))
+      writeFileSync(
+        text,
+        "not a database, but a text that is long enough to be looked at as if it were a header".repeat(4)
+      )
       const foreign = join(folder, "foreign.db")
       const db = new DatabaseSync(foreign)
       db.exec("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
@@ -66,7 +80,10 @@ describe("SqliteSink: files", () => {
         assert.strictEqual(path === directory ? "" : readFileSync(path).toString("hex"), before, path)
         assert.isFalse(existsSync(`${path}-wal`), path)
       }
-      const missing = yield* emit(1).pipe(Effect.provide(sqliteAt({ filename: join(folder, "no", "where.db") })), Effect.flip)
+      const missing = yield* emit(1).pipe(
+        Effect.provide(sqliteAt({ filename: join(folder, "no", "where.db") })),
+        Effect.flip
+      )
       assert.strictEqual(missing.reason._tag, "SinkUnavailable")
       chmodSync(real, 0o600)
     }))
@@ -121,7 +138,9 @@ describe("SqliteSink: files", () => {
       refused("DELETE FROM log")
       refused("UPDATE log SET tenant_id = 't_other'")
       refused("INSERT OR REPLACE INTO event SELECT * FROM event WHERE seq = 2")
-      refused("INSERT INTO event SELECT 9, log, position, recorded_at, erased_at, event_id, commitment, salt, body FROM event WHERE seq = 2")
+      refused(
+        "INSERT INTO event SELECT 9, log, position, recorded_at, erased_at, event_id, commitment, salt, body FROM event WHERE seq = 2"
+      )
       refused("REPLACE INTO log VALUES (1, 't_acme', 'prod', 'x')")
       db.exec("UPDATE event SET erased_at = 1, body = NULL, salt = NULL, recorded_at = NULL WHERE seq = 2")
       refused("UPDATE event SET body = x'00', erased_at = NULL WHERE seq = 2")
@@ -193,7 +212,9 @@ describe("SqliteSink: failures", () => {
         yield* emit(1)
         const other = new DatabaseSync(filename)
         other.exec("BEGIN IMMEDIATE")
-        const results = yield* Effect.all(Array.from({ length: 5 }, (_, n) => Effect.flip(emit(n))), { concurrency: "unbounded" })
+        const results = yield* Effect.all(Array.from({ length: 5 }, (_, n) => Effect.flip(emit(n))), {
+          concurrency: "unbounded"
+        })
         assert.deepStrictEqual(
           results.map((error) => error.reason._tag),
           ["SinkTimeout", "SinkTimeout", "SinkTimeout", "SinkOverloaded", "SinkOverloaded"]
@@ -213,7 +234,12 @@ describe("SqliteSink: failures", () => {
         Effect.forkChild(Effect.provide(emit(n), context), { startImmediately: true }))
       yield* Scope.close(scope, Exit.void)
       const receipts = yield* Effect.forEach(fibers, Fiber.join)
-      assert.deepStrictEqual(receipts.map((receipt) => receipt.position), [1, 2, 3])
+      assert.deepStrictEqual(
+        receipts.map((receipt) =>
+          receipt.position
+        ),
+        [1, 2, 3]
+      )
       const late = yield* Effect.flip(Effect.provide(emit(4), context))
       assert.strictEqual(late.reason._tag, "SinkClosed")
       yield* Effect.provide(Effect.map(count, (n) => assert.strictEqual(n, 4)), sqliteAt({ filename }))
@@ -233,7 +259,9 @@ describe("SqliteSink: the caller's transaction", () => {
       const receipt = yield* sql.withTransaction(Effect.andThen(sql`INSERT INTO note VALUES (1)`, emit(1)))
       assert.strictEqual(receipt.durability, "with-transaction")
       const rolledBack = yield* Effect.exit(
-        sql.withTransaction(Effect.andThen(sql`INSERT INTO note VALUES (2)`, Effect.andThen(emit(2), Effect.fail("no"))))
+        sql.withTransaction(
+          Effect.andThen(sql`INSERT INTO note VALUES (2)`, Effect.andThen(emit(2), Effect.fail("no")))
+        )
       )
       assert.isTrue(Exit.isFailure(rolledBack))
       assert.deepStrictEqual(yield* sql`SELECT n FROM note`, [{ n: 1 }])
@@ -269,7 +297,9 @@ describe("SqliteSink: the caller's transaction", () => {
       const order: Array<string> = []
       const outside = yield* sql.withTransaction(Effect.gen(function*() {
         yield* emit(1)
-        const outside = Effect.runFork(Effect.provideService(emit(2), AuditLogger.AuditLogger, yield* AuditLogger.AuditLogger))
+        const outside = Effect.runFork(
+          Effect.provideService(emit(2), AuditLogger.AuditLogger, yield* AuditLogger.AuditLogger)
+        )
         for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
         order.push("inside")
         return outside
@@ -339,6 +369,166 @@ describe("SqliteSink: several connections", () => {
         assert.deepStrictEqual(byId, { ...first, duplicate: true })
         assert.strictEqual((yield* emit(1)).position, 4202)
       }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+})
+
+describe("SqliteSink: what others do to the same file", () => {
+  const as = (tenantId: string, n: number) =>
+    AuditLogger.emit({ action: "note.create", input: { n } }).pipe(within({ tenantId }))
+  const many = (tenantId: string, total: number) =>
+    Effect.all(Array.from({ length: total }, (_, n) => as(tenantId, n)), { concurrency: 500, discard: true })
+  const found = (tenantId: string) =>
+    Effect.map(
+      Stream.runCollect(
+        AuditTrail.stream({
+          ...log,
+          tenantId: RequestContext.TenantId.make(tenantId),
+          filter: { action: "note.*" },
+          limit: 1000
+        })
+      ),
+      (items) => new Set(items.map((item) => item.position)).size
+    )
+
+  it.live("indexes the rows of another process when that one filled the segment", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const a = yield* opened(sqliteAt({ filename }))
+      const b = yield* opened(sqliteAt({ filename }))
+      yield* Effect.provide(many("t_a", 100), a)
+      yield* Effect.provide(many("t_b", 2000), b)
+      yield* Effect.provide(many("t_c", 2049), a)
+      for (const [tenantId, total] of [["t_a", 100], ["t_b", 2000], ["t_c", 2049]] as const) {
+        assert.strictEqual(yield* Effect.provide(found(tenantId), a), total)
+      }
+      const again = yield* opened(sqliteAt({ filename }))
+      assert.strictEqual((yield* Effect.provide(as("t_b", 1), again)).position, 2001)
+    }))
+
+  it.live("forgets a rolled-back transaction although another process has written since", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const a = yield* opened(sqliteAt({ filename }))
+      const b = yield* opened(sqliteAt({ filename }))
+      yield* Effect.provide(Effect.andThen(as("t_a", 1), as("t_b", 1)), a)
+      const inA = <A, E>(effect: Effect.Effect<A, E, AuditLogger.AuditLogger>) =>
+        Effect.provide(Effect.flatMap(SqlClient.SqlClient, (sql) => Effect.exit(sql.withTransaction(effect))), a)
+      yield* inA(Effect.andThen(as("t_a", 2), Effect.fail("no")))
+      yield* Effect.provide(as("t_b", 2), b)
+      const positions = [yield* inA(as("t_a", 3)), yield* inA(as("t_b", 3))].map((exit) =>
+        Exit.isSuccess(exit) ? exit.value.position : exit
+      )
+      assert.deepStrictEqual(positions, [2, 3])
+    }))
+
+  it.live("two sinks over one client write one after the other", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const client = yield* Layer.build(Layer.fresh(SqliteClient.layer({ filename })))
+      const sinks = yield* Effect.forEach([1, 2], () => Effect.provideContext(SqliteSink.make(), client))
+      const stacks = sinks.map((sink) => Layer.fresh(over(Layer.succeed(EventSink.EventSink, sink))))
+      for (let n = 0; n < 6; n++) {
+        assert.strictEqual((yield* Effect.provide(emit(n), stacks[n % 2]!)).position, n + 1)
+      }
+    }))
+
+  it.live("an event that cannot be written whole leaves nothing in the caller's transaction", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const client = yield* SqliteClient.SqliteClient
+      yield* emit(0)
+      const [pages] = yield* sql<{ readonly page_count: number }>`PRAGMA page_count`
+      client.writer.exec(`PRAGMA max_page_count = ${(pages?.page_count ?? 0) + 2}`)
+      const rows = Effect.map(
+        sql<
+          { readonly n: number }
+        >`SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM log) + (SELECT count(*) FROM idempotency_key) AS n`,
+        ([row]) => row?.n
+      )
+      let refused = 0
+      for (let n = 0; n < 400 && refused < 20; n++) {
+        const before = yield* rows
+        const outcome = yield* Effect.exit(sql.withTransaction(
+          Effect.result(
+            AuditLogger.emit({ action: "a.b", input: "x".repeat(100) }, { idempotencyKey: `k${n}` }).pipe(
+              within({ tenantId: `t_${n}` })
+            )
+          )
+        ))
+        if (Exit.isSuccess(outcome) && outcome.value._tag === "Success") continue
+        refused++
+        if (Exit.isSuccess(outcome) && outcome.value._tag === "Failure") {
+          assert.strictEqual(outcome.value.failure.reason._tag, "SinkFull")
+        }
+        assert.strictEqual(yield* rows, before)
+      }
+      assert.isAbove(refused, 0)
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("an event is not taken along by another fiber's savepoint", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const open = yield* Deferred.make<void>()
+      const close = yield* Deferred.make<void>()
+      const [receipt] = yield* sql.withTransaction(Effect.all([
+        Effect.andThen(
+          Deferred.await(open),
+          Effect.tap(Effect.forkChild(emit(1), { startImmediately: true }), () => Deferred.succeed(close, undefined))
+        ).pipe(
+          Effect.flatMap(Fiber.join)
+        ),
+        Effect.exit(
+          sql.withTransaction(
+            Effect.andThen(Deferred.succeed(open, undefined), Effect.andThen(Deferred.await(close), Effect.fail("no")))
+          )
+        )
+      ], { concurrency: 2 }))
+      assert.strictEqual(receipt.position, 1)
+      assert.strictEqual(yield* count, 2)
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("a transaction waits for the connection no longer than the deadline", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const error = yield* sql.withTransaction(
+          Effect.gen(function*() {
+            const logger = yield* AuditLogger.AuditLogger
+            return yield* Fiber.join(Effect.runFork(Effect.flip(logger.transact(Effect.void))))
+          })
+        )
+        assert.strictEqual(error.reason._tag, "SinkTimeout")
+      }).pipe(Effect.provide(sqliteAt({ filename, deadline: "100 millis" })))
+    }))
+
+  it.live("a failing sync is CommitUnknown or not stored, and what is acknowledged afterwards is there once", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const library = join(folder, "failing-sync.so")
+      execFileSync("cc", [
+        "-shared",
+        "-fPIC",
+        "-o",
+        library,
+        fileURLToPath(new URL("../fixtures/failing-sync.c", import.meta.url)),
+        "-ldl"
+      ])
+      const db = join(folder, "audit.db")
+      const script = fileURLToPath(new URL("../fixtures/failing-sync.ts", import.meta.url))
+      const { status, stderr, stdout } = spawnSync(process.execPath, [script, db, join(folder, "fail")], {
+        encoding: "utf8",
+        env: { ...process.env, LD_PRELOAD: library, FAIL_SYNC: join(folder, "fail") }
+      })
+      assert.strictEqual(status, 0, stderr)
+      const result = JSON.parse(stdout) as {
+        readonly reason: string
+        readonly repeated: object
+        readonly ids: ReadonlyArray<string>
+      }
+      assert.strictEqual(result.reason, "CommitUnknown")
+      assert.strictEqual(new Set(result.ids).size, result.ids.length)
+      assert.strictEqual(result.ids.length, 4)
     }))
 })
 

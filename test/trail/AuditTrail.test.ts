@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Layer, Stream } from "effect"
 import { AuditLogger, LoggingEngine, RequestContext } from "effect-audit"
 import { AuditTrail, type Filter } from "effect-audit/trail"
-import { Effect, type Layer, Stream } from "effect"
 import { env, log, memory, sqlite, tenant, within } from "../support.ts"
 
 type Stack = AuditLogger.AuditLogger | LoggingEngine.LoggingEngine | AuditTrail.AuditTrail
@@ -32,7 +32,9 @@ const suite = <E>(name: string, layer: Layer.Layer<Stack, E>, total: number) =>
         Stream.runCollect(AuditTrail.stream({ ...log, filter, order, limit: 97 })),
         (items) =>
           items.flatMap((item) =>
-            item.erased || item.event.action === "audit.log_created" ? [] : [(item.event.input as { readonly n: number }).n]
+            item.erased || item.event.action === "audit.log_created"
+              ? []
+              : [(item.event.input as { readonly n: number }).n]
           )
       )
 
@@ -58,7 +60,8 @@ const suite = <E>(name: string, layer: Layer.Layer<Stack, E>, total: number) =>
           [{ trainOk: false }, (n) => n % 10 === 0],
           [{ action: "note.*", user: "u2", outcome: "success", trainOk: true }, (n) =>
             n % 6 === 2 && n % 5 !== 0 && n % 10 !== 0],
-          [{ trace: "trace1", actor: "nobody" }, () => false]
+          [{ trace: "trace1", actor: "nobody" }, () =>
+            false]
         ]
         for (const [filter, expected] of cases) {
           const wanted = mine.filter(expected)
@@ -135,10 +138,18 @@ const suite = <E>(name: string, layer: Layer.Layer<Stack, E>, total: number) =>
             { ...log, cursor: "" },
             { ...log, cursor: next, order: "asc" as const },
             { ...log, cursor: next, filter: { user: "u1" } },
-            { ...log, cursor: Buffer.from(Buffer.from(next ?? "", "base64url").toString().replace(/^\[1,\d+/, "[1,999999")).toString("base64url") }
+            {
+              ...log,
+              cursor: Buffer.from(Buffer.from(next ?? "", "base64url").toString().replace(/^\[1,\d+/, "[1,999999"))
+                .toString("base64url")
+            }
           ]
         ) {
-          assert.strictEqual((yield* Effect.flip(AuditTrail.query(query))).reason._tag, "InvalidCursor", JSON.stringify(query))
+          assert.strictEqual(
+            (yield* Effect.flip(AuditTrail.query(query))).reason._tag,
+            "InvalidCursor",
+            JSON.stringify(query)
+          )
         }
       }).pipe(Effect.provide(layer)))
   })

@@ -1,6 +1,14 @@
 import { expectTypeOf, it } from "@effect/vitest"
-import { type AuditError, AuditLogger, type DatasetEvent, type EventSink, LoggingEngine, RequestContext, Seal } from "effect-audit"
 import { type Context, Effect, type Layer, ManagedRuntime, type Scope } from "effect"
+import {
+  type AuditError,
+  AuditLogger,
+  type DatasetEvent,
+  type EventSink,
+  LoggingEngine,
+  RequestContext,
+  Seal
+} from "effect-audit"
 
 declare const services: Layer.Layer<AuditLogger.AuditLogger | LoggingEngine.LoggingEngine>
 declare const context: RequestContext.RequestContext["Service"]
@@ -81,8 +89,9 @@ it("an unhandled AuditError stays in the type", () => {
   const handled = AuditLogger.emit({ action: "note.create" }).pipe(Effect.catchTag("AuditError", () => Effect.void))
   expectTypeOf<Effect.Error<typeof handled>>().toEqualTypeOf<never>()
   // @ts-expect-error Type 'AuditError' is not assignable to type 'never'
-  const unhandled: Effect.Effect<unknown, never, AuditLogger.AuditLogger | RequestContext.RequestContext> = AuditLogger.emit({
-    action: "note.create"
-  })
+  const unhandled: Effect.Effect<unknown, never, AuditLogger.AuditLogger | RequestContext.RequestContext> = AuditLogger
+    .emit({
+      action: "note.create"
+    })
   void unhandled
 })
