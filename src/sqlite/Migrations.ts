@@ -39,7 +39,7 @@ BEGIN SELECT RAISE(ABORT, 'a log is never replaced'); END;
 
 CREATE TABLE event (
   seq INTEGER PRIMARY KEY,
-  log INTEGER NOT NULL REFERENCES log (id),
+  log INTEGER NOT NULL,
   position INTEGER NOT NULL,
   recorded_at INTEGER,
   erased_at INTEGER,

@@ -11,13 +11,13 @@ import * as Schema from "effect/Schema"
 import { createHash, createHmac } from "node:crypto"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { type AuditReason, InvalidDraft } from "../AuditError.ts"
-import { EventId, type Sealed, type SearchKeys, searchKeys, WireFromText } from "../DatasetEvent.ts"
+import { EventId, type Sealed, searchKeys, WireFromText } from "../DatasetEvent.ts"
 import type { Durability, Evidence, First } from "../EventSink.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { makeLogCreated } from "../internal/logCreated.ts"
 import { sameFacts } from "../internal/sameFacts.ts"
 import { segmentRows } from "./Migrations.ts"
-import { bucketOf, eachTerm, encodeBuckets, idTerm, logTerm, offsetsOf } from "./terms.ts"
+import { bucketOf, eachTerm, encodeBuckets, idTerm, keptTerms, logTerm, offsetsOf } from "./terms.ts"
 
 /** The log of a tenant and env. */
 interface Log {
@@ -25,13 +25,44 @@ interface Log {
   size: number
 }
 
-/** What the search index needs of a row; no keys when it was erased. */
-interface Recent {
-  readonly seq: number
-  readonly log: number
-  readonly eventId: string
-  readonly recordedAt: number
-  readonly keys: SearchKeys | undefined
+/**
+ * What the search index needs of the rows that were written here, by their offset in a segment. Plain numbers in one piece
+ * of memory: an object per event would outlive it, and cost the collector more than the index costs.
+ */
+class RecentRows {
+  private readonly seqs = new Float64Array(segmentRows)
+  private readonly counts = new Uint8Array(segmentRows)
+  private readonly terms = new Int32Array(segmentRows * keptTerms)
+  readonly times = new Float64Array(segmentRows)
+
+  keep(seq: number, recordedAtMillis: number, log: number, event: Sealed): void {
+    const offset = (seq - 1) % segmentRows
+    const first = offset * keptTerms
+    let count = 0
+    const add = (term: number) => {
+      if (count < keptTerms) this.terms[first + count] = term
+      count++
+    }
+    add(logTerm(log))
+    add(idTerm(event.eventId))
+    eachTerm(event.keys, add)
+    this.seqs[offset] = count <= keptTerms ? seq : 0
+    this.counts[offset] = count
+    this.times[offset] = recordedAtMillis
+  }
+
+  /** Calls `add` with the terms of a row, if it was written here. */
+  each(seq: number, add: (term: number) => void): boolean {
+    const offset = (seq - 1) % segmentRows
+    if (this.seqs[offset] !== seq) return false
+    const first = offset * keptTerms
+    for (let i = 0; i < this.counts[offset]!; i++) add(this.terms[first + i]!)
+    return true
+  }
+
+  clear(): void {
+    this.seqs.fill(0)
+  }
 }
 
 /** An event that was refused on its own; nothing was written for it. */
@@ -65,8 +96,7 @@ export class EventTable {
   private readonly insertBucket: StatementSync
   private readonly bucket: StatementSync
   private readonly logs = new Map<string, Log>()
-  /** Rows that were written here, by their offset in a segment; of which segment, their `seq` tells. */
-  private recent: Array<Recent> = []
+  private readonly recent = new RecentRows()
   private version = -1
   private nextSeq = -1
   /** Writes in a joined transaction whose end has not been heard of, and that transaction. */
@@ -91,7 +121,7 @@ export class EventTable {
   /** Forgets what is kept in memory, after a rollback. */
   forget(): void {
     this.nextSeq = -1
-    this.recent = []
+    this.recent.clear()
     this.unsettled.clear()
     this.logs.clear()
   }
@@ -194,13 +224,7 @@ export class EventTable {
       event.body
     )
     log.size++
-    this.recent[(this.nextSeq - 1) % segmentRows] = {
-      seq: this.nextSeq,
-      log: log.id,
-      eventId: event.eventId,
-      recordedAt: event.recordedAtMillis,
-      keys: event.keys
-    }
+    this.recent.keep(this.nextSeq, event.recordedAtMillis, log.id, event)
     if (this.nextSeq % segmentRows === 0) this.index(this.nextSeq / segmentRows - 1)
     this.nextSeq++
   }
@@ -319,35 +343,31 @@ export class EventTable {
     let until = 0
     for (offset = 0; offset < segmentRows; offset++) {
       const seq = segment * segmentRows + 1 + offset
-      const known = this.recent[offset]
-      const row = known?.seq === seq ? known : this.readRow(seq)
-      add(logTerm(row.log))
-      add(idTerm(row.eventId))
-      if (row.keys === undefined) continue
-      from = Math.min(from, row.recordedAt)
-      until = Math.max(until, row.recordedAt)
-      eachTerm(row.keys, add)
+      const recordedAt = this.recent.each(seq, add) ? this.recent.times[offset] : this.readRow(seq, add)
+      if (recordedAt === undefined) continue
+      from = Math.min(from, recordedAt)
+      until = Math.max(until, recordedAt)
     }
-    this.recent = []
     this.insertSegment.run(segment, from === Infinity ? 0 : from, until)
     encodeBuckets(postings).forEach((bucket, index) => {
       if (bucket.length > 0) this.insertBucket.run(segment, index, bucket)
     })
   }
 
-  /** A row that another connection wrote, or that was stored before this one opened. */
-  private readRow(seq: number): Recent {
+  /**
+   * Adds the terms of a row that another connection wrote, or that was stored before this one opened; answers its time,
+   * which an erased row has not.
+   */
+  private readRow(seq: number, add: (term: number) => void): number | undefined {
     const row = this.bySeq.get(seq)
     const body = bytes(row, "body")
+    add(logTerm(number(row, "log") ?? 0))
+    add(idTerm(uuidText(bytes(row, "event_id") ?? new Uint8Array(16))))
+    if (body === undefined) return undefined
     // A row that is no event is for verification to report: it must not keep others from being stored.
-    const event = body === undefined ? undefined : decodeBody(text(body))
-    return {
-      seq,
-      log: number(row, "log") ?? 0,
-      eventId: uuidText(bytes(row, "event_id") ?? new Uint8Array(16)),
-      recordedAt: number(row, "recorded_at") ?? 0,
-      keys: event?._tag === "Success" ? searchKeys(event.success) : undefined
-    }
+    const event = decodeBody(text(body))
+    if (event._tag === "Success") eachTerm(searchKeys(event.success), add)
+    return number(row, "recorded_at")
   }
 }
 

@@ -13,12 +13,26 @@
  */
 import type { SearchKeys } from "../DatasetEvent.ts"
 
-/** FNV-1a over UTF-16 code units, mixed at the end (murmur3), as a signed 32-bit number. */
+/** FNV-1a over UTF-16 code units. */
+const fnv = (start: number, text: string): number => {
+  let hash = start
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash
+}
+
+const seeds = new Map<string, number>()
+/** The hash of a field's name, once per name: there are few. */
+const seed = (field: string): number => {
+  const known = seeds.get(field)
+  if (known !== undefined) return known
+  const hash = Math.imul(fnv(0x811c9dc5, field) ^ 0xffff, 0x01000193)
+  seeds.set(field, hash)
+  return hash
+}
+
+/** The hash of a field and its value, mixed at the end (murmur3), as a signed 32-bit number. */
 export const term = (field: string, value: string): number => {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < field.length; i++) hash = Math.imul(hash ^ field.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ 0xffff, 0x01000193)
-  for (let i = 0; i < value.length; i++) hash = Math.imul(hash ^ value.charCodeAt(i), 0x01000193)
+  let hash = fnv(seed(field), value)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) | 0
@@ -29,6 +43,9 @@ export const logTerm = (log: number): number => term("log", String(log))
 
 /** The term of an event id. */
 export const idTerm = (eventId: string): number => term("event_id", eventId)
+
+/** Terms of one event that the writer keeps in memory; an event with more is read again when its segment is written. */
+export const keptTerms = 24
 
 /** Calls `add` with every term of an event, apart from its log. */
 export const eachTerm = (keys: SearchKeys, add: (term: number) => void): void => {
