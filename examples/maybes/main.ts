@@ -22,7 +22,7 @@ Maybes is listening on ${baseUrl}. Try:
     -H 'x-project-id: ideas' -H 'x-surface: web' \\
     -H 'content-type: application/json' -d '{"text": "Maybe call +1 415 555 0132"}'
   curl -s ${baseUrl}/notes -H 'authorization: Bearer ada-token' -H 'x-project-id: ideas' -H 'x-surface: web'
-  npx effect-audit query --db ${filename} --tenant t_acme --env prod
+  npm run -s cli -- query --db ${filename} --tenant t_acme --env prod
 
 Ctrl-C to stop.`
 
