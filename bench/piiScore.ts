@@ -15,7 +15,9 @@ import { Pii } from "../src/pii/index.ts"
 const folder = new URL("../test/fixtures/pii/", import.meta.url)
 const figuresFile = new URL("figures.json", folder)
 const read = <A>(name: string): ReadonlyArray<A> =>
-  readFileSync(new URL(name, folder), "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as A)
+  readFileSync(new URL(name, folder), "utf8").split("\n").filter((line) => line !== "").map((line) =>
+    JSON.parse(line) as A
+  )
 
 interface Label {
   readonly start: number
@@ -35,7 +37,9 @@ interface Text {
 interface Event {
   readonly id: string
   readonly payload: Record<string, unknown>
-  readonly leaks: ReadonlyArray<{ readonly type: string; readonly value: unknown; readonly form: string; readonly key?: string }>
+  readonly leaks: ReadonlyArray<
+    { readonly type: string; readonly value: unknown; readonly form: string; readonly key?: string }
+  >
   readonly keeps: ReadonlyArray<{ readonly key: string; readonly value: unknown }>
   readonly flags: ReadonlyArray<string>
 }
@@ -54,10 +58,17 @@ export const core = [
   "SECRET",
   "URL_CREDENTIALS"
 ]
-const second = ["PASSWORD", "NATIONAL_ID", "PASSPORT", "POSTAL_CODE", "STREET_ADDRESS", "DATE_OF_BIRTH", "CVV", "BANK_ACCOUNT"]
+const second = [
+  "PASSWORD",
+  "NATIONAL_ID",
+  "PASSPORT",
+  "POSTAL_CODE",
+  "STREET_ADDRESS",
+  "DATE_OF_BIRTH",
+  "CVV",
+  "BANK_ACCOUNT"
+]
 const scored = new Set([...core, ...second])
-/** Kinds that no pattern finds: a finding of another kind on them is not wrong. */
-const informative = new Set(["PERSON", "LOCATION", "ORG", "DATE_TIME", "URL", "OTHER", "VEHICLE", "DRIVER_LICENSE"])
 
 export interface Counts {
   found: number
@@ -108,7 +119,13 @@ export const score = (examples: Array<Example> = [], only: (text: Text) => boole
       if (covered(label, label.type) * 2 >= length) of(label.type).found++
       else {
         of(label.type).missed++
-        examples.push({ what: "missed", kind: label.type, id: text.id, value: text.text.slice(label.start, label.end), text: text.text })
+        examples.push({
+          what: "missed",
+          kind: label.type,
+          id: text.id,
+          value: text.text.slice(label.start, label.end),
+          text: text.text
+        })
       }
       if (core.includes(label.type)) {
         labelled += length
@@ -121,7 +138,13 @@ export const score = (examples: Array<Example> = [], only: (text: Text) => boole
       )
       if (touched || text.partial === true) continue
       of(finding.kind).wrong++
-      examples.push({ what: "wrong", kind: finding.kind, id: text.id, value: text.text.slice(finding.start, finding.end), text: text.text })
+      examples.push({
+        what: "wrong",
+        kind: finding.kind,
+        id: text.id,
+        value: text.text.slice(finding.start, finding.end),
+        text: text.text
+      })
     }
   }
   let touchedNegatives = 0
@@ -131,7 +154,13 @@ export const score = (examples: Array<Example> = [], only: (text: Text) => boole
     if (findings.length > 0) touchedNegatives++
     for (const finding of findings) {
       of(finding.kind).wrong++
-      examples.push({ what: "wrong", kind: finding.kind, id: text.id, value: text.text.slice(finding.start, finding.end), text: text.text })
+      examples.push({
+        what: "wrong",
+        kind: finding.kind,
+        id: text.id,
+        value: text.text.slice(finding.start, finding.end),
+        text: text.text
+      })
     }
   }
   const kinds = Object.fromEntries([...core, ...second].map((kind) => [kind, { ...of(kind), ...rates(of(kind)) }]))
@@ -142,20 +171,37 @@ export const score = (examples: Array<Example> = [], only: (text: Text) => boole
     sum.wrong += of(kind).wrong
   }
   const macroF1 = core.reduce((total, kind) => total + rates(of(kind)).f1, 0) / core.length
-  return { kinds, micro: rates(sum), macroF1, leaked: leaked / labelled, negatives: touchedNegatives / negatives.length }
+  return {
+    kinds,
+    micro: rates(sum),
+    macroF1,
+    leaked: leaked / labelled,
+    negatives: touchedNegatives / negatives.length
+  }
 }
 
 const survives = (value: unknown, text: string, leaves: ReadonlyArray<unknown>): boolean => {
   const raw = String(value)
   if (raw.length < 6) return leaves.some((leaf) => String(leaf) === raw)
   const escaped = JSON.stringify(raw).slice(1, -1)
-  return [raw, escaped, JSON.stringify(escaped).slice(1, -1), encodeURIComponent(raw)].some((form) => text.includes(form))
+  return [raw, escaped, JSON.stringify(escaped).slice(1, -1), encodeURIComponent(raw)].some((form) =>
+    text.includes(form)
+  )
 }
 const leavesOf = (value: unknown): ReadonlyArray<unknown> =>
   typeof value === "object" && value !== null ? Object.values(value).flatMap(leavesOf) : [value]
 
 export const scoreEvents = (examples: Array<Example> = []) => {
-  const result = { core: 0, coreLeaked: 0, keyOnly: 0, keyOnlyLeaked: 0, keeps: 0, keepsLost: 0, flagsWrong: 0, events: 0 }
+  const result = {
+    core: 0,
+    coreLeaked: 0,
+    keyOnly: 0,
+    keyOnlyLeaked: 0,
+    keeps: 0,
+    keepsLost: 0,
+    flagsWrong: 0,
+    events: 0
+  }
   for (const event of read<Event>("events.jsonl")) {
     const { counts, value } = Pii.strip(event.payload as never)
     const text = JSON.stringify(value)
@@ -167,7 +213,13 @@ export const scoreEvents = (examples: Array<Example> = []) => {
       result[keyOnly ? "keyOnly" : "core"]++
       if (!leaked) continue
       result[keyOnly ? "keyOnlyLeaked" : "coreLeaked"]++
-      examples.push({ what: "missed", kind: leak.type, id: event.id, value: `${leak.key ?? ""} ${leak.form} ${String(leak.value)}`, text })
+      examples.push({
+        what: "missed",
+        kind: leak.type,
+        id: event.id,
+        value: `${leak.key ?? ""} ${leak.form} ${String(leak.value)}`,
+        text
+      })
     }
     for (const keep of event.keeps) {
       result.keeps++
@@ -177,7 +229,13 @@ export const scoreEvents = (examples: Array<Example> = []) => {
     }
     if ([...counts.keys()].toSorted().join() !== event.flags.toSorted().join()) {
       result.flagsWrong++
-      examples.push({ what: "wrong", kind: "flags", id: event.id, value: `${[...counts.keys()].toSorted().join()} for ${event.flags.join()}`, text })
+      examples.push({
+        what: "wrong",
+        kind: "flags",
+        id: event.id,
+        value: `${[...counts.keys()].toSorted().join()} for ${event.flags.join()}`,
+        text
+      })
     }
   }
   return result
@@ -219,15 +277,25 @@ const show = (args: ReadonlyArray<string>) => {
   console.log("kind              precision  recall     F1     F2   found missed wrong")
   for (const [kind, k] of Object.entries(kinds)) {
     const cells = [k.precision, k.recall, k.f1, k.f2].map((share) => (share * 100).toFixed(1).padStart(6)).join(" ")
-    console.log(`${kind.padEnd(18)} ${cells}  ${String(k.found).padStart(5)} ${String(k.missed).padStart(6)} ${String(k.wrong).padStart(5)}`)
+    console.log(
+      `${kind.padEnd(18)} ${cells}  ${String(k.found).padStart(5)} ${String(k.missed).padStart(6)} ${
+        String(k.wrong).padStart(5)
+      }`
+    )
   }
   const thirdParty = score([], ({ source }) => source !== "generated")
   const now = figures()
-  console.log(`third-party data: micro F1 ${(thirdParty.micro.f1 * 100).toFixed(1)}, F2 ${(thirdParty.micro.f2 * 100).toFixed(1)}\n`)
+  console.log(
+    `third-party data: micro F1 ${(thirdParty.micro.f1 * 100).toFixed(1)}, F2 ${
+      (thirdParty.micro.f2 * 100).toFixed(1)
+    }\n`
+  )
   if (args.includes("--record")) writeFileSync(figuresFile, `${JSON.stringify(now, null, 2)}\n`)
   const before: Record<string, unknown> = recorded()
   for (const [name, value] of Object.entries(now)) {
-    if (typeof value === "number") console.log(`${name.padEnd(20)} ${String(value).padStart(6)} %   recorded ${String(before[name])} %`)
+    if (typeof value === "number") {
+      console.log(`${name.padEnd(20)} ${String(value).padStart(6)} %   recorded ${String(before[name])} %`)
+    }
   }
 }
 

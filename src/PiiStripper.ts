@@ -10,11 +10,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { AuditError, InvalidDraft } from "./AuditError.ts"
 import type { Content, PiiFlags, Stamped } from "./DatasetEvent.ts"
 import { keepsDeadline } from "./internal/deadline.ts"
-import type { Json, JsonObject } from "./internal/json.ts"
-import { Stripper } from "./pii/Pii.ts"
-import { defaultPolicy, type Policy } from "./pii/Policy.ts"
+import { type Json, type JsonObject, pointer } from "./internal/json.ts"
+import { type Options as StripOptions, Stripper } from "./pii/Pii.ts"
+import { needsKey, Policy } from "./pii/Policy.ts"
 
 /** What a stripper says: the changed words and what was found in them. */
 export interface StripResult {
@@ -40,49 +43,85 @@ export class PiiStripper extends Context.Service<PiiStripper, {
 
 const clean: PiiFlags = { flags: [], policy_reason: "no_pii", counts: {}, truncated: false }
 
-const stripContent = (policy: Policy, content: Content): StripResult => {
-  const stripper = new Stripper(policy)
+/** How to strip: everything but the tenant, which is the event's. */
+export type Options = Omit<StripOptions, "tenantId" | "policy"> & {
+  /** A `Policy`; what comes from configuration is checked like any other. */
+  readonly policy?: unknown
+}
+
+const stripContent = (options: StripOptions, content: Content): StripResult => {
+  const stripper = new Stripper(options)
   const { analytics, errorTag, input, metadata, output, resource } = content
   const stripped: Content = {
     resource: resource === undefined
       ? undefined
-      : { type: stripper.text(resource.type), id: stripper.text(resource.id) },
-    errorTag: errorTag === undefined ? undefined : stripper.text(errorTag),
-    input: input === undefined ? undefined : stripper.json(input),
-    output: output === undefined ? undefined : stripper.json(output),
-    metadata: metadata === undefined ? undefined : object(stripper.json(metadata)),
+      : { type: text(stripper.part("resource", resource.type)), id: text(stripper.part("resource", resource.id)) },
+    errorTag: errorTag === undefined ? undefined : text(stripper.part("errorTag", errorTag)),
+    input: input === undefined ? undefined : stripper.part("input", input),
+    output: output === undefined ? undefined : stripper.part("output", output),
+    metadata: metadata === undefined ? undefined : object(stripper.part("metadata", metadata)),
     analytics: analytics === undefined ? undefined : texts(stripper, analytics)
   }
-  if (stripper.counts === undefined) return { content: stripped, piiFlags: clean, trainable: true }
-  const flags = [...stripper.counts.keys()].sort()
+  const { counts, trainable, truncated } = stripper
+  if (counts === undefined && !truncated) return { content: stripped, piiFlags: clean, trainable: true }
+  const flags = [...counts?.keys() ?? []].sort()
   return {
     content: stripped,
     piiFlags: {
       flags,
-      policy_reason: "pii_found",
-      counts: Object.fromEntries(flags.map((kind) => [kind, stripper.counts?.get(kind) ?? 0])),
-      truncated: false
+      policy_reason: truncated ? "truncated" : trainable ? "allowed_kinds" : "pii_found",
+      counts: Object.fromEntries(flags.map((kind) => [kind, counts?.get(kind) ?? 0])),
+      truncated
     },
-    trainable: false
+    trainable: trainable && !truncated
   }
 }
 
+const text = (json: Json): string => typeof json === "string" ? json : ""
 const object = (json: Json): JsonObject =>
   typeof json === "object" && json !== null && !Array.isArray(json) ? json as JsonObject : {}
 
 const texts = (stripper: Stripper, values: { readonly [key: string]: string }) =>
-  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, stripper.text(value)]))
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, text(stripper.part("analytics", value))]))
 
-/** Builds the stripper of this package with a policy. */
-export const make = (policy: Policy = defaultPolicy): PiiStripper["Service"] => {
-  const stripper = PiiStripper.of({ strip: (event) => Effect.sync(() => stripContent(policy, event.content)) })
-  keepsDeadline.add(stripper)
-  return stripper
+const method = "PiiStripper.layerWith"
+const refuse = (path: string, detail: string) => new AuditError({ method, reason: new InvalidDraft({ path, detail }) })
+const decodePolicy = Schema.decodeUnknownResult(Policy, { onExcessProperty: "error" })
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** The first place of a policy that is wrong. */
+const policyPath = (error: Schema.SchemaError): string => {
+  const path = formatIssue(error.issue).issues[0]?.path ?? []
+  return pointer(["policy", ...path.map((segment) => String(typeof segment === "object" ? segment.key : segment))])
 }
 
-/** The stripper of this package with its default policy. */
-export const layer: Layer.Layer<PiiStripper> = Layer.succeed(PiiStripper, make())
+/** Builds the stripper of this package; a wrong policy or key fails with its path. */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<PiiStripper["Service"], AuditError> {
+  const decoded = decodePolicy(options.policy ?? {})
+  if (decoded._tag === "Failure") return yield* refuse(policyPath(decoded.failure), "is not what a policy has there")
+  const policy = decoded.success
+  const { detectors, key } = options
+  if (key === undefined && needsKey(policy)) return yield* refuse("/key", "pseudonyms need a key")
+  if (key !== undefined && (!/^[A-Za-z0-9_-]{1,32}$/.test(key.id) || key.secret.length < 32)) {
+    return yield* refuse("/key", "needs an id of 1 to 32 letters, digits, _ or -, and a secret of at least 32 bytes")
+  }
+  const stripper = PiiStripper.of({
+    strip: (event) =>
+      Effect.sync(() => stripContent({ policy, key, detectors, tenantId: event.stamp.tenantId }, event.content))
+  })
+  keepsDeadline.add(stripper)
+  return stripper
+})
 
-/** The stripper of this package with another policy. */
-export const layerWith = (options: { readonly policy: Policy }): Layer.Layer<PiiStripper> =>
-  Layer.succeed(PiiStripper, make(options.policy))
+/** The stripper of this package with its default policy. */
+export const layer: Layer.Layer<PiiStripper> = Layer.sync(PiiStripper, () => {
+  const stripper = PiiStripper.of({ strip: (event) => Effect.sync(() => stripContent({}, event.content)) })
+  keepsDeadline.add(stripper)
+  return stripper
+})
+
+/** The stripper of this package with another policy, a key for pseudonyms, or detectors of one's own. */
+export const layerWith = (options: Options): Layer.Layer<PiiStripper, AuditError> =>
+  Layer.effect(PiiStripper, make(options))

@@ -27,7 +27,7 @@ describe("Pii.scan", () => {
       ["00:1A:2B:3C:4D:5E", [["MAC", "00:1A:2B:3C:4D:5E"]]],
       ["postgres://ada:s3cret@db.example/x", [["URL_CREDENTIALS", "ada:s3cret"]]],
       ["password=hunter2 and", [["PASSWORD", "hunter2"]]],
-      ["Authorization: Bearer abcdef123456", [["SECRET", "abcdef123456"]]]
+      ["Authorization: Bearer abcdef123456", [["PASSWORD", "abcdef123456"]]]
     ]
     for (const [text, expected] of cases) assert.deepStrictEqual(kinds(text), expected, text)
     const jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"

@@ -3,93 +3,216 @@
  *
  * @since 0.1.0
  */
+import { createHmac } from "node:crypto"
 import { type Json, type JsonObject, setKey } from "../internal/json.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
-import { defaultPolicy, type Policy, treatment } from "./Policy.ts"
+import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
 import { scan as scanText, type Span } from "./scanner.ts"
-import { isCard } from "./validate.ts"
+import { isCard, isSsn } from "./validate.ts"
 
 export type { Span } from "./scanner.ts"
+
+/** A detector of one's own: findings in a text, in order. What it throws fails the strip. */
+export type Detector = (text: string) => ReadonlyArray<Span>
+
+/** The key of pseudonyms. Another id and secret begin a new series; older pseudonyms show the key that they were made with. */
+export interface PseudonymKey {
+  /** Shown in the pseudonym: 1 to 32 letters, digits, `_` or `-`. */
+  readonly id: string
+  /** At least 32 bytes. */
+  readonly secret: Uint8Array
+}
+
+/** How to strip. */
+export interface Options {
+  readonly policy?: Policy | undefined
+  /** The tenant whose treatments apply, and whose pseudonyms are its own. */
+  readonly tenantId?: string | undefined
+  readonly key?: PseudonymKey | undefined
+  readonly detectors?: ReadonlyArray<Detector> | undefined
+}
+
+/** JSON inside strings is looked into this many times over; deeper, it is a text like any other. */
+const maxNestedJson = 4
 
 /** Findings in a text, in order and without overlap; offsets in UTF-16 code units. */
 export const scan = (text: string): ReadonlyArray<Span> => scanText(text)
 
+/**
+ * The pseudonym of a value: HMAC-SHA-256 under a key of the tenant's own, with the kind as its domain, 128 bits of it.
+ */
+export const pseudonym = (key: PseudonymKey, tenantId: string, kind: Kind, value: string): string => {
+  const tenantKey = createHmac("sha256", key.secret).update(tenantId).digest()
+  const hash = createHmac("sha256", tenantKey).update(`${kind}\u0000${value}`).digest().subarray(0, 16)
+  return `[${kind}:${key.id}:${hash.toString("base64url")}]`
+}
+
+const partial = (kind: Kind, value: string): string => {
+  if (kind === "CREDIT_CARD") return `[CREDIT_CARD:${value.replace(/\D/g, "").slice(-4)}]`
+  const at = value.lastIndexOf("@")
+  return kind === "EMAIL" && at !== -1 ? `[EMAIL:${value.slice(at + 1)}]` : `[${kind}]`
+}
+
 /** Replaces what it finds in values and keys, and counts it by kind. One instance serves one event. */
 export class Stripper {
-  readonly policy: Policy
+  private readonly policy: Policy
+  private readonly options: Options
+  private readonly path: Array<string | number> | undefined
   /** Findings by kind; `undefined` when there are none. */
   counts: Map<Kind, number> | undefined = undefined
+  /** Whether something was found that the policy does not let pass into training. */
+  trainable = true
+  /** Whether a limit cut the search short. */
+  truncated = false
 
-  constructor(policy: Policy = defaultPolicy) {
-    this.policy = policy
+  constructor(options: Options = {}) {
+    this.options = options
+    this.policy = options.policy ?? defaultPolicy
+    // Paths cost a push and a pop per value: only where a rule asks for them.
+    this.path = this.policy.paths !== undefined || this.policy.allow?.paths !== undefined ? [] : undefined
   }
 
-  private found(kind: Kind): void {
-    this.counts ??= new Map()
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+  /** Strips one part of an event's content, by its name. */
+  part(name: string, value: Json): Json {
+    return this.at(name, () => this.value(value, 0))
   }
 
   /** A text without its findings; the same string when there are none. */
   text(text: string): string {
-    const spans = scanText(text)
+    if (this.policy.allow?.values?.includes(text) === true || this.isAllowedPath()) return text
+    const spans = this.find(text)
     if (spans.length === 0) return text
     let result = ""
     let from = 0
     for (const span of spans) {
-      this.found(span.kind)
-      const treated = treatment(this.policy, span.kind)
+      const value = text.slice(span.start, span.end)
+      if (this.policy.allow?.values?.includes(value) === true) continue
+      const treated = this.found(span.kind, true)
       if (treated === "keep") continue
-      result += text.slice(from, span.start) + (treated === "mask" ? `[${span.kind}]` : "")
+      result += text.slice(from, span.start) + (treated === "drop" ? "" : this.replacement(treated, span.kind, value))
       from = span.end
     }
     return result + text.slice(from)
   }
 
   /** A value without its findings; the same value when there are none. */
-  json(value: Json, key?: string | undefined): Json {
-    const kind = key === undefined ? undefined : keyKind(key)
-    return kind === undefined ? this.value(value) : this.sensitive(value, kind)
+  json(value: Json): Json {
+    return this.value(value, 0)
   }
 
-  private value(value: Json): Json {
+  private find(text: string): ReadonlyArray<Span> {
+    const own = this.options.detectors
+    if (own === undefined || own.length === 0) return scanText(text)
+    const all = [...own.flatMap((detector) => [...detector(text)]), ...scanText(text)].sort((a, b) => a.start - b.start)
+    let end = -1
+    return all.filter((span) => {
+      if (span.start < end) return false
+      end = span.end
+      return true
+    })
+  }
+
+  /** Counts a finding and says how it is treated. */
+  private found(kind: Kind, byForm: boolean): Treatment {
+    this.counts ??= new Map()
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+    const treated = this.pathTreatment() ?? treatment(this.policy, kind, this.options.tenantId)
+    const passes = byForm && treated !== "partial" && treated !== "keep" &&
+      this.policy.trainable?.some((name) => name === kind) === true
+    if (!passes) this.trainable = false
+    return treated
+  }
+
+  private replacement(treated: Treatment, kind: Kind, value: string): string {
+    const { key, tenantId } = this.options
+    if (treated === "partial") return partial(kind, value)
+    return treated === "pseudonym" && key !== undefined ? pseudonym(key, tenantId ?? "", kind, value) : `[${kind}]`
+  }
+
+  private at<A>(segment: string | number, evaluate: () => A): A {
+    if (this.path === undefined) return evaluate()
+    this.path.push(segment)
+    const result = evaluate()
+    this.path.pop()
+    return result
+  }
+
+  private matches(pattern: string): boolean {
+    const wanted = pattern.split("/").slice(1)
+    const path = this.path ?? []
+    return wanted.length <= path.length &&
+      wanted.every((segment, index) => segment === "*" || segment === String(path[index]))
+  }
+  private isAllowedPath(): boolean {
+    return this.path !== undefined && this.policy.allow?.paths?.some((pattern) => this.matches(pattern)) === true
+  }
+  private pathTreatment(): Treatment | undefined {
+    return this.path === undefined ? undefined : this.policy.paths?.find((rule) => this.matches(rule.path))?.treatment
+  }
+
+  private keyed(value: Json, key: string, depth: number): Json {
+    if (this.policy.allow?.keys?.includes(key) === true) return value
+    const kind = keyKind(key)
+    return kind === undefined || this.isAllowedPath() ? this.value(value, depth) : this.sensitive(value, kind)
+  }
+
+  private value(value: Json, depth: number): Json {
     switch (typeof value) {
       case "string":
-        return this.text(value)
+        return this.string(value, depth)
       case "number":
         return this.number(value)
       case "object":
-        return value === null ? null : isArray(value) ? this.array(value) : this.object(value)
+        return value === null ? null : isArray(value) ? this.array(value, depth) : this.object(value, depth)
       default:
         return value
     }
   }
 
-  private number(value: number): Json {
-    // Below twelve digits a bare number says nothing; above 2^53 it has lost its digits anyway.
-    if (value < 1e11 || !Number.isSafeInteger(value) || !isCard(String(value))) return value
-    return this.leaf(value, "CREDIT_CARD")
+  /** A string that is JSON is stripped as what it says. */
+  private string(text: string, depth: number): string {
+    const first = text.charCodeAt(0)
+    if ((first !== 123 && first !== 91) || text.length < 8) return this.text(text)
+    if (depth >= maxNestedJson) {
+      this.truncated = true
+      return this.text(text)
+    }
+    const json = parse(text)
+    if (json === undefined) return this.text(text)
+    const stripped = this.value(json, depth + 1)
+    return stripped === json ? text : JSON.stringify(stripped)
   }
 
-  private array(values: ReadonlyArray<Json>): Json {
+  private number(value: number): Json {
+    // Below twelve digits a bare number says nothing; above 2^53 it has lost its digits anyway.
+    if (value < 1e11 || !Number.isSafeInteger(value) || !isCard(String(value)) || this.isAllowedPath()) return value
+    return this.leaf(value, "CREDIT_CARD", true)
+  }
+
+  private array(values: ReadonlyArray<Json>, depth: number): Json {
     let result: Array<Json> | undefined
     for (let i = 0; i < values.length; i++) {
       const value = values[i]!
-      const stripped = this.value(value)
+      this.path?.push(i)
+      const stripped = this.value(value, depth)
+      this.path?.pop()
       if (stripped !== value && result === undefined) result = values.slice(0, i)
       result?.push(stripped)
     }
     return result ?? values
   }
 
-  private object(object: JsonObject): Json {
+  private object(object: JsonObject, depth: number): Json {
     let result: Record<string, Json> | undefined
     const keys = Object.keys(object)
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!
       const value = object[key]!
+      this.path?.push(key)
       const name = this.text(key)
-      const stripped = this.json(value, key)
+      const stripped = this.keyed(value, key, depth)
+      this.path?.pop()
       if (result === undefined && (stripped !== value || name !== key)) {
         result = {}
         for (let k = 0; k < i; k++) setKey(result, keys[k]!, object[keys[k]!]!)
@@ -102,20 +225,47 @@ export class Stripper {
   /** Under a key that names a kind every leaf is of that kind, unless the text itself says more. */
   private sensitive(value: Json, kind: Kind): Json {
     if (typeof value === "boolean" || value === null || value === "") return value
-    if (typeof value !== "object") return this.leaf(value, kind)
-    if (isArray(value)) return value.map((item) => this.sensitive(item, kind))
+    if (typeof value === "number") return this.leaf(value, kind, false)
+    if (typeof value === "string") {
+      if (this.policy.allow?.values?.includes(value) === true || isPlaceholder(value)) return value
+      const own = ownKind(value, kind)
+      return this.leaf(value, own ?? kind, own !== undefined)
+    }
+    if (isArray(value)) return value.map((item, index) => this.at(index, () => this.sensitive(item, kind)))
     const result: Record<string, Json> = {}
     for (const [key, item] of Object.entries(value)) {
-      setKey(result, unused(result, this.text(key)), this.sensitive(item, keyKind(key) ?? kind))
+      const stripped = this.at(key, () => this.sensitive(item, keyKind(key) ?? kind))
+      setKey(result, unused(result, this.text(key)), stripped)
     }
     return result
   }
 
-  private leaf(value: string | number, kind: Kind): Json {
-    this.found(kind)
-    const treated = treatment(this.policy, kind)
-    return treated === "mask" ? `[${kind}]` : treated === "drop" ? null : value
+  private leaf(value: string | number, kind: Kind, byForm: boolean): Json {
+    const treated = this.found(kind, byForm)
+    return treated === "drop" ? null : treated === "keep" ? value : this.replacement(treated, kind, String(value))
   }
+}
+
+const parse = (text: string): Json | undefined => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What stands where a finding was is not a finding. */
+const isPlaceholder = (text: string): boolean => /^\[[A-Z_]{2,16}(?::[A-Za-z0-9_.:-]{1,255})?\]$/.test(text)
+
+/** The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`. */
+const ownKind = (text: string, named: Kind): Kind | undefined => {
+  if (/^\d{9}$/.test(text) && named === "NATIONAL_ID" && isSsn(text.slice(0, 3), text.slice(3, 5), text.slice(5))) {
+    return "US_SSN"
+  }
+  const [first] = scanText(text)
+  if (first === undefined || (first.end - first.start) * 4 < text.length * 3) return undefined
+  // What is only said by a name inside the text says less than the key.
+  return first.kind === "PASSWORD" ? undefined : first.kind
 }
 
 const isArray = (value: ReadonlyArray<Json> | JsonObject): value is ReadonlyArray<Json> => Array.isArray(value)
@@ -127,11 +277,11 @@ const unused = (target: Record<string, Json>, name: string): string => {
 }
 
 /** A text or JSON value without personal data and secrets, and the kinds that were found. */
-export const strip = <A extends Json>(
-  value: A,
-  policy: Policy = defaultPolicy
-): { readonly value: Json; readonly counts: ReadonlyMap<Kind, number> } => {
-  const stripper = new Stripper(policy)
+export const strip = (
+  value: Json,
+  options: Options = {}
+): { readonly value: Json; readonly counts: ReadonlyMap<Kind, number>; readonly trainable: boolean } => {
+  const stripper = new Stripper(options)
   const stripped = stripper.json(value)
-  return { value: stripped, counts: stripper.counts ?? new Map() }
+  return { value: stripped, counts: stripper.counts ?? new Map(), trainable: stripper.trainable && !stripper.truncated }
 }

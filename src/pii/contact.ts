@@ -12,12 +12,16 @@ const isLocal = (code: number): boolean =>
 const isDomain = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code > 127
 
-/** RFC 5321, section 4.1.2: a local part of at most 64 characters, then a domain whose last label has no digits only. */
-export const emailAt = (text: string, at: number): Span | undefined => {
-  let start = at
-  while (start > 0 && at - start < 64 && isLocal(text.charCodeAt(start - 1))) start--
-  while (start < at && (text[start] === "." || text[start] === "'" || text[start] === "-")) start++
-  if (start === at || text[at - 1] === ".") return undefined
+/**
+ * `sign` is where the `@` stands, in one of its spellings, of this width. RFC 5321, section 4.1.2: a local part of at most 64 characters, then a
+ * domain whose last label does not begin with a digit.
+ */
+export const emailAt = (text: string, sign: number, width: number): Span | undefined => {
+  const at = sign + width - 1
+  let start = sign
+  while (start > 0 && sign - start < 64 && isLocal(text.charCodeAt(start - 1))) start--
+  while (start < sign && (text[start] === "." || text[start] === "'" || text[start] === "-")) start++
+  if (start === sign || text[sign - 1] === ".") return undefined
   let end = at + 1
   let label = end
   let dot = -1
@@ -29,6 +33,8 @@ export const emailAt = (text: string, at: number): Span | undefined => {
       label = end + 1
     } else if (!isDomain(code)) break
   }
+  // `git@host:path` is an address of a repository (scp syntax), not of a person.
+  if (text[end] === ":" && sign - start === 3 && text.startsWith("git", start)) return undefined
   // A full stop or a hyphen after the domain belongs to the sentence.
   if (end === label && dot !== -1) {
     end = dot

@@ -4,6 +4,7 @@
  * @internal
  */
 import type { Span } from "./scanner.ts"
+import { vendorTokenEnd } from "./vendors.ts"
 
 const isToken = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code === 95
@@ -22,10 +23,9 @@ export const privateKeyAt = (text: string, start: number): Span | undefined => {
   return { start, end: found === -1 ? text.length : found + marker.length, kind: "PRIVATE_KEY" }
 }
 
-/** JSON Web Tokens (RFC 7519): base64url of `{"`, two more parts. `i` stands at the `J` of `eyJ`. */
-export const jwtAt = (text: string, i: number): Span | undefined => {
-  const start = i - 2
-  if (!text.startsWith("eyJ", start) || (start > 0 && isToken(text.charCodeAt(start - 1)))) return undefined
+/** JSON Web Tokens (RFC 7519): base64url of `{"`, two more parts, of which the last is empty without a signature. */
+export const jwtAt = (text: string, start: number): Span | undefined => {
+  if (!text.startsWith("eyJ", start)) return undefined
   let end = start
   let dots = 0
   for (; end < text.length; end++) {
@@ -33,76 +33,63 @@ export const jwtAt = (text: string, i: number): Span | undefined => {
     if (code === 46 && dots < 4) dots++
     else if (!isToken(code)) break
   }
-  if (text[end - 1] === ".") {
-    end--
-    dots--
-  }
+  if (text[end - 1] === "." && dots > 2) end--
   return dots >= 2 && end - start >= 24 ? { start, end, kind: "JWT" } : undefined
 }
 
-/** Formats with a prefix of the issuer's own: where it starts, and what follows. From the issuers' documentation. */
-const vendors: ReadonlyArray<readonly [prefix: string, rest: RegExp]> = [
-  ["AKIA", /[A-Z2-7]{16}(?![A-Za-z0-9])/y],
-  ["ASIA", /[A-Z2-7]{16}(?![A-Za-z0-9])/y],
-  ["AIza", /[A-Za-z0-9_-]{35}(?![A-Za-z0-9])/y],
-  ["GOCSPX-", /[A-Za-z0-9_-]{28}/y],
-  ["SG.", /[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}/y],
-  ["ghp_", /[A-Za-z0-9]{36,255}/y],
-  ["gho_", /[A-Za-z0-9]{36,255}/y],
-  ["ghu_", /[A-Za-z0-9]{36,255}/y],
-  ["ghs_", /[A-Za-z0-9]{36,255}/y],
-  ["ghr_", /[A-Za-z0-9]{36,255}/y],
-  ["github_pat_", /[A-Za-z0-9_]{36,255}/y],
-  ["glpat-", /[A-Za-z0-9_-]{20,64}/y],
-  ["xoxb-", /[A-Za-z0-9-]{20,120}/y],
-  ["xoxp-", /[A-Za-z0-9-]{20,120}/y],
-  ["xoxa-", /[A-Za-z0-9-]{20,120}/y],
-  ["xoxs-", /[A-Za-z0-9-]{20,120}/y],
-  ["xapp-", /[A-Za-z0-9-]{20,120}/y],
-  ["sk-", /(?:[A-Za-z0-9]+-)*[A-Za-z0-9_-]{20,200}/y],
-  ["sk_live_", /[A-Za-z0-9]{16,247}/y],
-  ["sk_test_", /[A-Za-z0-9]{16,247}/y],
-  ["rk_live_", /[A-Za-z0-9]{16,247}/y],
-  ["rk_test_", /[A-Za-z0-9]{16,247}/y],
-  ["whsec_", /[A-Za-z0-9+/=]{24,96}/y],
-  ["npm_", /[A-Za-z0-9]{36}/y],
-  ["pypi-", /[A-Za-z0-9_-]{50,250}/y],
-  ["hf_", /[A-Za-z0-9]{30,40}/y],
-  ["dop_v1_", /[a-f0-9]{64}/y],
-  ["shpat_", /[a-fA-F0-9]{32}/y],
-  ["lin_api_", /[A-Za-z0-9]{32,64}/y],
-  ["key-", /[a-f0-9]{32}(?![A-Za-z0-9])/y]
-]
+const discord = /[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}(?![A-Za-z0-9])/y
+const terraform = /[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,80}/y
+const telegram = /\d{8,10}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])/y
+const mailchimp = /[a-f0-9]{32}-us\d{1,2}(?![A-Za-z0-9])/y
+const asana = /[012]\/\d{16}(?:\/\d{16})?:[a-f0-9]{32}(?![A-Za-z0-9])/y
+const shapes = [discord, terraform, telegram, mailchimp, asana]
 
-interface Vendor {
-  readonly prefix: string
-  readonly rest: RegExp
-  /** Where in the prefix the scanner's trigger is: the first `_` or `-`, else its first capital. */
-  readonly trigger: number
+/** Where a token that starts here ends: one with a vendor's prefix, or of a shape that nothing else has; -1 for none. */
+export const tokenEnd = (text: string, start: number): number => {
+  const end = vendorTokenEnd(text, start)
+  if (end !== -1) return end
+  for (const shape of shapes) {
+    shape.lastIndex = start
+    if (shape.test(text)) return shape.lastIndex
+  }
+  return -1
 }
 
-const byTrigger = (select: (vendor: Vendor) => boolean): ReadonlyArray<Vendor> =>
-  vendors.map(([prefix, rest]) => {
-    const separator = prefix.search(/[_-]/)
-    return { prefix, rest, trigger: /^[A-Z]/.test(prefix) ? 0 : separator }
-  }).filter(select)
-const dashed = byTrigger((vendor) => vendor.prefix[vendor.trigger] === "-")
-const underscored = byTrigger((vendor) => vendor.prefix[vendor.trigger] === "_")
-const capital = byTrigger((vendor) => vendor.trigger === 0)
+/** Tokens that a word starts. */
+export const secretAt = (text: string, start: number, wordEnd: number): Span | undefined => {
+  const after = text[wordEnd]
+  // The shapes go on after the first word; most words end before a space.
+  const end = after === "." || after === ":" || after === "-" || after === "/"
+    ? tokenEnd(text, start)
+    : vendorTokenEnd(text, start)
+  return end === -1 ? undefined : { start, end, kind: "SECRET" }
+}
 
-/** Tokens with a vendor's prefix; `i` stands at the prefix's first `_` or `-`, or at its first capital. */
-export const secretAt = (text: string, i: number): Span | undefined => {
-  const list = text[i] === "-" ? dashed : text[i] === "_" ? underscored : capital
-  for (let v = 0; v < list.length; v++) {
-    const { prefix, rest, trigger } = list[v]!
-    const start = i - trigger
-    if (start < 0 || !text.startsWith(prefix, start)) continue
-    if (start > 0 && isToken(text.charCodeAt(start - 1))) continue
-    rest.lastIndex = start + prefix.length
-    const match = rest.exec(text)
-    if (match !== null) return { start, end: rest.lastIndex, kind: "SECRET" }
-  }
-  return undefined
+const azure = /[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}/y
+
+/** Client secrets of Microsoft Entra ID: `Q~` after four characters. `i` stands at the `~`. */
+export const azureSecretAt = (text: string, i: number): Span | undefined => {
+  const start = i - 5
+  if (start < 0 || text[i - 1] !== "Q" || (start > 0 && isToken(text.charCodeAt(start - 1)))) return undefined
+  azure.lastIndex = start
+  return azure.test(text) ? { start, end: azure.lastIndex, kind: "SECRET" } : undefined
+}
+
+const webhook = new RegExp(
+  "https?://(?:" + [
+    "(?:\\w{1,16}\\.)?discord(?:app)?\\.com/api/webhooks/\\d{5,25}/[A-Za-z0-9_-]{40,90}",
+    "hooks\\.slack\\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,90}",
+    "[a-z0-9-]{1,63}\\.webhook\\.office\\.com/webhookb2/[A-Za-z0-9@/-]{60,200}"
+  ].join("|") + ")",
+  "y"
+)
+
+/** Addresses that are secrets themselves: whoever knows the hook may post. `i` stands at the colon of `://`. */
+export const webhookAt = (text: string, i: number): Span | undefined => {
+  const start = text.startsWith("https", i - 5) ? i - 5 : i - 4
+  if (start < 0 || !text.startsWith("http", start)) return undefined
+  webhook.lastIndex = start
+  return webhook.test(text) ? { start, end: webhook.lastIndex, kind: "SECRET" } : undefined
 }
 
 /** RFC 3986, section 3.2.1: the `user:password` of a URL. `i` stands at the colon of `://`. */
@@ -113,39 +100,9 @@ export const urlCredentialsAt = (text: string, i: number): Span | undefined => {
   let at = -1
   for (let end = start; end < text.length && end - start < 512; end++) {
     const char = text[end]!
-    if (char === "/" || char === " " || char === "?" || char === "#" || char === "\"" || char === "'" || char <= " ") {
-      break
-    }
+    if (char === "/" || char === "?" || char === "#" || char === "\"" || char === "'" || char <= " ") break
     if (char === ":" && colon === -1) colon = end
     if (char === "@") at = end
   }
   return at > start && colon !== -1 && colon < at - 1 ? { start, end: at, kind: "URL_CREDENTIALS" } : undefined
-}
-
-const passwordWord = /(?:^|[^A-Za-z])(?:password|passwd|pwd|passphrase|passcode)["']?\s?$/i
-const secretWord =
-  /(?:^|[^A-Za-z])(?:api[ _-]?key|secret|access[ _-]?token|refresh[ _-]?token|auth[ _-]?token|client[ _-]?secret|secret[ _-]?(?:access[ _-]?)?key)["']?\s?$/i
-const bearer = /\s?(?:Bearer|Basic)\s+/iy
-const authorizationWord = /authorization["']?\s?$/i
-const valuePattern = /\s?(?:"([^"\n]{3,256})"|'([^'\n]{3,256})'|([^\s"'&,;<>{}()[\]]{3,256}))/y
-
-/** `password=...`, `api_key: ...`, `Authorization: Bearer ...` in a text. `i` stands at the `=` or `:`. */
-export const assignmentAt = (text: string, i: number): Span | undefined => {
-  const before = text.slice(Math.max(0, i - 24), i)
-  const last = before.charCodeAt(before.length - 1)
-  if (!(isToken(last) || last === 34 || last === 39 || last === 32)) return undefined
-  const authorization = authorizationWord.test(before)
-  const kind = passwordWord.test(before) ? "PASSWORD" : authorization || secretWord.test(before) ? "SECRET" : undefined
-  if (kind === undefined) return undefined
-  let from = i + 1
-  if (authorization) {
-    bearer.lastIndex = from
-    if (bearer.exec(text) !== null) from = bearer.lastIndex
-  }
-  valuePattern.lastIndex = from
-  const match = valuePattern.exec(text)
-  const value = match?.[1] ?? match?.[2] ?? match?.[3]
-  if (match === null || value === undefined) return undefined
-  const start = from + match[0].indexOf(value)
-  return { start, end: start + value.length, kind }
 }

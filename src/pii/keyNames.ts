@@ -7,187 +7,91 @@
  */
 import type { Kind } from "./Kind.ts"
 
-const names: ReadonlyArray<readonly [Kind, ReadonlyArray<string>]> = [
-  ["PASSWORD", [
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "passcode",
-    "pass word",
-    "user pass",
-    "db pass",
-    "pin code"
-  ]],
-  ["CVV", ["cvv", "cvv2", "cvc", "cvc2", "csc", "card security code", "security code", "card verification value"]],
-  ["COOKIE", [
-    "cookie",
-    "cookies",
-    "set cookie",
-    "session id",
-    "sessionid",
-    "session key",
-    "sid",
-    "jsessionid",
-    "phpsessid"
-  ]],
-  ["SECRET", [
-    "secret",
-    "secrets",
-    "api key",
-    "apikey",
-    "api token",
-    "access token",
-    "refresh token",
-    "auth token",
-    "id token",
-    "bearer token",
-    "session token",
-    "csrf token",
-    "token",
-    "authorization",
-    "proxy authorization",
-    "bearer",
-    "client secret",
-    "private key",
-    "secret key",
-    "secret access key",
-    "access key",
-    "encryption key",
-    "signing key",
-    "shared key",
-    "credential",
-    "credentials",
-    "webhook secret",
-    "app secret",
-    "x api key",
-    "auth"
-  ]],
-  ["EMAIL", ["email", "e mail", "mail", "email address", "mail address", "emails"]],
-  ["PHONE", [
-    "phone",
-    "phone number",
-    "mobile",
-    "mobile number",
-    "mobile phone",
-    "telephone",
-    "tel",
-    "fax",
-    "fax number",
-    "cell",
-    "cell phone",
-    "cellphone",
-    "msisdn",
-    "phonenumber",
-    "home phone",
-    "work phone"
-  ]],
-  ["CREDIT_CARD", [
-    "card number",
-    "cardnumber",
-    "credit card",
-    "creditcard",
-    "credit card number",
-    "debit card",
-    "pan",
-    "cc number",
-    "ccnum",
-    "card no",
-    "card num",
-    "primary account number"
-  ]],
-  ["IBAN", ["iban"]],
-  ["BANK_ACCOUNT", [
-    "account number",
-    "bank account",
-    "bank account number",
-    "routing number",
-    "sort code",
-    "account no",
-    "accountnumber"
-  ]],
-  ["US_SSN", ["ssn", "social security number", "social security", "us ssn"]],
-  ["NATIONAL_ID", [
-    "national id",
-    "tax id",
-    "tax number",
-    "tin",
-    "nin",
-    "nino",
-    "cpf",
-    "pesel",
-    "dni",
-    "nie",
-    "aadhaar",
-    "sin",
-    "nif",
-    "national insurance number",
-    "national id number",
-    "identity number",
-    "personal id",
-    "itin"
-  ]],
-  ["PASSPORT", ["passport", "passport number", "passport no", "passport id"]],
-  ["DATE_OF_BIRTH", ["dob", "birth date", "birthdate", "date of birth", "birthday", "born on", "birth day"]],
-  ["STREET_ADDRESS", [
-    "address",
-    "street",
-    "street address",
-    "address line",
-    "address line1",
-    "address line2",
-    "address line 1",
-    "address line 2",
-    "home address",
-    "billing address",
-    "shipping address",
-    "postal address",
-    "addr",
-    "street name"
-  ]],
-  ["POSTAL_CODE", ["zip", "zip code", "zipcode", "postal code", "postalcode", "postcode", "post code", "plz"]],
-  ["IP", [
-    "ip",
-    "ip address",
-    "ip addr",
-    "client ip",
-    "remote ip",
-    "remote addr",
-    "x forwarded for",
-    "source ip",
-    "ipv4",
-    "ipv6",
-    "ipaddress"
-  ]],
-  ["MAC", ["mac", "mac address", "mac addr", "macaddress"]],
-  ["PERSON", [
-    "first name",
-    "firstname",
-    "last name",
-    "lastname",
-    "full name",
-    "fullname",
-    "given name",
-    "family name",
-    "surname",
-    "middle name",
-    "maiden name",
-    "patient name",
-    "customer name",
-    "contact name",
-    "cardholder",
-    "cardholder name",
-    "card holder",
-    "account holder",
-    "holder name",
-    "forename",
-    "person name",
-    "real name",
-    "legal name"
-  ]]
+const names: ReadonlyArray<readonly [Kind, string]> = [
+  [
+    "PASSWORD",
+    `password, passwd, pwd, pswd, pswrd, passphrase, passcode, pass word, user pass, db pass, pass, pw, pin, pin code,
+    secret, secrets, api key, apikey, api token, refresh token, auth token, id token, bearer token, csrf token,
+    token, authorization, proxy authorization, bearer, client secret, private key, secret key, access key,
+    encryption key, signing key, shared key, credential, credentials, webhook secret, app secret, x api key, auth, private token,
+    bot token, deploy key, license key, consumer secret, api secret, otp, one time password, totp secret, mfa secret,
+    x auth token, x vault token, personal access token, secret token, recovery code, backup code`
+  ],
+  [
+    "SECRET",
+    `access token, secret access key, aws secret access key, aws secret key, sig,
+    x amz signature, x goog signature, x amz security token, account key, shared access key, shared access signature,
+    connection string`
+  ],
+  [
+    "CVV",
+    "cvv, cvv2, cvc, cvc2, csc, cid code, card security code, security code, card verification value, card cvv, card cvc"
+  ],
+  [
+    "COOKIE",
+    `cookie, cookies, set cookie, session id, sessionid, session key, session token, session cookie, connect sid,
+    jsessionid, phpsessid`
+  ],
+  ["EMAIL", "email, e mail, mail, email address, mail address, emails, mail to, reply to, cc email, bcc"],
+  [
+    "PHONE",
+    `phone, phone number, mobile, mobile number, mobile phone, telephone, tel, fax, fax number, cell, cell phone, cellphone,
+    msisdn, phonenumber, home phone, work phone, whatsapp, contact tel, phone e164, contact number`
+  ],
+  [
+    "CREDIT_CARD",
+    `card number, cardnumber, credit card, creditcard, credit card number, debit card, pan, cc number, ccnum, card no,
+    card num, primary account number`
+  ],
+  ["IBAN", "iban"],
+  [
+    "BANK_ACCOUNT",
+    "account number, bank account, bank account number, routing number, sort code, account no, accountnumber"
+  ],
+  ["US_SSN", "ssn, social security number, social security, us ssn, ssn number"],
+  [
+    "NATIONAL_ID",
+    `national id, tax id, tax number, tin, nin, nino, cpf, pesel, dni, nie, aadhaar, aadhar, sin, nif, national insurance number,
+    national id number, identity number, personal id, itin, identity card, id card number, personnummer, bsn, cnpj`
+  ],
+  ["PASSPORT", "passport, passport number, passport no, passport id, travel document, travel document number"],
+  ["DATE_OF_BIRTH", "dob, birth date, birthdate, date of birth, birthday, born on, birth day, born, d o b"],
+  [
+    "STREET_ADDRESS",
+    `address, street, street address, address line, address line1, address line2, address line 1, address line 2,
+    home address, billing address, shipping address, postal address, street name, delivery address, mailing address, line1`
+  ],
+  ["POSTAL_CODE", "zip, zip code, zipcode, postal code, postalcode, postcode, post code, plz"],
+  [
+    "IP",
+    "ip, ip address, ip addr, client ip, remote ip, remote addr, x forwarded for, source ip, ipv4, ipv6, ipaddress, peer ip"
+  ],
+  ["MAC", "mac, mac address, mac addr, macaddress, hwaddr, hw addr, hardware address"],
+  ["CRYPTO_ADDRESS", "wallet address, btc address, eth address, crypto address"],
+  [
+    "PERSON",
+    `first name, firstname, last name, lastname, full name, fullname, given name, family name, surname, middle name,
+    maiden name, patient name, customer name, contact name, cardholder, cardholder name, card holder, account holder, holder name,
+    forename, person name, real name, legal name, given names, employee name, recipient name`
+  ]
 ]
 
-const byName = new Map<string, Kind>(names.flatMap(([kind, list]) => list.map((name) => [name, kind] as const)))
+const byName = new Map<string, Kind>(
+  names.flatMap(([kind, list]) => list.split(",").map((name) => [name.trim(), kind] as const))
+)
+
+/** Names that end like a sensitive one and are not: page tokens, ids of credentials in signed addresses. */
+const exempt = new Set([
+  "x amz credential",
+  "page token",
+  "next token",
+  "next page token",
+  "continuation token",
+  "cursor token",
+  "sync token",
+  "design token",
+  "email address verified"
+])
 
 /** Last words that turn a sensitive name into a harmless one: `token_count`, `session_name`, `email_verified`. */
 const harmlessLast = new Set([
@@ -253,13 +157,16 @@ const classify = (key: string): Kind | undefined => {
   // A placeholder (`[EMAIL]`) is no name, and so long a text is none.
   if (key.length > 64 || key.startsWith("[")) return undefined
   const name = words(key)
+  if (exempt.has(name)) return undefined
   const exact = byName.get(name)
   if (exact !== undefined) return exact
   const parts = name.split(" ")
   // Names qualify to the left: in `customer billing address` the last words say what it is.
   for (let start = 1; start < parts.length; start++) {
-    const found = byName.get(parts.slice(start).join(" "))
-    if (found !== undefined && !(found === "STREET_ADDRESS" && parts[start] === "addr")) return found
+    const rest = parts.slice(start).join(" ")
+    if (exempt.has(rest)) return undefined
+    const found = byName.get(rest)
+    if (found !== undefined) return found
   }
   const last = parts.at(-1) ?? ""
   if (harmlessLast.has(last)) return undefined

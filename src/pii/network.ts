@@ -7,11 +7,15 @@ import type { Span } from "./scanner.ts"
 import { isIpv4, isIpv6 } from "./validate.ts"
 
 const ipv4Pattern = /(?:\d{1,3}\.){3}\d{1,3}/y
-const macPattern = /[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?![0-9A-Za-z:-])/y
+const macPattern =
+  /(?:[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2})(?![0-9A-Za-z:-]|\.\w)/y
 const isHex = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 71) || (code >= 97 && code < 103)
 const isWord = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 95
+
+/** A version, not an address: `version 1.2.3.4`, `Chrome/113.0.0.0`, `libfoo-1.2.3.4`. */
+const versionBefore = /(?:\b(?:version|ver|release|build|rev)[\s:="]*|[A-Za-z]\/v?|\bv)$/i
 
 /** Dotted quads; a longer dotted number or a version (`v1.2.3.4`) is none. */
 export const ipv4At = (text: string, start: number): Span | undefined => {
@@ -21,42 +25,43 @@ export const ipv4At = (text: string, start: number): Span | undefined => {
   const end = start + match[0].length
   if (isWord(text.charCodeAt(end)) || (text[end] === "." && isWord(text.charCodeAt(end + 1)))) return undefined
   if (start > 0 && (text[start - 1] === "." || text[start - 1] === "-")) return undefined
-  if (/\b(?:version|ver|release|build)[\s:="]*$/i.test(text.slice(Math.max(0, start - 12), start))) return undefined
+  if (versionBefore.test(text.slice(Math.max(0, start - 20), start))) return undefined
   return { start, end, kind: "IP" }
 }
 
-const window = (text: string, i: number): readonly [number, number] => {
-  let start = i
-  while (start > 0 && i - start < 40 && (isHex(text.charCodeAt(start - 1)) || text[start - 1] === ":")) start--
-  let end = i
-  while (end < text.length && end - i < 46 && (isHex(text.charCodeAt(end)) || text[end] === ":" || text[end] === ".")) {
-    end++
-  }
-  while (end > start && (text[end - 1] === "." || (text[end - 1] === ":" && text[end - 2] !== ":"))) end--
-  return [start, end]
-}
-
-/** RFC 4291 addresses, by a real parse. `::` alone, and words around it, are no address. */
+/**
+ * RFC 4291 addresses, by a real parse. `i` stands at the first colon of one: a later colon is not looked at again. `::` alone,
+ * and words around it, are no address.
+ */
 export const ipv6At = (text: string, i: number): Span | undefined => {
-  const [start, end] = window(text, i)
-  if (end - start < 3 || !text.startsWith("::", i) && text.indexOf(":", start) >= end) return undefined
-  const candidate = text.slice(start, end)
-  const colons = candidate.split(":").length - 1
-  if (colons < 2 || (colons < 3 && !/\d/.test(candidate)) || !isIpv6(candidate)) return undefined
-  if ((start > 0 && isWord(text.charCodeAt(start - 1))) || isWord(text.charCodeAt(end))) return undefined
-  return { start, end, kind: "IP" }
-}
-
-/** Six octets (IEEE 802), separated by `:` or `-`. */
-export const macAt = (text: string, i: number): Span | undefined => {
-  const start = text[i] === ":" ? i - 2 : i
-  if (
-    start < 0 ||
-    (start > 0 && (isWord(text.charCodeAt(start - 1)) || text[start - 1] === ":" || text[start - 1] === "-"))
-  ) {
+  let back = i
+  while (back > 0 && i - back < 5 && isHex(text.charCodeAt(back - 1))) back--
+  const before = text.charCodeAt(back - 1)
+  if (before === 58 && back > 1 && (isHex(text.charCodeAt(back - 2)) || text.charCodeAt(back - 2) === 58)) {
     return undefined
   }
+  // In `addr:fe80::1` the address begins behind the first colon.
+  const named = isWord(before) || (back === i && text.charCodeAt(i + 1) !== 58)
+  const start = named ? i + 1 : back
+  let end = start
+  let colons = 0
+  for (; end < text.length && end - start < 46; end++) {
+    const code = text.charCodeAt(end)
+    if (code === 58) colons++
+    else if (!isHex(code) && code !== 46) break
+  }
+  if (colons < 2) return undefined
+  while (end > start && (text[end - 1] === "." || (text[end - 1] === ":" && text[end - 2] !== ":"))) end--
+  const candidate = text.slice(start, end)
+  if (isWord(text.charCodeAt(end)) || candidate.length < 3 || (colons < 3 && !/\d/.test(candidate))) return undefined
+  return isIpv6(candidate) ? { start, end, kind: "IP" } : undefined
+}
+
+/** Six octets (IEEE 802), separated by `:` or `-`, or in threes of four digits by `.`. */
+export const macAt = (text: string, start: number): Span | undefined => {
+  const separator = text[start + 2]
+  if (separator !== ":" && separator !== "-" && text[start + 4] !== ".") return undefined
+  if (start > 0 && /[\w:.-]/.test(text[start - 1]!) && text[start - 1] !== "=") return undefined
   macPattern.lastIndex = start
-  const match = macPattern.exec(text)
-  return match === null ? undefined : { start, end: start + match[0].length, kind: "MAC" }
+  return macPattern.test(text) ? { start, end: macPattern.lastIndex, kind: "MAC" } : undefined
 }

@@ -18,20 +18,22 @@ const goesOn = (text: string, end: number): boolean => {
 }
 
 /** Whether something before the number makes it part of a longer token. */
-const goesBack = (text: string, start: number): boolean => {
+export const goesBack = (text: string, start: number): boolean => {
   const code = text.charCodeAt(start - 1)
   return start > 0 && (code === 45 || code === 46 || code === 35) && isWord(text.charCodeAt(start - 2))
 }
 
-const ssnPattern = /(\d{3})([- ])(\d{2})\2(\d{4})/y
+const ssnPattern = /(\d{3})([- ]?)(\d{2})\2(\d{4})/y
+const ssnCue = /\b(?:ssn|social security(?: (?:number|no\.?|#))?)\b[^0-9\n]{0,16}$/i
 
-/** US social security numbers written `123-45-6789`. */
+/** US social security numbers: `123-45-6789`, or nine digits after a word that says so. */
 export const ssnAt = (text: string, start: number): Span | undefined => {
   ssnPattern.lastIndex = start
   const match = ssnPattern.exec(text)
   if (match === null || goesBack(text, start)) return undefined
   const end = start + match[0].length
   if (goesOn(text, end) || !isSsn(match[1]!, match[3]!, match[4]!)) return undefined
+  if (match[2] === "" && !ssnCue.test(text.slice(Math.max(0, start - 40), start))) return undefined
   return { start, end, kind: "US_SSN" }
 }
 
@@ -47,11 +49,13 @@ export const cardAt = (text: string, start: number): Span | undefined => {
   return { start, end, kind: "CREDIT_CARD" }
 }
 
-const ibanPattern = /[A-Z]{2}\d{2}(?: ?[0-9A-Z]){11,30}/y
+const ibanPattern = /[A-Za-z]{2}\d{2}(?:[ -]?[0-9A-Za-z]){11,30}/y
 
-/** ISO 13616: country length and mod 97. */
-export const ibanAt = (text: string, start: number): Span | undefined => {
-  const length = ibanLength(text.slice(start, start + 2))
+/** ISO 13616: country length and mod 97. Both hold by chance for one text in thousands, so lower case is fine. */
+export const ibanAt = (text: string, start: number, wordEnd: number): Span | undefined => {
+  const third = text.charCodeAt(start + 2)
+  if (!isDigit(third) || wordEnd - start < 4) return undefined
+  const length = ibanLength(text.slice(start, start + 2).toUpperCase())
   if (length === undefined) return undefined
   ibanPattern.lastIndex = start
   const match = ibanPattern.exec(text)
@@ -59,31 +63,68 @@ export const ibanAt = (text: string, start: number): Span | undefined => {
   let compact = ""
   let end = start
   while (end < start + match[0].length && compact.length < length) {
-    if (text[end] !== " ") compact += text[end]
+    const char = text[end]!
+    if (char !== " " && char !== "-") compact += char
     end++
   }
-  if (compact.length !== length || isWord(text.charCodeAt(end)) || !isIban(compact)) return undefined
+  if (compact.length !== length || isWord(text.charCodeAt(end)) || !isIban(compact.toUpperCase())) return undefined
   return { start, end, kind: "IBAN" }
 }
 
-const phonePattern = /(?:\+|00)?\(?\d(?:[ ./()-]{0,2}\d){6,14}/y
-const usPattern = /(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}/y
-const phoneCue = /\b(?:phone|tel|telephone|mobile|cell|call|fax|sms|text|whatsapp|contact|dial|ring)\b[^0-9\n]{0,16}$/i
+const phonePattern = /(?:\+|00)?\(?\d(?:[ ./()-]{0,2}\d){5,14}/y
+const usPattern = /(?:\+?(?:001|1)[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}/y
+const extension = / ?(?:x|ext\.? ?)\d{1,6}/iy
+const phoneWords = [
+  "phone|tel|telephone|telefon|telefonu|tel[eé]fono|t[eé]l[eé]phone|mobile|cell|cellular|call|called|calling|fax|sms|texted",
+  "whatsapp|dial|ring|reach me|answering at|messages to|hotline|handy|kom[oó]rka"
+].join("|")
+const phoneBefore = new RegExp(
+  `(?:\\b(?:${phoneWords})\\b(?: (?:number|no\\.?|nr|me|us|him|her|them|at|on|is|kontaktowego))*[^0-9A-Za-z]{0,12}|` +
+    "wa\\.me/|tel:|sms:)$",
+  "i"
+)
+const phoneAfter = /^[ -]{1,3}\(?(?:office|fax|mobile|cell|home|work|phone|tel)\b/i
 
-/** Telephone numbers: international with `+` (E.164), the US form, or any after a word such as "phone". */
+/** Where the telephone number that may start here ends, its extension included; -1 if what follows makes it another thing. */
+const phoneEnd = (text: string, end: number): number => {
+  extension.lastIndex = end
+  const whole = extension.test(text) ? extension.lastIndex : end
+  if (phoneAfter.test(text.slice(whole, whole + 12))) return whole
+  return goesOn(text, whole) ? -1 : whole
+}
+
+/**
+ * A number that stands alone, as a whole text or between quotes, and begins as one dials: `00` and a country code, or, as a
+ * whole text, `0` and nine or ten digits.
+ */
+const isWholeNumber = (text: string, start: number, end: number, digits: string): boolean => {
+  const whole = start === 0 && end === text.length
+  const isQuoted = /["']/.test(text[start - 1] ?? "") && /["'\\]/.test(text[end] ?? "")
+  return ((whole || isQuoted) && /^00[1-9]\d{8,12}$/.test(digits)) || (whole && /^0[1-9]\d{8,9}$/.test(digits))
+}
+
+/** Telephone numbers: international with `+` (E.164), the US form, or any beside a word such as "call" or "office". */
 export const phoneAt = (text: string, start: number): Span | undefined => {
-  if (goesBack(text, start)) return undefined
+  if (goesBack(text, start) || isWord(text.charCodeAt(start - 1))) return undefined
   usPattern.lastIndex = start
   const us = usPattern.exec(text)
-  if (us !== null && !goesOn(text, start + us[0].length)) return { start, end: start + us[0].length, kind: "PHONE" }
+  const usEnd = us === null ? -1 : phoneEnd(text, start + us[0].length)
+  if (usEnd !== -1) return { start, end: usEnd, kind: "PHONE" }
   phonePattern.lastIndex = start
   const match = phonePattern.exec(text)
   if (match === null) return undefined
-  const end = start + match[0].length
+  const end = phoneEnd(text, start + match[0].length)
   const digits = match[0].replace(/\D/g, "")
-  if (digits.length > 15 || goesOn(text, end)) return undefined
-  if (match[0].startsWith("+")) return digits.startsWith("0") ? undefined : { start, end, kind: "PHONE" }
-  return phoneCue.test(text.slice(Math.max(0, start - 32), start)) ? { start, end, kind: "PHONE" } : undefined
+  if (digits.length > 17 || end === -1) return undefined
+  if (match[0].startsWith("+")) {
+    return digits.startsWith("0") || digits.length < 7
+      ? undefined
+      : { start, end, kind: "PHONE" }
+  }
+  if (isWholeNumber(text, start, end, digits)) return { start, end, kind: "PHONE" }
+  return phoneAfter.test(text.slice(end, end + 12)) || phoneBefore.test(text.slice(Math.max(0, start - 48), start))
+    ? { start, end, kind: "PHONE" }
+    : undefined
 }
 
 const postalPattern =

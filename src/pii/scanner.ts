@@ -1,16 +1,19 @@
 /**
  * Finds personal data and secrets in a text.
  *
- * One pass over the characters stops at rare triggers (`@`, the first digit of a number, a capital that starts a word,
- * `:`, `-`, `_`, `+`, `=`); only there a detector looks closer, at a bounded window. So the work is linear in the text.
+ * One pass over the characters, word by word: at the start of a word, and at rare characters between words (`@`, `:`, `=`, `-`,
+ * `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
  *
  * @internal
  */
+import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
 import { emailAt } from "./contact.ts"
-import { assignmentAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt } from "./credentials.ts"
+import { azureSecretAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt, webhookAt } from "./credentials.ts"
+import { cryptoAddressAt } from "./crypto.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
-import { cardAt, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
+import { cardAt, goesBack, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
+import { disguised, unmask } from "./unmask.ts"
 
 /** Where a finding is, in UTF-16 code units; `end` is exclusive. */
 export interface Span {
@@ -21,32 +24,53 @@ export interface Span {
 
 const none: ReadonlyArray<Span> = []
 
-const DIGIT = 1
-const AT = 2
-const COLON = 3
-const DASH = 4
-const UNDERSCORE = 5
-const CAPITAL = 6
+const WORD = 1
+const DIGIT = 2
+const AT = 3
+const COLON = 4
+const EQUALS = 5
+const DASH = 6
 const PLUS = 7
-const EQUALS = 8
-const PAREN = 9
+const PAREN = 8
+const TILDE = 9
+const BRACKET = 10
+const ESCAPE = 11
 
-const triggers = new Uint8Array(128)
-for (let code = 48; code < 58; code++) triggers[code] = DIGIT
-for (let code = 65; code < 91; code++) triggers[code] = CAPITAL
+const classes = new Uint8Array(128)
+for (let code = 48; code < 58; code++) classes[code] = DIGIT
+for (let code = 65; code < 91; code++) classes[code] = WORD
+for (let code = 97; code < 123; code++) classes[code] = WORD
+classes[95] = WORD
 for (
-  const [char, trigger] of [["@", AT], [":", COLON], ["-", DASH], ["_", UNDERSCORE], ["+", PLUS], ["=", EQUALS], [
-    "(",
-    PAREN
-  ]] as const
+  const [char, trigger] of [
+    ["@", AT],
+    [":", COLON],
+    ["=", EQUALS],
+    ["-", DASH],
+    ["+", PLUS],
+    ["(", PAREN],
+    ["~", TILDE],
+    ["[", BRACKET],
+    ["%", ESCAPE],
+    ["\\", ESCAPE]
+  ] as const
 ) {
-  triggers[char.charCodeAt(0)] = trigger
+  classes[char.charCodeAt(0)] = trigger
 }
 
-const isAlphanumeric = (code: number): boolean =>
-  (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123)
+/** Where the word that starts here ends. */
+const wordEnd = (text: string, start: number): number => {
+  let end = start + 1
+  for (; end < text.length; end++) {
+    const code = text.charCodeAt(end)
+    if (code > 127) break
+    const kind = classes[code]
+    if (kind !== WORD && kind !== DIGIT) break
+  }
+  return end
+}
 
-/** Findings that start no later win; at the same start the longer one. */
+/** Findings that start first win; at the same start the longer one. */
 const settle = (found: Array<Span>): ReadonlyArray<Span> => {
   if (found.length < 2) return found
   found.sort((a, b) => a.start - b.start || b.end - a.end)
@@ -60,58 +84,97 @@ const settle = (found: Array<Span>): ReadonlyArray<Span> => {
   return settled
 }
 
+/** What stands where a finding was: the kind, or the kind with a key's id and a keyed hash. */
+const placeholder = /\[[A-Z_]{2,16}(?::[A-Za-z0-9_-]{1,32}:[A-Za-z0-9_-]{22})?\]/y
+
+const placeholderEnd = (text: string, i: number): number => {
+  placeholder.lastIndex = i
+  return placeholder.test(text) ? placeholder.lastIndex : i + 1
+}
+
 /** All findings in a text, in order, without overlap. */
 export const scan = (text: string): ReadonlyArray<Span> => {
+  const plain = disguised.test(text) ? unmask(text) : undefined
+  if (plain === undefined) return scanPlain(text)
+  return scanPlain(plain.text).map(({ end, kind, start }) => ({
+    start: plain.offsets[start]!,
+    end: plain.offsets[end - 1]! + 1,
+    kind
+  }))
+}
+
+const scanPlain = (text: string): ReadonlyArray<Span> => {
   let found: Array<Span> | undefined
   const length = text.length
-  let previous = 0
-  for (let i = 0; i < length; i++) {
+  for (let i = 0; i < length;) {
     const code = text.charCodeAt(i)
-    const trigger = code < 128 ? triggers[code]! : 0
-    if (trigger !== 0) {
-      const span = detect(text, i, trigger, previous)
+    const kind = code < 128 ? classes[code]! : 0
+    let next = i + 1
+    if (kind === BRACKET) next = placeholderEnd(text, i)
+    else if (kind !== 0) {
+      const inWord = kind === WORD || kind === DIGIT
+      if (inWord) next = wordEnd(text, i)
+      const span = inWord ? word(text, i, next, kind === DIGIT) : mark(text, i, kind)
       if (span !== undefined) {
         found ??= []
         found.push(span)
-        if (span.end > i + 1) {
-          i = span.end - 1
-          previous = text.charCodeAt(i)
-          continue
-        }
+        if (span.end > next) next = span.end
       }
     }
-    previous = code
+    i = next
   }
   return found === undefined ? none : settle(found)
 }
 
-const detect = (text: string, i: number, trigger: number, previous: number): Span | undefined => {
-  switch (trigger) {
-    case DIGIT:
-      // A number starts here only if no letter or digit stands before it.
-      if (isAlphanumeric(previous) || previous === 95) return undefined
-      return ipv4At(text, i) ?? ipv6At(text, i) ?? macAt(text, i) ?? ssnAt(text, i) ?? cardAt(text, i) ??
-        phoneAt(text, i) ??
-        postalCodeAt(text, i)
+const isDigit = (code: number): boolean => code >= 48 && code < 58
+
+/** A detector for a word: most words are ruled out by their first three characters and their length. */
+const word = (text: string, start: number, end: number, digit: boolean): Span | undefined => {
+  const length = end - start
+  const first = text.charCodeAt(start)
+  const token = first === 101 ? jwtAt(text, start) ?? secretAt(text, start, end) : secretAt(text, start, end)
+  if (token !== undefined) return token
+  if (length >= 26) {
+    const address = cryptoAddressAt(text, start, end)
+    if (address !== undefined) return address
+  }
+  if (digit) return number(text, start)
+  const second = text.charCodeAt(start + 1)
+  const third = text.charCodeAt(start + 2)
+  if (isDigit(second) || isDigit(third)) {
+    const account = ibanAt(text, start, end) ?? postalCodeAt(text, start)
+    if (account !== undefined) return account
+  }
+  return length <= 4 ? macAt(text, start) : passwordAfterWord(text, start, end)
+}
+
+const number = (text: string, start: number): Span | undefined => {
+  const address = ipv4At(text, start) ?? macAt(text, start)
+  if (address !== undefined || goesBack(text, start)) return address
+  return ssnAt(text, start) ?? cardAt(text, start) ?? phoneAt(text, start) ?? postalCodeAt(text, start)
+}
+
+const mark = (text: string, i: number, kind: number): Span | undefined => {
+  switch (kind) {
     case AT:
-      return emailAt(text, i)
+      return emailAt(text, i, 1)
     case COLON:
-      return urlCredentialsAt(text, i) ?? ipv6At(text, i) ?? macAt(text, i) ?? assignmentAt(text, i)
+      return text[i + 1] === "/"
+        ? webhookAt(text, i) ?? urlCredentialsAt(text, i) ?? assignmentAt(text, i)
+        : ipv6At(text, i) ?? assignmentAt(text, i)
     case EQUALS:
       return assignmentAt(text, i)
     case DASH:
-      return privateKeyAt(text, i) ?? secretAt(text, i)
-    case UNDERSCORE:
-      return secretAt(text, i)
-    case CAPITAL:
-      return isAlphanumeric(previous)
-        ? code(text, i) === 74 ? jwtAt(text, i) : undefined
-        : secretAt(text, i) ?? ibanAt(text, i) ?? postalCodeAt(text, i)
-    case PLUS:
-      return isAlphanumeric(previous) ? undefined : phoneAt(text, i)
+      return privateKeyAt(text, i) ?? flagAt(text, i)
+    case ESCAPE:
+      return text.startsWith("%40", i)
+        ? emailAt(text, i, 3)
+        : text.startsWith("\\u0040", i)
+        ? emailAt(text, i, 6)
+        : undefined
+    case TILDE:
+      return azureSecretAt(text, i)
     default:
       return phoneAt(text, i)
   }
 }
-
-const code = (text: string, i: number): number => text.charCodeAt(i)

@@ -38,6 +38,8 @@ export const isCard = (digits: string): boolean => {
     ? n >= 12
     : four >= 2200 && four <= 2204
     ? n >= 16
+    : (four === 1800 || four === 2131)
+    ? n === 15
     : false
   return issued && luhn(digits)
 }

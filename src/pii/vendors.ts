@@ -1,0 +1,184 @@
+/**
+ * Tokens that their issuers mark with a prefix: formats from the issuers' documentation and their secret-scanning partners'
+ * lists (GitHub secret scanning, GitLab token overview).
+ *
+ * @internal
+ */
+
+const w = "[A-Za-z0-9_-]"
+const a = "[A-Za-z0-9]"
+const hex = "[a-f0-9]"
+const uuid = `${hex}{8}-${hex}{4}-${hex}{4}-${hex}{4}-${hex}{12}`
+
+/** Prefix, and what follows it. */
+const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
+  // Clouds
+  ...["AKIA", "ASIA", "ABIA", "ACCA", "AGPA", "AIDA", "AROA", "AIPA", "ANPA", "ANVA"].map((id) =>
+    [id, "[A-Z0-9]{16}"] as const
+  ),
+  ["A3T", "[A-Z0-9]{17}"],
+  ["ABSK", "[A-Za-z0-9+/]{100,270}={0,2}"],
+  ["bedrock-api-key-", `${w}{20,}[=]{0,2}`],
+  ["amzn.mws.", "[a-z0-9]{8}-[a-z0-9]{4}-[a-z0-9]{4}-[a-z0-9]{4}-[a-z0-9]{12}"],
+  ["amzn1.oa2-cs.v1.", `${hex}{64}`],
+  ["AIza", `${w}{35}`],
+  ["ya29.", `${w}{20,2048}`],
+  ["GOCSPX-", `${w}{28}`],
+  ["1//0", `${w}{40,250}`],
+  ["LTAI", `${a}{12,30}`],
+  ["AKID", `${a}{13,40}`],
+  ["do", `[opr]_v1_${hex}{64}`],
+  ["dapi", `${hex}{32}(?:-\\d)?`],
+  ["HRKU-", `${w}{36,64}`],
+  ["fo1_", `${w}{43}`],
+  ["fm1", "[ar]_[A-Za-z0-9+/]{90,}={0,3}(?:,fm1[ar]_[A-Za-z0-9+/]{20,}={0,3})*"],
+  ["fm2_", "[A-Za-z0-9+/]{90,}={0,3}"],
+  ["pscale_", `(?:tkn|oauth|pw)_[A-Za-z0-9_.=-]{32,64}`],
+  ["sbp_", `${hex}{40}`],
+  ["sb_secret_", `${w}{20,}`],
+  ["vc", `[pirak]_${a}{24,80}`],
+  ["cf", `(?:k|ut|at|oat)_${a}{32,60}`],
+  ["v1.0-", `${hex}{24}-${hex}{146}`],
+  ["nvapi-", `${w}{60,80}`],
+  ["tk-us-", `${w}{48}`],
+  ["t1.", `${w}{20,400}={0,2}\\.${w}{86}={0,2}`],
+  ["dt0c01.", "[A-Z0-9]{24}\\.[A-Z0-9]{64}"],
+  ["pul-", `${hex}{40}`],
+  ["dnkey-", "[A-Z0-9=_-]{26,}-[A-Z0-9=_-]{52}"],
+  ["tskey-", `${a}+-${w}{20,}`],
+  ["ico-", `${a}{32}`],
+  ["sha256~", `${w}{43}`],
+  // Source, build, packages
+  ["gh", `[pousr]_${a}{36,255}`],
+  ["github_pat_", "[A-Za-z0-9_]{36,255}"],
+  ["gl", `(?:pat|dt|ft|soat|rt|rtr|cbt|ptt|agent|imt|wt|oas|ffct)-${w}{16,}(?:\\.[a-z0-9]{2}\\.[a-z0-9]{9})?`],
+  ["GR1348941", `${w}{20}`],
+  ["npm_", `${a}{36}`],
+  ["pypi-", `${w}{50,}`],
+  ["rubygems_", `${hex}{48}`],
+  ["oy2", "[a-z0-9]{43}"],
+  ["dckr_", `(?:pat|oat)_${w}{27,32}`],
+  ["SWMKEY-1-", "[A-Za-z0-9+/]{43}"],
+  ["SWMTKN-1-", `${a}{50}-${a}{25}`],
+  ["cio", `${a}{32}`],
+  ["AKCp", `${a}{60,73}`],
+  ["cmVmd", `${a}{59}`],
+  ["CLOJARS_", "[a-z0-9]{60}"],
+  ["sq", `[apu]_${a}{40}`],
+  ["sgp_", "(?:[A-Fa-f0-9]{16}_|local_)?[A-Fa-f0-9]{40}"],
+  ["slk_", `${hex}{64}`],
+  ["bk", `ua_${hex}{40}`],
+  ["PMAK-", `${hex}{24}-${hex}{34}`],
+  ["PMAT-", "[A-Z0-9]{26}"],
+  ["figd_", `${w}{36,}`],
+  ["CFPAT-", `${w}{43}`],
+  ["pnu_", "[a-z0-9]{36}"],
+  ["API-", "[A-Z0-9]{26}"],
+  ["ddp_", `${a}{36,}`],
+  ["sdk-", uuid],
+  ["api-", uuid],
+  // Models
+  ["sk-", `(?:${a}{2,12}-){0,3}[A-Za-z0-9_-]{20,200}`],
+  ["hf_", `${a}{30,40}`],
+  ["api_org_", `${a}{30,40}`],
+  ["r8_", `${a}{37,40}`],
+  ["gsk_", `${a}{40,60}`],
+  ["xai-", `${a}{60,100}`],
+  ["llx-", `${w}{36,64}`],
+  ["pplx-", `${a}{40,64}`],
+  // Messages, mail, chat
+  ["xox", `[abeoprs](?:\\.xox[bp])?-(?:\\d-)?[A-Za-z0-9-]{10,250}`],
+  ["xapp-", "[A-Za-z0-9-]{20,150}"],
+  ["SG.", `${w}{16,32}\\.${w}{16,64}`],
+  ["key-", `${hex}{32}`],
+  ["xkeysib-", `${hex}{64}-${a}{16}`],
+  ["SK", "[A-Fa-f0-9]{32}"],
+  ["AC", "[A-Fa-f0-9]{32}"],
+  ["BBDC-", "[A-Za-z0-9+/]{40,50}"],
+  ["3MVG", "[A-Za-z0-9_.]{60,100}"],
+  ["00D", `${a}{12,15}![A-Za-z0-9_.]{60,130}`],
+  ["cosmo_", `${hex}{32}`],
+  // Payments and shops
+  ["sk_", `(?:live|test|prod)_${a}{10,247}`],
+  ["rk_", `(?:live|test|prod)_${a}{10,247}`],
+  ["whsec_", "[A-Za-z0-9+/=]{24,96}"],
+  ["sq0", `(?:atp-${w}{22}|csp-${w}{43})`],
+  ["EAAA", `${w}{60}`],
+  ["EAA", `${a}{80,250}`],
+  ["EZ", `[AT]K${a}{54}`],
+  ["FLWSECK", "(?:_TEST)?-[A-Za-z0-9]{12,32}-X"],
+  ["access_token$", `(?:production|sandbox)\\$[a-z0-9]{16}\\$${hex}{32}`],
+  ["access-", `(?:sandbox|development|production)-${uuid}`],
+  ["shp", `(?:at|ca|pa|ss)_${a}{32,38}`],
+  ["shippo_", `(?:live|test)_${hex}{40}`],
+  ["duffel_", `(?:live|test)_${w}{43}`],
+  ["live_", `${hex}{35}`],
+  ["test_", `${hex}{35}`],
+  // Work and data
+  ["ATATT3", "[A-Za-z0-9+/=_-]{150,250}"],
+  ["ATCTT3", "[A-Za-z0-9+/=_-]{150,250}"],
+  ["ATBB", `${a}{32}`],
+  ["pat", `${a}{14}\\.${hex}{64}`],
+  ["pat-", `(?:na|eu)\\d-${uuid}`],
+  ["pat.", `${w}{22}\\.${hex}{24}\\.${a}{20}`],
+  ["lin_", `(?:api|oauth)_${a}{32,64}`],
+  ["ntn_", `\\d{9,11}${a}{32,40}`],
+  ["secret_", `${a}{43}`],
+  ["tfp_", "[A-Za-z0-9_.=-]{59}"],
+  ["rdme_", "[a-z0-9]{70}"],
+  ["fio-u-", `${w}{64}`],
+  ["aio_", `${a}{28}`],
+  ["sntry", `(?:u_${hex}{64}|s_[A-Za-z0-9+/=_-]{60,})`],
+  ["gls", `a_${a}{32}_[A-Fa-f0-9]{8}`],
+  ["glc_", "[A-Za-z0-9+/]{32,400}={0,3}"],
+  ["NR", `(?:AK-[A-Z0-9]{27}|BR-${hex}{19}|II-${w}{24,32}|JS-${hex}{19}|RA-${hex}{40})`],
+  ["sl.", `${w}{60,}`],
+  ["dp.", `(?:pt|st|ct|scim|audit|sa)\\.(?:[a-z0-9_-]{2,35}\\.)?${a}{40,44}`],
+  ["hv", `[sbr]\\.${w}{24,300}`],
+  ["ops_", `eyJ[A-Za-z0-9_=-]{100,}`],
+  ["A3-", "[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})-[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{5}"],
+  ["AGE-SECRET-KEY-1", "[0-9A-Z]{58}"],
+  ["S", "[ACNOPUX][A-Z2-7]{56}"],
+  ["s.", `${a}{24}`]
+]
+
+const isWord = (code: number): boolean =>
+  (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 95
+
+interface Format {
+  readonly prefix: string
+  readonly rest: RegExp
+}
+
+/** Formats by the first two characters of their prefix, and a bit for each such pair that there is. */
+const byPair = new Map<number, Array<Format>>()
+const pairs = new Uint8Array(128 * 128)
+const pair = (first: number, second: number): number => (first << 7) | second
+
+for (const [prefix, rest] of formats) {
+  const format = { prefix, rest: new RegExp(`(?:${rest})(?![A-Za-z0-9])`, "y") }
+  // A prefix of one character stands for all pairs that it begins.
+  const seconds = prefix.length > 1 ? [prefix.charCodeAt(1)] : Array.from({ length: 128 }, (_, code) => code)
+  for (const second of seconds) {
+    const key = pair(prefix.charCodeAt(0), second)
+    pairs[key] = 1
+    byPair.set(key, [...byPair.get(key) ?? [], format])
+  }
+}
+
+/** Where a vendor's token that starts here ends; -1 if none does. */
+export const vendorTokenEnd = (text: string, start: number): number => {
+  const first = text.charCodeAt(start)
+  const second = text.charCodeAt(start + 1)
+  if (first > 127 || second > 127) return -1
+  const key = pair(first, second)
+  if (pairs[key] === 0) return -1
+  const before = start > 0 ? text.charCodeAt(start - 1) : 32
+  if (isWord(before) || before === 45 || before === 46) return -1
+  for (const { prefix, rest } of byPair.get(key) ?? []) {
+    if (!text.startsWith(prefix, start)) continue
+    rest.lastIndex = start + prefix.length
+    if (rest.test(text)) return rest.lastIndex
+  }
+  return -1
+}
