@@ -13,11 +13,12 @@ import { Failed, UsageError } from "./exit.ts"
 import { ingest } from "./ingest.ts"
 import { prefs } from "./prefs.ts"
 import { query } from "./query.ts"
+import { scan } from "./scan.ts"
 
 /** `effect-audit` with its verbs. */
 export const command = Command.make("effect-audit").pipe(
-  Command.withDescription("Record, query and configure an audit store in a SQLite file"),
-  Command.withSubcommands([ingest, query, prefs]),
+  Command.withDescription("Record, query and configure an audit store in a SQLite file; find personal data in logs"),
+  Command.withSubcommands([ingest, query, prefs, scan]),
   Command.withExamples([
     { command: "effect-audit ingest --db audit.db < events.ndjson", description: "Record events" },
     { command: "effect-audit query --db audit.db --tenant t_acme --env prod", description: "Show the newest events" }
