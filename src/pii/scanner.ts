@@ -10,9 +10,11 @@ import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
 import { emailAt } from "./contact.ts"
 import { azureSecretAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
+import { identityAt } from "./identity.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
 import { cardAt, goesBack, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
+import { streetAt } from "./places.ts"
 import { disguised, unmask } from "./unmask.ts"
 
 /** Where a finding is, in UTF-16 code units; `end` is exclusive. */
@@ -145,13 +147,20 @@ const word = (text: string, start: number, end: number, digit: boolean): Span | 
     const account = ibanAt(text, start, end) ?? postalCodeAt(text, start)
     if (account !== undefined) return account
   }
+  // Document numbers begin with one to four capitals.
+  if (first < 97 && (end === start + 1 || second < 97) && length <= 16) {
+    const document = identityAt(text, start)
+    if (document !== undefined) return document
+  }
   return length <= 4 ? macAt(text, start) : passwordAfterWord(text, start, end)
 }
 
 const number = (text: string, start: number): Span | undefined => {
   const address = ipv4At(text, start) ?? macAt(text, start)
   if (address !== undefined || goesBack(text, start)) return address
-  return ssnAt(text, start) ?? cardAt(text, start) ?? phoneAt(text, start) ?? postalCodeAt(text, start)
+  return ssnAt(text, start) ?? cardAt(text, start) ?? phoneAt(text, start) ?? postalCodeAt(text, start) ??
+    identityAt(text, start) ??
+    streetAt(text, start)
 }
 
 const mark = (text: string, i: number, kind: number): Span | undefined => {

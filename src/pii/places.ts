@@ -1,0 +1,47 @@
+/**
+ * Street addresses, as far as their form or the words around them tell.
+ *
+ * @internal
+ */
+import type { Span } from "./scanner.ts"
+
+const isDigit = (code: number): boolean => code >= 48 && code < 58
+
+const streetTypes = [
+  "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Parkway|Pkwy",
+  "Highway|Hwy|Circle|Cir|Trail|Alley|Row|Close|Crescent|Gardens|Grove|Mews|Walk|Quay|Esplanade|Loop|Plaza|Pike|Run"
+].join("|")
+const unit = "(?:Apt|Apartment|Suite|Ste|Unit|Flat)\\.? ?[A-Za-z0-9-]{1,6}"
+const town =
+  "(?:,? [A-ZÀ-Ž][^\\s,\\n]{1,24}(?: [A-ZÀ-Ž][^\\s,\\n]{1,24}){0,2}(?:,? [A-Z]{2}(?: \\d{5}(?:-\\d{4})?)?)?)?"
+
+/** A number, a name, the kind of street (USPS Publication 28, appendix C1), perhaps a unit and a town. */
+const named = new RegExp(
+  `\\d{1,6}[A-Za-z]?,? (?:[A-ZÀ-Ž0-9][^\\s,\\n]{0,24} ){1,4}(?:${streetTypes})\\b\\.?(?:,?\\s(?:${unit}|#\\d{1,5}))?(?:,${town})?`,
+  "y"
+)
+/** A number, a name, perhaps another number, and then a unit: only addresses have one. */
+const withUnit = new RegExp(
+  `\\d{1,6} [^\\n,;:!?\\d][^\\n,;:!?]{2,50}[,\\n ]{1,3} {0,2}(?:Apt|Apartment|Suite|Unit)\\.? \\d{1,5}(?:[,\\n] ?${town})?`,
+  "iy"
+)
+/** A number and capitalised words, where the words before say that it is a place. */
+const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/y
+const locatedBefore =
+  /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
+
+/** A street address that begins with its number. */
+export const streetAt = (text: string, start: number): Span | undefined => {
+  let digits = start
+  while (digits < text.length && digits - start < 7 && isDigit(text.charCodeAt(digits))) digits++
+  const after = text.charCodeAt(digits)
+  if (digits - start > 6 || (after !== 32 && after !== 44 && !/[A-Za-z]/.test(text[digits] ?? ""))) return undefined
+  for (const pattern of [named, withUnit]) {
+    pattern.lastIndex = start
+    if (pattern.test(text)) return { start, end: pattern.lastIndex, kind: "STREET_ADDRESS" }
+  }
+  located.lastIndex = start
+  return located.test(text) && locatedBefore.test(text.slice(Math.max(0, start - 48), start))
+    ? { start, end: located.lastIndex, kind: "STREET_ADDRESS" }
+    : undefined
+}
