@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Cause, Effect, Layer, Logger, Schema } from "effect"
 import { AuditLogger, EventSink, LoggingEngine, PiiStripper, TrainingPreferences } from "effect-audit"
-import { Pii } from "effect-audit/pii"
+import { Pii, PiiLogger } from "effect-audit/pii"
 import { AuditTrail } from "effect-audit/trail"
 import { log, within } from "./support.ts"
 
@@ -91,6 +91,117 @@ describe("Pii.strip", () => {
   })
 })
 
+describe("Pii.scan: disguises", () => {
+  it("sees through full-width digits, invisible characters and other spellings of @; offsets are the original's", () => {
+    const cases: ReadonlyArray<readonly [string, string, string]> = [
+      ["card ４１１１ １１１１ １１１１ １１１１ ok", "CREDIT_CARD", "４１１１ １１１１ １１１１ １１１１"],
+      ["mail kim\u200b@exam\u200dple.com!", "EMAIL", "kim\u200b@exam\u200dple.com"],
+      ["?user=kim%40example.com&x=1", "EMAIL", "kim%40example.com"],
+      ["{\"m\":\"kim\\u0040example.com\"}", "EMAIL", "kim\\u0040example.com"],
+      ["ssn 123\u201345\u20136789", "US_SSN", "123\u201345\u20136789"],
+      ["call +49\u00a030\u00a0901820", "PHONE", "+49\u00a030\u00a0901820"]
+    ]
+    for (const [text, kind, value] of cases) assert.deepStrictEqual(kinds(text), [[kind, value]], text)
+  })
+})
+
+describe("Pii.strip: JSON in strings, limits, policies", () => {
+  it("strips JSON inside strings by its keys as well, and says when it is nested too deep to look into", () => {
+    const text = JSON.stringify({ password: "hunter2", note: "kim@example.com", n: 1 })
+    assert.strictEqual(Pii.strip(text).value, `{"password":null,"note":"[EMAIL]","n":1}`)
+    let nested = JSON.stringify({ mail: "kim@example.com" })
+    for (let n = 0; n < 6; n++) nested = JSON.stringify({ nested })
+    const deep = Pii.strip(nested)
+    assert.notInclude(JSON.stringify(deep.value), "kim@example.com")
+    assert.isFalse(deep.trainable)
+  })
+
+  const key = { id: "k1", secret: Buffer.alloc(32, 7) }
+  it("pseudonyms are the same for a value of a tenant, and differ by tenant, kind and key", () => {
+    const policy = { default: "pseudonym" } as const
+    const of = (tenantId: string, value: string, by = key) => Pii.strip(value, { policy, tenantId, key: by }).value
+    const first = of("t_a", "kim@example.com")
+    assert.match(String(first), /^\[EMAIL:k1:[A-Za-z0-9_-]{22}\]$/)
+    assert.strictEqual(of("t_a", "kim@example.com"), first)
+    assert.strictEqual(first, Pii.pseudonym(key, "t_a", "EMAIL", "kim@example.com"))
+    assert.notStrictEqual(of("t_b", "kim@example.com"), first)
+    assert.notStrictEqual(of("t_a", "lee@example.com"), first)
+    assert.match(String(of("t_a", "kim@example.com", { id: "k2", secret: Buffer.alloc(32, 8) })), /:k2:/)
+  })
+
+  it("partial masks keep the last four of a card and the domain of an address", () => {
+    const { trainable, value } = Pii.strip({ a: "kim@example.com", b: "4111 1111 1111 1111", c: "123-45-6789" }, {
+      policy: { default: "partial", trainable: ["EMAIL"] }
+    })
+    assert.deepStrictEqual(value, { a: "[EMAIL:example.com]", b: "[CREDIT_CARD:1111]", c: "[US_SSN]" })
+    assert.isFalse(trainable)
+  })
+
+  it("the more particular rule wins: path, tenant, kind", () => {
+    const policy = {
+      kinds: { EMAIL: "drop" },
+      tenants: { t_a: { kinds: { EMAIL: "mask" } } },
+      paths: [{ path: "/input/*/raw", treatment: "keep" }],
+      allow: { paths: ["/output"], keys: ["contact"], values: ["noreply@example.com"] }
+    } as const
+    const strip = (tenantId: string) => {
+      const stripper = new Pii.Stripper({ policy, tenantId })
+      return stripper.part("input", {
+        a: { raw: "kim@example.com", other: "kim@example.com" },
+        contact: "kim@example.com",
+        from: "noreply@example.com"
+      })
+    }
+    const kept = { contact: "kim@example.com", from: "noreply@example.com" }
+    assert.deepStrictEqual(strip("t_a"), { a: { raw: "kim@example.com", other: "[EMAIL]" }, ...kept })
+    assert.deepStrictEqual(strip("t_b"), { a: { raw: "kim@example.com", other: "" }, ...kept })
+    assert.strictEqual(new Pii.Stripper({ policy }).part("output", "kim@example.com"), "kim@example.com")
+  })
+
+  it("named kinds may pass into training, but not what only a key told", () => {
+    const policy = { trainable: ["EMAIL"] } as const
+    assert.isTrue(Pii.strip("mail kim@example.com", { policy }).trainable)
+    assert.isFalse(Pii.strip({ email: "kim at example" }, { policy }).trainable)
+    assert.isFalse(Pii.strip("mail kim@example.com or +1 415 555 0132", { policy }).trainable)
+  })
+
+  const secrets = ["kim.lee@example.com", "4111111111111111", "AKIAIOSFODNN7EXAMPLE", "203.0.113.77", "+1 415 555 0132"]
+  for (const treatment of ["mask", "pseudonym", "drop"] as const) {
+    it.prop(
+      `${treatment}: twice equals once, no value survives, and what is not personal stays`,
+      { value: Schema.Json, at: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4 })) },
+      ({ at, value }) => {
+        const secret = secrets[at]!
+        const options = { policy: { default: treatment }, tenantId: "t_a", key } as const
+        const planted = {
+          clean: { count: 3, state: "open" },
+          deep: [{ text: `see ${secret} now`, [secret]: value }],
+          value
+        }
+        const once = Pii.strip(planted, options).value
+        assert.deepStrictEqual(Pii.strip(once, options).value, once)
+        assert.notInclude(JSON.stringify(once), secret)
+        assert.deepStrictEqual((once as unknown as typeof planted).clean, planted.clean)
+      }
+    )
+  }
+})
+
+describe("PiiLogger.strip", () => {
+  it.effect("strips messages, annotations and causes of a logger's lines", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.map(PiiLogger.strip(Logger.formatJson), (line) => void lines.push(line))
+      yield* Effect.logError("mail kim@example.com", Cause.fail(new Error("card 4111 1111 1111 1111"))).pipe(
+        Effect.annotateLogs({ password: "hunter2", user_id: "u1" }),
+        Effect.provide(Logger.layer([logger]))
+      )
+      assert.strictEqual(lines.length, 1)
+      for (const secret of ["kim@example.com", "4111", "hunter2"]) assert.notInclude(lines[0], secret)
+      assert.include(lines[0], "u1")
+    }))
+})
+
 describe("PiiStripper.layerWith", () => {
   it.effect("takes a policy by kind", () =>
     Effect.gen(function*() {
@@ -115,4 +226,61 @@ describe("PiiStripper.layerWith", () => {
         )
       )
     ))
+
+  const over = (options: PiiStripper.Options) =>
+    Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
+      Layer.provide(LoggingEngine.layer),
+      Layer.provideMerge(EventSink.layerMemory),
+      Layer.provide([TrainingPreferences.layerMemory, PiiStripper.layerWith(options)]),
+      Layer.fresh
+    )
+  const emit = (input: unknown) => AuditLogger.emit({ action: "note.create", input }).pipe(within())
+
+  it.effect("takes detectors of one's own; one that throws is StripFailed, and nothing is stored", () =>
+    Effect.gen(function*() {
+      const ticket: Pii.Detector = (text) =>
+        [...text.matchAll(/TICKET-\d+/g)].map((match) => ({
+          start: match.index,
+          end: match.index + match[0].length,
+          kind: "PERSON"
+        }))
+      const receipt = yield* emit("see TICKET-123 of kim@example.com").pipe(
+        Effect.provide(over({ detectors: [ticket] }))
+      )
+      assert.deepStrictEqual([...receipt.piiFlags.flags], ["EMAIL", "PERSON"])
+      yield* Effect.gen(function*() {
+        const error = yield* Effect.flip(emit("x"))
+        assert.strictEqual(error.reason._tag, "StripFailed")
+        assert.strictEqual((yield* (yield* EventSink.MemoryEvents).all).length, 0)
+      }).pipe(Effect.provide(over({
+        detectors: [() => {
+          throw new Error("kim@example.com")
+        }]
+      })))
+    }))
+
+  it.effect("a wrong policy, or pseudonyms without a key, fail at the start with the path", () =>
+    Effect.gen(function*() {
+      const cases: ReadonlyArray<readonly [PiiStripper.Options, string]> = [
+        [{ policy: { kinds: { EMAIL: "hide" } } }, "/policy/kinds/EMAIL"],
+        [{ policy: { default: 1 } }, "/policy/default"],
+        [{ policy: { trainable: ["SECRET"] } }, "/policy/trainable/0"],
+        [{ policy: { paths: [{ path: "input", treatment: "mask" }] } }, "/policy/paths/0/path"],
+        [{ policy: { other: 1 } }, "/policy/other"],
+        [{ policy: { default: "pseudonym" } }, "/key"],
+        [{ key: { id: "k1", secret: Buffer.alloc(8) } }, "/key"]
+      ]
+      for (const [options, path] of cases) {
+        const error = yield* Effect.flip(PiiStripper.make(options))
+        assert(error.reason._tag === "InvalidDraft")
+        assert.strictEqual(error.reason.path, path)
+      }
+    }))
+
+  it.effect("allowed kinds leave the decision to the preferences, and say so", () =>
+    Effect.gen(function*() {
+      const receipt = yield* emit("kim@example.com").pipe(Effect.provide(over({ policy: { trainable: ["EMAIL"] } })))
+      assert.isTrue(receipt.trainOk)
+      assert.strictEqual(receipt.piiFlags.policy_reason, "allowed_kinds")
+    }))
 })
