@@ -12,6 +12,19 @@ const isLocal = (code: number): boolean =>
 const isDomain = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code > 127
 
+const atWord = / ?\[at\] ?[\w-]{1,63}(?: ?(?:\[dot\]|\.) ?[\w-]{1,63}){1,6}/iy
+const localWords = /[\w.+'-]{1,64}(?: ?\[dot\] ?[\w-]{1,64}){0,4} ?$/i
+
+/** `name [at] example [dot] org`. `i` stands at the `[` of `[at]`. */
+export const spelledEmailAt = (text: string, i: number): Span | undefined => {
+  if (text.charCodeAt(i + 3) !== 93 || !/^\[at\]/i.test(text.slice(i, i + 4))) return undefined
+  atWord.lastIndex = i
+  if (!atWord.test(text)) return undefined
+  const from = Math.max(0, i - 120)
+  const local = localWords.exec(text.slice(from, i))
+  return local === null ? undefined : { start: from + local.index, end: atWord.lastIndex, kind: "EMAIL" }
+}
+
 /**
  * `sign` is where the `@` stands, in one of its spellings, of this width. RFC 5321, section 4.1.2: a local part of at most 64 characters, then a
  * domain whose last label does not begin with a digit.

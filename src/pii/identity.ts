@@ -19,15 +19,21 @@ const passportWords =
 const licenceWords =
   "born(?: on)?|date of birth|birth ?date|dob|d\\.o\\.b\\.|urodzon(?:y|a|ym|ej)(?: dnia)?|geboren am|n[eé](?:e)? le"
 
+const codeWords = "cvv2?|cvc2?|csc|cid|security code|verification (?:code|value)"
+
 const before = (words: string): RegExp =>
   new RegExp(`(?:^|[^\\p{L}])(?:${words})(?: (?:is|was|are|no|nr|number|of|:))*[^\\p{L}\\d\\n]{0,12}$`, "iu")
 const nationalBefore = before(nationalWords)
 const passportBefore = before(passportWords)
+const codeBefore = before(codeWords)
 const birthBefore = before(licenceWords)
 
 /** Every word that may be the last one before a value; a word of a pattern may have letters left out, hence its beginning. */
 const lastWords = new Set(
-  `${nationalWords}|${passportWords}|${licenceWords}|is|was|are|no|nr|number|of`.replace(/[()?]/g, " ").split(
+  `${nationalWords}|${passportWords}|${licenceWords}|${codeWords}|value|code|is|was|are|no|nr|number|of`.replace(
+    /[()?]/g,
+    " "
+  ).split(
     /[^\p{L}]+/u
   )
     .filter((word) => word !== "").map((word) => word.slice(0, 3).toLowerCase())
@@ -46,6 +52,7 @@ const isNamed = (text: string, start: number): boolean => {
 }
 
 const value = /[A-Z]{0,6}[ -]?\d[\dA-Z]*(?:[ ./-]{1,2}[\dA-Z]+){0,6}/y
+const code = /\d{3,4}(?![\w.-])/y
 const date =
   /\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? (?:[A-Z][a-z]{2,9}) \d{4}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6} \d{1,2},? \d{4}/y
 
@@ -56,6 +63,10 @@ export const identityAt = (text: string, start: number): Span | undefined => {
   if (birthBefore.test(behind)) {
     date.lastIndex = start
     return date.test(text) ? { start, end: date.lastIndex, kind: "DATE_OF_BIRTH" } : undefined
+  }
+  if (codeBefore.test(behind)) {
+    code.lastIndex = start
+    return code.test(text) ? { start, end: code.lastIndex, kind: "CVV" } : undefined
   }
   const kind: Kind | undefined = passportBefore.test(behind)
     ? "PASSPORT"

@@ -6,7 +6,7 @@
 import type { Span } from "./scanner.ts"
 import { isIpv4, isIpv6 } from "./validate.ts"
 
-const ipv4Pattern = /(?:\d{1,3}\.){3}\d{1,3}/y
+const ipv4Pattern = /(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}/y
 const macPattern =
   /(?:[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2})(?![0-9A-Za-z:-]|\.\w)/y
 const isHex = (code: number): boolean =>
@@ -21,7 +21,7 @@ const versionBefore = /(?:\b(?:version|ver|release|build|rev)[\s:="]*|[A-Za-z]\/
 export const ipv4At = (text: string, start: number): Span | undefined => {
   ipv4Pattern.lastIndex = start
   const match = ipv4Pattern.exec(text)
-  if (match === null || !isIpv4(match[0])) return undefined
+  if (match === null || !isIpv4(match[0].replaceAll("[.]", "."))) return undefined
   const end = start + match[0].length
   if (isWord(text.charCodeAt(end)) || (text[end] === "." && isWord(text.charCodeAt(end + 1)))) return undefined
   if (start > 0 && (text[start - 1] === "." || text[start - 1] === "-")) return undefined

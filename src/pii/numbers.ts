@@ -37,7 +37,7 @@ export const ssnAt = (text: string, start: number): Span | undefined => {
   return { start, end, kind: "US_SSN" }
 }
 
-const cardPattern = /\d(?:[ -]?\d){11,18}/y
+const cardPattern = /\d{4}\.\d{4,6}\.\d{4,5}(?:\.\d{1,4})?|\d(?:[ -]?\d){11,18}/y
 
 /** Payment cards: issuer range, length and Luhn check digit, grouped or not. */
 export const cardAt = (text: string, start: number): Span | undefined => {
@@ -45,7 +45,7 @@ export const cardAt = (text: string, start: number): Span | undefined => {
   const match = cardPattern.exec(text)
   if (match === null || goesBack(text, start)) return undefined
   const end = start + match[0].length
-  if (goesOn(text, end) || !isCard(match[0].replace(/[ -]/g, ""))) return undefined
+  if (goesOn(text, end) || !isCard(match[0].replace(/[ .-]/g, ""))) return undefined
   return { start, end, kind: "CREDIT_CARD" }
 }
 

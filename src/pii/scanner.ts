@@ -7,7 +7,7 @@
  * @internal
  */
 import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
-import { emailAt } from "./contact.ts"
+import { emailAt, spelledEmailAt } from "./contact.ts"
 import { azureSecretAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
 import { identityAt } from "./identity.ts"
@@ -54,6 +54,7 @@ for (
     ["~", TILDE],
     ["[", BRACKET],
     ["%", ESCAPE],
+    ["&", ESCAPE],
     ["\\", ESCAPE]
   ] as const
 ) {
@@ -113,7 +114,7 @@ const scanPlain = (text: string): ReadonlyArray<Span> => {
     const kind = code < 128 ? classes[code]! : 0
     let next = i + 1
     if (kind === BRACKET) next = placeholderEnd(text, i)
-    else if (kind !== 0) {
+    if (kind !== 0 && next === i + 1) {
       const inWord = kind === WORD || kind === DIGIT
       if (inWord) next = wordEnd(text, i)
       const span = inWord ? word(text, i, next, kind === DIGIT) : mark(text, i, kind)
@@ -175,7 +176,10 @@ const mark = (text: string, i: number, kind: number): Span | undefined => {
       return assignmentAt(text, i)
     case DASH:
       return privateKeyAt(text, i) ?? flagAt(text, i)
+    case BRACKET:
+      return spelledEmailAt(text, i)
     case ESCAPE:
+      if (text.startsWith("&#64;", i)) return emailAt(text, i, 5)
       return text.startsWith("%40", i)
         ? emailAt(text, i, 3)
         : text.startsWith("\\u0040", i)
