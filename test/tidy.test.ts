@@ -22,6 +22,7 @@ const order = [
   "pii/",
   "PiiStripper.ts",
   "TrainingPreferences.ts",
+  "Merkle.ts",
   "Seal.ts",
   "EventSink.ts",
   "LoggingEngine.ts",
