@@ -29,6 +29,7 @@ const order = [
   "AuditLogger.ts",
   "index.ts",
   "trail/",
+  "ledger/",
   "sqlite/",
   "cli/"
 ]

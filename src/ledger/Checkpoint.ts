@@ -1,0 +1,61 @@
+/**
+ * Checkpoints (https://c2sp.org/tlog-checkpoint): the signed head of a log's tree, as a text.
+ *
+ *     <origin>
+ *     <size>
+ *     <base64 of the root hash>
+ *
+ * @since 0.1.0
+ */
+import { emptyRoot, type Hash } from "../Merkle.ts"
+import {
+  decodeBase64,
+  type Note,
+  open as openNote,
+  sign as signNote,
+  type Signer,
+  type Verifier
+} from "./SignedNote.ts"
+
+/** The head of a log's tree. */
+export interface Checkpoint {
+  readonly origin: string
+  /** Entries in the log, below 2^53. */
+  readonly size: number
+  readonly root: Hash
+  /** Lines after the root: kept, signed, and not interpreted. */
+  readonly extensions: ReadonlyArray<string>
+}
+
+/** The text of a checkpoint, without signatures. */
+export const format = ({ extensions, origin, root, size }: Checkpoint): string =>
+  [origin, String(size), Buffer.from(root).toString("base64"), ...extensions].map((line) => `${line}\n`).join("")
+
+/** Reads the text of a checkpoint; why not, as a text, if it is none. */
+export const parse = (text: string): Checkpoint | string => {
+  if (!text.endsWith("\n")) return "it does not end with a newline"
+  const [origin, size, encoded, ...extensions] = text.slice(0, -1).split("\n")
+  if (origin === undefined || origin === "" || size === undefined || encoded === undefined) {
+    return "it has fewer than three lines"
+  }
+  if (!/^(?:0|[1-9]\d{0,15})$/.test(size) || !Number.isSafeInteger(Number(size))) return "its size is not a number"
+  const root = decodeBase64(encoded)
+  if (root === undefined || root.length !== 32) return "its root is not the base64 of 32 bytes"
+  if (extensions.includes("")) return "it has an empty line"
+  if (size === "0" && Buffer.compare(root, emptyRoot) !== 0) return "its root is not that of the empty tree"
+  return { origin, size: Number(size), root, extensions }
+}
+
+/** Signs a checkpoint; the signer's name is the origin. */
+export const sign = (checkpoint: Checkpoint, signer: Signer): string => signNote(format(checkpoint), signer)
+
+/** Opens a signed checkpoint with the keys that are known; why not, as a text. */
+export const open = (
+  note: Uint8Array | string,
+  verifiers: ReadonlyArray<Verifier>
+): { readonly checkpoint: Checkpoint; readonly signedBy: Note["signedBy"] } | string => {
+  const opened = openNote(note, verifiers)
+  if (typeof opened === "string") return opened
+  const checkpoint = parse(opened.text)
+  return typeof checkpoint === "string" ? checkpoint : { checkpoint, signedBy: opened.signedBy }
+}

@@ -1,0 +1,144 @@
+/**
+ * Signed notes (https://c2sp.org/signed-note): a text, a blank line, and one line per signature.
+ *
+ *     <text>
+ *
+ *     — <key name> <base64 of key id and signature>
+ *
+ * Ed25519 only; signatures of unknown keys are kept and ignored. A known key whose signature does not verify refuses the note.
+ *
+ * @since 0.1.0
+ */
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  sign as signBytes,
+  verify as verifyBytes
+} from "node:crypto"
+
+/** A key that verifies: its name, the four bytes that tell it from others of the name, and the public key. */
+export interface Verifier {
+  readonly name: string
+  readonly keyId: number
+  readonly publicKey: KeyObject
+}
+
+/** A key that signs. */
+export interface Signer {
+  readonly name: string
+  readonly keyId: number
+  /** 32 bytes. */
+  readonly publicKeyBytes: Uint8Array
+  readonly privateKey: KeyObject
+}
+
+/** An opened note: its text, with its last newline, and the names of the known keys that signed it. */
+export interface Note {
+  readonly text: string
+  readonly signedBy: ReadonlyArray<string>
+}
+
+const ed25519 = 1
+// DER around 32 bytes of an Ed25519 key (RFC 8410).
+const spki = Buffer.from("302a300506032b6570032100", "hex")
+const pkcs8 = Buffer.from("302e020100300506032b657004220420", "hex")
+
+const namePattern = /^[^\s+\p{Cc}]+$/u
+const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+/** Bytes of standard base64 with padding, in its one spelling. */
+export const decodeBase64 = (text: string): Uint8Array | undefined => {
+  if (!base64Pattern.test(text)) return undefined
+  const bytes = Buffer.from(text, "base64")
+  return bytes.toString("base64") === text ? bytes : undefined
+}
+
+/** `SHA-256(name || 0x0A || type || key)`, the first four bytes, big-endian. */
+const keyIdOf = (name: string, key: Uint8Array): number =>
+  createHash("sha256").update(name).update(Buffer.of(0x0a, ed25519)).update(key).digest().readUInt32BE(0)
+
+const hex = (keyId: number): string => keyId.toString(16).padStart(8, "0")
+
+/** The verifier key of a public key under a name, as text: `name+keyid+base64`. */
+export const encodeVkey = (name: string, publicKey: Uint8Array): string =>
+  `${name}+${hex(keyIdOf(name, publicKey))}+${Buffer.concat([Buffer.of(ed25519), publicKey]).toString("base64")}`
+
+/** Reads a verifier key; `undefined` if it is none, or not of Ed25519. */
+export const parseVkey = (vkey: string): Verifier | undefined => {
+  const [, name, id, encoded] = /^([^+]*)\+([0-9a-f]{8})\+(.*)$/s.exec(vkey) ?? []
+  if (name === undefined || id === undefined || encoded === undefined || !namePattern.test(name)) return undefined
+  const bytes = decodeBase64(encoded)
+  if (bytes === undefined || bytes.length !== 33 || bytes[0] !== ed25519) return undefined
+  const key = bytes.subarray(1)
+  const keyId = keyIdOf(name, key)
+  if (hex(keyId) !== id) return undefined
+  return { name, keyId, publicKey: createPublicKey({ key: Buffer.concat([spki, key]), format: "der", type: "spki" }) }
+}
+
+/** The signer of a 32-byte Ed25519 seed under a name; `undefined` if either is not one. */
+export const makeSigner = (name: string, seed: Uint8Array): Signer | undefined => {
+  if (!namePattern.test(name) || seed.length !== 32) return undefined
+  const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: "der", type: "pkcs8" })
+  const publicKeyBytes = createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(spki.length)
+  return { name, keyId: keyIdOf(name, publicKeyBytes), publicKeyBytes, privateKey }
+}
+
+/** Signs a text, which ends with a newline. */
+export const sign = (text: string, signer: Signer): string => {
+  const id = Buffer.alloc(4)
+  id.writeUInt32BE(signer.keyId)
+  const signature = signBytes(null, Buffer.from(text, "utf8"), signer.privateKey)
+  return `${text}\n— ${signer.name} ${Buffer.concat([id, signature]).toString("base64")}\n`
+}
+
+interface Signature {
+  readonly name: string
+  readonly keyId: number
+  readonly signature: Uint8Array
+}
+
+const parseSignature = (line: string): Signature | undefined => {
+  const [, name, encoded] = /^— (\S+) (\S+)$/u.exec(line) ?? []
+  if (name === undefined || encoded === undefined || !namePattern.test(name)) return undefined
+  const bytes = decodeBase64(encoded)
+  if (bytes === undefined || bytes.length < 5) return undefined
+  return { name, keyId: Buffer.from(bytes).readUInt32BE(0), signature: bytes.subarray(4) }
+}
+
+/** The longest note that is read. */
+const maxBytes = 1_048_576
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+const decode = (bytes: Uint8Array): string | undefined => {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** Opens a note with the keys that are known; why not, as a text, if it is ill-formed, forged, or signed by none of them. */
+export const open = (note: Uint8Array | string, verifiers: ReadonlyArray<Verifier>): Note | string => {
+  const text = typeof note === "string" ? note : decode(note)
+  if (text === undefined || !text.isWellFormed()) return "it is not UTF-8"
+  if (text.length > maxBytes) return "it is too long"
+  // eslint-disable-next-line no-control-regex -- every control character but the newline is refused
+  if (/[\u0000-\u0009\u000b-\u001f\u007f]/.test(text)) return "it has control characters"
+  const at = text.lastIndexOf("\n\n")
+  if (at === -1 || !text.endsWith("\n")) return "it has no signatures"
+  const signed = text.slice(0, at + 1)
+  const lines = text.slice(at + 2, -1).split("\n")
+  const signedBy: Array<string> = []
+  for (const line of lines) {
+    const signature = parseSignature(line)
+    if (signature === undefined) return "a signature line is ill-formed"
+    const verifier = verifiers.find(({ keyId, name }) => keyId === signature.keyId && name === signature.name)
+    if (verifier === undefined) continue
+    if (!verifyBytes(null, Buffer.from(signed, "utf8"), verifier.publicKey, signature.signature)) {
+      return `the signature of ${verifier.name} does not verify`
+    }
+    signedBy.push(`${verifier.name}+${hex(verifier.keyId)}`)
+  }
+  return signedBy.length === 0 ? "no known key has signed it" : { text: signed, signedBy }
+}
