@@ -67,7 +67,9 @@ describe("Pii.strip", () => {
       session_name: "morning",
       address: { line1: "1 Main St", tags: ["a", "b"] },
       "card-number": 4111111111111111,
-      items: [{ phone: "x" }],
+      items: [{ phone: "555 0132" }, { phone: "iOS" }],
+      pan: 0.5,
+      auth: { method: "sso", token: { type: "bearer", value: "abc123" } },
       enabled: true
     })
     assert.deepStrictEqual(value, {
@@ -78,7 +80,9 @@ describe("Pii.strip", () => {
       session_name: "morning",
       address: { line1: "[STREET_ADDRESS]", tags: ["[STREET_ADDRESS]", "[STREET_ADDRESS]"] },
       "card-number": "[CREDIT_CARD]",
-      items: [{ phone: "[PHONE]" }],
+      items: [{ phone: "[PHONE]" }, { phone: "iOS" }],
+      pan: 0.5,
+      auth: { method: "sso", token: { type: "bearer", value: null } },
       enabled: true
     })
     assert.strictEqual(counts.get("STREET_ADDRESS"), 3)

@@ -5,7 +5,7 @@
  */
 import { createHmac } from "node:crypto"
 import { type Json, type JsonObject, setKey } from "../internal/json.ts"
-import { keyKind } from "./keyNames.ts"
+import { isAspect, keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
 import { scan as scanText, type Span } from "./scanner.ts"
@@ -225,6 +225,7 @@ export class Stripper {
   /** Under a key that names a kind every leaf is of that kind, unless the text itself says more. */
   private sensitive(value: Json, kind: Kind): Json {
     if (typeof value === "boolean" || value === null || value === "") return value
+    if ((typeof value === "number" || typeof value === "string") && !couldBe(kind, value)) return this.value(value, 0)
     if (typeof value === "number") return this.leaf(value, kind, false)
     if (typeof value === "string") {
       if (this.policy.allow?.values?.includes(value) === true || isPlaceholder(value)) return value
@@ -234,7 +235,10 @@ export class Stripper {
     if (isArray(value)) return value.map((item, index) => this.at(index, () => this.sensitive(item, kind)))
     const result: Record<string, Json> = {}
     for (const [key, item] of Object.entries(value)) {
-      const stripped = this.at(key, () => this.sensitive(item, keyKind(key) ?? kind))
+      const stripped = this.at(
+        key,
+        () => isAspect(key) ? this.value(item, 0) : this.sensitive(item, keyKind(key) ?? kind)
+      )
       setKey(result, unused(result, this.text(key)), stripped)
     }
     return result
@@ -252,6 +256,28 @@ const parse = (text: string): Json | undefined => {
   } catch {
     return undefined
   }
+}
+
+/** Digits that a value of a kind has at least; a key such as `pan` or `mobile` may mean something else. */
+const leastDigits: { readonly [Name in Kind]?: number } = {
+  CREDIT_CARD: 8,
+  PHONE: 5,
+  US_SSN: 4,
+  NATIONAL_ID: 4,
+  BANK_ACCOUNT: 4,
+  CVV: 3,
+  POSTAL_CODE: 1,
+  DATE_OF_BIRTH: 1
+}
+
+/** Whether a value could be of the kind that its key names. */
+const couldBe = (kind: Kind, value: string | number): boolean => {
+  if (typeof value === "number" && !Number.isInteger(value)) return false
+  const text = String(value)
+  if (kind === "IP") return /[.:]/.test(text)
+  if (kind === "MAC") return /[0-9A-Fa-f]{2}/.test(text)
+  const least = leastDigits[kind]
+  return least === undefined || text.replace(/\D/g, "").length >= least
 }
 
 /** What stands where a finding was is not a finding. */

@@ -153,6 +153,40 @@ const words = (key: string): string =>
     .trim()
     .toLowerCase()
 
+/** Names that say something about what they stand in, not what it is: `token.type`, `auth.method`, `address.count`. */
+const aspects = new Set([
+  "count",
+  "counts",
+  "type",
+  "kind",
+  "status",
+  "enabled",
+  "verified",
+  "required",
+  "length",
+  "size",
+  "limit",
+  "total",
+  "method",
+  "methods",
+  "scope",
+  "scopes",
+  "provider",
+  "version",
+  "ttl",
+  "duration",
+  "expires",
+  "expiry",
+  "at",
+  "in",
+  "algorithm",
+  "alg",
+  "issuer"
+])
+
+/** Whether a key below a sensitive one names an aspect of it. */
+export const isAspect = (key: string): boolean => aspects.has(words(key).split(" ").at(-1) ?? "")
+
 const classify = (key: string): Kind | undefined => {
   // A placeholder (`[EMAIL]`) is no name, and so long a text is none.
   if (key.length > 64 || key.startsWith("[")) return undefined

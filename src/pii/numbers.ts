@@ -83,6 +83,8 @@ const phoneBefore = new RegExp(
     "wa\\.me/|tel:|sms:)$",
   "i"
 )
+const phoneNounBefore =
+  /(?:\b(?:phone|tel|telephone|telefon|telefonu|mobile|cell|fax|whatsapp|hotline|handy)\b[^0-9]{0,24}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
 const phoneAfter = /^[ -]{1,3}\(?(?:office|fax|mobile|cell|home|work|phone|tel)\b/i
 
 /** Where the telephone number that may start here ends, its extension included; -1 if what follows makes it another thing. */
@@ -122,6 +124,10 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
       : { start, end, kind: "PHONE" }
   }
   if (isWholeNumber(text, start, end, digits)) return { start, end, kind: "PHONE" }
+  // "call 12345678 times": few digits in one piece are a number only after a noun.
+  if (digits.length < 9 && digits === match[0] && !phoneNounBefore.test(text.slice(Math.max(0, start - 32), start))) {
+    return undefined
+  }
   return phoneAfter.test(text.slice(end, end + 12)) || phoneBefore.test(text.slice(Math.max(0, start - 48), start))
     ? { start, end, kind: "PHONE" }
     : undefined
