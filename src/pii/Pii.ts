@@ -6,7 +6,8 @@
 import { createHmac } from "node:crypto"
 import { type Json, type JsonObject, setKey } from "../internal/json.ts"
 import { isAspect, keyKind } from "./keyNames.ts"
-import type { Kind } from "./Kind.ts"
+import { Kind } from "./Kind.ts"
+import { isCommonCard } from "./numbers.ts"
 import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
 import { scan as scanText, type Span } from "./scanner.ts"
 import { isCard, isSsn } from "./validate.ts"
@@ -50,8 +51,8 @@ export const pseudonym = (key: PseudonymKey, tenantId: string, kind: Kind, value
 
 const partial = (kind: Kind, value: string): string => {
   if (kind === "CREDIT_CARD") return `[CREDIT_CARD:${value.replace(/\D/g, "").slice(-4)}]`
-  const at = value.lastIndexOf("@")
-  return kind === "EMAIL" && at !== -1 ? `[EMAIL:${value.slice(at + 1)}]` : `[${kind}]`
+  const domain = /@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)$/.exec(value)?.[1]
+  return kind === "EMAIL" && domain !== undefined ? `[EMAIL:${domain}]` : `[${kind}]`
 }
 
 /** Replaces what it finds in values and keys, and counts it by kind. One instance serves one event. */
@@ -144,6 +145,9 @@ export class Stripper {
     return wanted.length <= path.length &&
       wanted.every((segment, index) => segment === "*" || segment === String(path[index]))
   }
+  private isAllowedValue(value: string): boolean {
+    return this.policy.allow?.values?.includes(value) === true
+  }
   private isAllowedPath(): boolean {
     return this.path !== undefined && this.policy.allow?.paths?.some((pattern) => this.matches(pattern)) === true
   }
@@ -178,15 +182,17 @@ export class Stripper {
       this.truncated = true
       return this.text(text)
     }
-    const json = parse(text)
+    // Digits that a number cannot hold would be lost in writing it again.
+    const json = /\d{16}/.test(text) || isDeep(text) ? undefined : parse(text)
     if (json === undefined) return this.text(text)
     const stripped = this.value(json, depth + 1)
     return stripped === json ? text : JSON.stringify(stripped)
   }
 
   private number(value: number): Json {
-    // Below twelve digits a bare number says nothing; above 2^53 it has lost its digits anyway.
-    if (value < 1e11 || !Number.isSafeInteger(value) || !isCard(String(value)) || this.isAllowedPath()) return value
+    // Below fourteen digits a bare number says nothing; above 2^53 it has lost its digits anyway.
+    if (value < 1e13 || !Number.isSafeInteger(value) || this.isAllowedPath()) return value
+    if (!isCommonCard(String(value)) || !isCard(String(value)) || this.isAllowedValue(String(value))) return value
     return this.leaf(value, "CREDIT_CARD", true)
   }
 
@@ -225,10 +231,11 @@ export class Stripper {
   /** Under a key that names a kind every leaf is of that kind, unless the text itself says more. */
   private sensitive(value: Json, kind: Kind): Json {
     if (typeof value === "boolean" || value === null || value === "") return value
+    if (this.isAllowedPath() || this.isAllowedValue(String(value))) return value
     if ((typeof value === "number" || typeof value === "string") && !couldBe(kind, value)) return this.value(value, 0)
     if (typeof value === "number") return this.leaf(value, kind, false)
     if (typeof value === "string") {
-      if (this.policy.allow?.values?.includes(value) === true || isPlaceholder(value)) return value
+      if (isPlaceholder(value)) return value
       const own = ownKind(value, kind)
       return this.leaf(value, own ?? kind, own !== undefined)
     }
@@ -237,17 +244,34 @@ export class Stripper {
     for (const [key, item] of Object.entries(value)) {
       const stripped = this.at(
         key,
-        () => isAspect(key) ? this.value(item, 0) : this.sensitive(item, keyKind(key) ?? kind)
+        () => this.isPlain(key) ? this.value(item, 0) : this.sensitive(item, keyKind(key) ?? kind)
       )
       setKey(result, unused(result, this.text(key)), stripped)
     }
     return result
   }
 
+  /** Whether a key below a sensitive one takes its value out of it. */
+  private isPlain(key: string): boolean {
+    return isAspect(key) || this.policy.allow?.keys?.includes(key) === true
+  }
+
   private leaf(value: string | number, kind: Kind, byForm: boolean): Json {
     const treated = this.found(kind, byForm)
     return treated === "drop" ? null : treated === "keep" ? value : this.replacement(treated, kind, String(value))
   }
+}
+
+/** Whether brackets are nested deeper than anything that is looked into. */
+const isDeep = (text: string): boolean => {
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 91 || code === 123) depth++
+    else if (code === 93 || code === 125) depth--
+    if (depth > 256) return true
+  }
+  return false
 }
 
 const parse = (text: string): Json | undefined => {
@@ -281,7 +305,12 @@ const couldBe = (kind: Kind, value: string | number): boolean => {
 }
 
 /** What stands where a finding was is not a finding. */
-const isPlaceholder = (text: string): boolean => /^\[[A-Z_]{2,16}(?::[A-Za-z0-9_.:-]{1,255})?\]$/.test(text)
+const isPlaceholder = (text: string): boolean => {
+  const [, name] =
+    /^\[([A-Z_]{2,16})(?::\d{4}|:[A-Za-z0-9_-]{1,32}:[A-Za-z0-9_-]{22}|:[A-Za-z0-9.-]{1,253})?\]$/.exec(text) ?? []
+  return kinds.has(name ?? "")
+}
+const kinds: ReadonlySet<string> = new Set(Kind.literals)
 
 /** The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`. */
 const ownKind = (text: string, named: Kind): Kind | undefined => {
@@ -296,10 +325,19 @@ const ownKind = (text: string, named: Kind): Kind | undefined => {
 
 const isArray = (value: ReadonlyArray<Json> | JsonObject): value is ReadonlyArray<Json> => Array.isArray(value)
 
+/** How often a key was used in each object that is being written: looking for a free name must not start over each time. */
+const used = new WeakMap<object, Map<string, number>>()
+
 /** Two keys that became the same placeholder are told apart by a number: neither value is lost. */
 const unused = (target: Record<string, Json>, name: string): string => {
   if (!Object.hasOwn(target, name)) return name
-  for (let n = 2;; n++) if (!Object.hasOwn(target, `${name} ${n}`)) return `${name} ${n}`
+  const counts = used.get(target) ?? new Map<string, number>()
+  used.set(target, counts)
+  for (let n = (counts.get(name) ?? 1) + 1;; n++) {
+    if (Object.hasOwn(target, `${name} ${n}`)) continue
+    counts.set(name, n)
+    return `${name} ${n}`
+  }
 }
 
 /** A text or JSON value without personal data and secrets, and the kinds that were found. */

@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import { azureSecretAt, jwtAt, privateKeyAt, tokenEnd, webhookAt } from "./credentials.ts"
+import { azureSecretAt, jwtAt, privateKeyAt, tokenEnd, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { ssnAt } from "./numbers.ts"
@@ -48,7 +48,7 @@ const placeholder = new RegExp(
   "^(?:" + [
     "\\$|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+",
     "(?:null|none|undefined|true|false|nil|empty|required|string|invalid|missing|expired|optional|example|changeme)$",
-    "redacted|process\\.env|os\\.environ|env\\.|your[_-]|(?:[A-Z]+_)+[A-Z]+$"
+    "redacted|process\\.env|os\\.environ|env\\.|your[_-]|arn:|/(?:etc|usr|var|home|srv|opt|run|tmp)/|[A-Za-z_.]+\\(|id=|(?:[A-Z]+_)+[A-Z]+$"
   ].join("|") + ")",
   "i"
 )
@@ -104,6 +104,8 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
 /** Names of what a person types: whatever follows may be one. Keys and tokens are told from words by digits and length. */
 const isPasswordName = /pass|pwd|psw|^pw$|^pin$/i
 
+const url = /[a-z][a-z0-9+.-]{1,20}:\/\//iy
+
 /** What shows itself, whatever stands before it. */
 const strongAt = (text: string, start: number): Span | undefined => {
   const own = jwtAt(text, start) ?? privateKeyAt(text, start) ?? ssnAt(text, start)
@@ -113,6 +115,9 @@ const strongAt = (text: string, start: number): Span | undefined => {
   if (text[start + 4] === "~" || text[start + 5] === "~") {
     return azureSecretAt(text, text[start + 5] === "~" ? start + 5 : start + 4)
   }
+  url.lastIndex = start
+  const credentials = url.test(text) ? urlCredentialsAt(text, url.lastIndex - 3) : undefined
+  if (credentials !== undefined) return credentials
   const scheme = text.startsWith("https://", start) ? 5 : text.startsWith("http://", start) ? 4 : -1
   return scheme === -1 ? undefined : webhookAt(text, start + scheme)
 }
@@ -130,7 +135,9 @@ const valueAt = (text: string, from: number, kind: Kind, typed: boolean): Span |
   if (cookiePair.test(text)) {
     const inner = text.slice(start, cookiePair.lastIndex - 1)
     if (kind === "COOKIE") start = cookiePair.lastIndex
-    else if (keyKind(inner) === "SECRET") return valueAt(text, cookiePair.lastIndex, "SECRET", false)
+    else if (kind !== "SECRET" && keyKind(inner) === "SECRET") {
+      return valueAt(text, cookiePair.lastIndex, "SECRET", false)
+    }
   }
   const own = strongAt(text, start)
   if (own !== undefined) return own

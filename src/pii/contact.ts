@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import { escapeEnd } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 
 const isLocal = (code: number): boolean =>
@@ -11,6 +12,21 @@ const isLocal = (code: number): boolean =>
 
 const isDomain = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code > 127
+
+/** Names of files and units end like this, `icon@2x.png` and `user@1000.service`; no mail domain does. */
+const notDomains =
+  /\.(?:png|jpe?g|gif|webp|svg|js|mjs|cjs|ts|tsx|css|scss|map|min|json|md|html|service|socket|timer|target|mount|local|localdomain)$/i
+
+/** The local part without an escape that stands before it: `\\nkim@`, `%3Dkim@`. */
+const afterEscapes = (text: string, start: number, sign: number): number => {
+  let first = start
+  if (first > 0 && text[first - 1] === "\\") first = Math.max(first, escapeEnd(text, first - 1))
+  for (let i = first; i < sign; i++) {
+    // %2B is a plus, and belongs to the address.
+    if (text[i] === "%" && !text.startsWith("%2B", i) && !text.startsWith("%2b", i)) first = escapeEnd(text, i)
+  }
+  return Math.min(first, sign)
+}
 
 const atWord = / ?\[at\] ?[\w-]{1,63}(?: ?(?:\[dot\]|\.) ?[\w-]{1,63}){1,6}/iy
 const localWords = /[\w.+'-]{1,64}(?: ?\[dot\] ?[\w-]{1,64}){0,4} ?$/i
@@ -34,6 +50,7 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   let start = sign
   while (start > 0 && sign - start < 64 && isLocal(text.charCodeAt(start - 1))) start--
   while (start < sign && (text[start] === "." || text[start] === "'" || text[start] === "-")) start++
+  start = afterEscapes(text, start, sign)
   if (start === sign || text[sign - 1] === ".") return undefined
   let end = at + 1
   let label = end
@@ -56,5 +73,5 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   while (end > at && text[end - 1] === "-") end--
   const top = text.charCodeAt(dot + 1)
   if (dot <= at + 1 || end - dot < 3 || (top >= 48 && top < 58)) return undefined
-  return { start, end, kind: "EMAIL" }
+  return notDomains.test(text.slice(at, end)) ? undefined : { start, end, kind: "EMAIL" }
 }

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import { codeBefore } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 import { vendorTokenEnd } from "./vendors.ts"
 
@@ -42,7 +43,8 @@ const terraform = /[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,80}/y
 const telegram = /\d{8,10}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])/y
 const mailchimp = /[a-f0-9]{32}-us\d{1,2}(?![A-Za-z0-9])/y
 const asana = /[012]\/\d{16}(?:\/\d{16})?:[a-f0-9]{32}(?![A-Za-z0-9])/y
-const shapes = [discord, terraform, telegram, mailchimp, asana]
+const mailgun = /[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}(?![A-Za-z0-9-])/y
+const shapes = [discord, terraform, telegram, mailchimp, asana, mailgun]
 
 /** Where a token that starts here ends: one with a vendor's prefix, or of a shape that nothing else has; -1 for none. */
 export const tokenEnd = (text: string, start: number): number => {
@@ -70,15 +72,15 @@ const azure = /[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}/y
 /** Client secrets of Microsoft Entra ID: `Q~` after four characters. `i` stands at the `~`. */
 export const azureSecretAt = (text: string, i: number): Span | undefined => {
   const start = i - 5
-  if (start < 0 || text[i - 1] !== "Q" || (start > 0 && isToken(text.charCodeAt(start - 1)))) return undefined
+  if (start < 0 || text[i - 1] !== "Q" || (isToken(codeBefore(text, start)))) return undefined
   azure.lastIndex = start
   return azure.test(text) ? { start, end: azure.lastIndex, kind: "SECRET" } : undefined
 }
 
 const webhook = new RegExp(
   "https?://(?:" + [
-    "(?:\\w{1,16}\\.)?discord(?:app)?\\.com/api/webhooks/\\d{5,25}/[A-Za-z0-9_-]{40,90}",
-    "hooks\\.slack\\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,90}",
+    "(?:\\w{1,16}\\.)?discord(?:app)?\\.com/api/(?:v\\d{1,2}/)?webhooks/\\d{5,25}/[A-Za-z0-9_-]{40,90}",
+    "hooks\\.slack(?:-gov)?\\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,90}",
     "[a-z0-9-]{1,63}\\.webhook\\.office\\.com/webhookb2/[A-Za-z0-9@/-]{60,200}"
   ].join("|") + ")",
   "y"

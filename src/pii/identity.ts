@@ -22,7 +22,7 @@ const licenceWords =
 const codeWords = "cvv2?|cvc2?|csc|cid|security code|verification (?:code|value)"
 
 const before = (words: string): RegExp =>
-  new RegExp(`(?:^|[^\\p{L}])(?:${words})(?: (?:is|was|are|no|nr|number|of|:))*[^\\p{L}\\d\\n]{0,12}$`, "iu")
+  new RegExp(`(?:^|[^\\p{L}])(?:${words})(?: (?:is|was|are|no|nr|number|of|:))*[^\\p{L}\\d\\n\\]]{0,12}$`, "iu")
 const nationalBefore = before(nationalWords)
 const passportBefore = before(passportWords)
 const codeBefore = before(codeWords)

@@ -15,7 +15,9 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     token, authorization, proxy authorization, bearer, client secret, private key, secret key, access key,
     encryption key, signing key, shared key, credential, credentials, webhook secret, app secret, x api key, auth, private token,
     bot token, deploy key, license key, consumer secret, api secret, otp, one time password, totp secret, mfa secret,
-    x auth token, x vault token, personal access token, secret token, recovery code, backup code`
+    x auth token, x vault token, personal access token, secret token, recovery code, backup code, password confirm, password confirmation, pgpassword,
+    otp code, verification code, mfa code, totp, jwt, master key, ssh key, hmac key, security answer, pin number, new password,
+    old password, current password, passwords, api keys`
   ],
   [
     "SECRET",
@@ -25,7 +27,7 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
   ],
   [
     "CVV",
-    "cvv, cvv2, cvc, cvc2, csc, cid code, card security code, security code, card verification value, card cvv, card cvc"
+    "cvv, cvv2, cvc, cvc2, csc, cid code, card security code, security code, card verification value, card cvv, card cvc, cvv code, cvv number, cvc code"
   ],
   [
     "COOKIE",
@@ -36,12 +38,13 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
   [
     "PHONE",
     `phone, phone number, mobile, mobile number, mobile phone, telephone, tel, fax, fax number, cell, cell phone, cellphone,
-    msisdn, phonenumber, home phone, work phone, whatsapp, contact tel, phone e164, contact number`
+    msisdn, phonenumber, home phone, work phone, whatsapp, contact tel, phone e164, contact number, phone no, mobile no, telephone number, cell number,
+    whatsapp number, caller id`
   ],
   [
     "CREDIT_CARD",
     `card number, cardnumber, credit card, creditcard, credit card number, debit card, pan, cc number, ccnum, card no,
-    card num, primary account number`
+    card num, primary account number, payment card, ccn`
   ],
   ["IBAN", "iban"],
   [
@@ -52,14 +55,18 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
   [
     "NATIONAL_ID",
     `national id, tax id, tax number, tin, nin, nino, cpf, pesel, dni, nie, aadhaar, aadhar, sin, nif, national insurance number,
-    national id number, identity number, personal id, itin, identity card, id card number, personnummer, bsn, cnpj`
+    national id number, identity number, personal id, itin, identity card, id card number, personnummer, bsn, cnpj, tax id number, aadhaar number, pan number,
+    national insurance, vat id, id number`
   ],
-  ["PASSPORT", "passport, passport number, passport no, passport id, travel document, travel document number"],
-  ["DATE_OF_BIRTH", "dob, birth date, birthdate, date of birth, birthday, born on, birth day, born, d o b"],
+  [
+    "PASSPORT",
+    "passport, passport number, passport no, passport id, travel document, travel document number, passport num, document number"
+  ],
+  ["DATE_OF_BIRTH", "dob, birth date, birthdate, date of birth, birthday, born on, birth day, born, d o b, bday"],
   [
     "STREET_ADDRESS",
     `address, street, street address, address line, address line1, address line2, address line 1, address line 2,
-    home address, billing address, shipping address, postal address, street name, delivery address, mailing address, line1`
+    home address, billing address, shipping address, postal address, street name, delivery address, mailing address, line1, line2, addr line1`
   ],
   ["POSTAL_CODE", "zip, zip code, zipcode, postal code, postalcode, postcode, post code, plz"],
   [
@@ -72,7 +79,9 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     "PERSON",
     `first name, firstname, last name, lastname, full name, fullname, given name, family name, surname, middle name,
     maiden name, patient name, customer name, contact name, cardholder, cardholder name, card holder, account holder, holder name,
-    forename, person name, real name, legal name, given names, employee name, recipient name`
+    forename, person name, real name, legal name, given names, employee name, recipient name, fname, lname, name on card,
+    beneficiary name, sender name, passenger name, guest name,
+    owner name, preferred name, contact person`
   ]
 ]
 
@@ -90,7 +99,13 @@ const exempt = new Set([
   "cursor token",
   "sync token",
   "design token",
-  "email address verified"
+  "email address verified",
+  "resume token",
+  "start token",
+  "token address",
+  "in reply to",
+  "remote address",
+  "source address"
 ])
 
 /** Last words that turn a sensitive name into a harmless one: `token_count`, `session_name`, `email_verified`. */
@@ -203,6 +218,10 @@ const classify = (key: string): Kind | undefined => {
     if (found !== undefined) return found
   }
   const last = parts.at(-1) ?? ""
+  if (last.length > 3 && last.endsWith("s") && last !== "tokens") {
+    const singular = byName.get([...parts.slice(0, -1), last.slice(0, -1)].join(" ")) ?? byName.get(last.slice(0, -1))
+    if (singular !== undefined) return singular
+  }
   if (harmlessLast.has(last)) return undefined
   const digits = /^(.*?)\s?\d{1,2}$/.exec(name)
   return digits === null ? undefined : byName.get(digits[1] ?? "")

@@ -3,12 +3,13 @@
  *
  * @internal
  */
+import { codeBefore } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 import { isIpv4, isIpv6 } from "./validate.ts"
 
 const ipv4Pattern = /(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}/y
 const macPattern =
-  /(?:[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2})(?![0-9A-Za-z:-]|\.\w)/y
+  /(?:[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2})(?![0-9A-Za-z]|[:-][0-9A-Fa-f]|\.\w)/y
 const isHex = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 71) || (code >= 97 && code < 103)
 const isWord = (code: number): boolean =>
@@ -57,11 +58,17 @@ export const ipv6At = (text: string, i: number): Span | undefined => {
   return isIpv6(candidate) ? { start, end, kind: "IP" } : undefined
 }
 
+// A word with a letter that no octet has: `mac:`, `hwaddr:`.
+const nameBefore = /[g-z][a-z]{0,7}$/i
+
 /** Six octets (IEEE 802), separated by `:` or `-`, or in threes of four digits by `.`. */
 export const macAt = (text: string, start: number): Span | undefined => {
   const separator = text[start + 2]
   if (separator !== ":" && separator !== "-" && text[start + 4] !== ".") return undefined
-  if (start > 0 && /[\w:.-]/.test(text[start - 1]!) && text[start - 1] !== "=") return undefined
+  const before = codeBefore(text, start)
+  // `mac:AA:...`: the colon is the name's, unless what stands before it may be an octet too.
+  const named = before === 58 && nameBefore.test(text.slice(Math.max(0, start - 9), start - 1))
+  if (!named && (isWord(before) || before === 58 || before === 46 || before === 45)) return undefined
   macPattern.lastIndex = start
   return macPattern.test(text) ? { start, end: macPattern.lastIndex, kind: "MAC" } : undefined
 }

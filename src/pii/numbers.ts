@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import { codeBefore } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 import { ibanLength, isCard, isIban, isSsn } from "./validate.ts"
 
@@ -19,12 +20,12 @@ const goesOn = (text: string, end: number): boolean => {
 
 /** Whether something before the number makes it part of a longer token. */
 export const goesBack = (text: string, start: number): boolean => {
-  const code = text.charCodeAt(start - 1)
-  return start > 0 && (code === 45 || code === 46 || code === 35) && isWord(text.charCodeAt(start - 2))
+  const code = codeBefore(text, start)
+  return start > 0 && (code === 45 || code === 46) && isWord(text.charCodeAt(start - 2))
 }
 
 const ssnPattern = /(\d{3})([- ]?)(\d{2})\2(\d{4})/y
-const ssnCue = /\b(?:ssn|social security(?: (?:number|no\.?|#))?)\b[^0-9\n]{0,16}$/i
+const ssnCue = /\b(?:ssn|social security(?: (?:number|no\.?|#))?)\b[^0-9\n\]]{0,16}$/i
 
 /** US social security numbers: `123-45-6789`, or nine digits after a word that says so. */
 export const ssnAt = (text: string, start: number): Span | undefined => {
@@ -37,7 +38,16 @@ export const ssnAt = (text: string, start: number): Span | undefined => {
   return { start, end, kind: "US_SSN" }
 }
 
-const cardPattern = /\d{4}\.\d{4,6}\.\d{4,5}(?:\.\d{1,4})?|\d(?:[ -]?\d){11,18}/y
+/** As printed: four groups of four (and three more), 4-6-5, 4-6-4, or in one piece; with spaces, hyphens or full stops. */
+const cardPattern =
+  /\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?(?!\d)|\d{4}([ .-])\d{6}\2\d{4,5}(?!\d)|\d{12,19}(?!\d)/y
+const cardCue =
+  /\b(?:card|credit|debit|visa|master ?card|amex|maestro|pan|cc|payment|discover|diners|jcb|unionpay)\b[^\d\n]{0,24}$/i
+
+/** Ranges and lengths that nearly all cards have; other valid ones need a word that says so, or a key. */
+export const isCommonCard = (digits: string): boolean =>
+  /^(?:4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|6(?:011|[45]\d\d|2\d\d)\d{12}|35\d{14})$/
+    .test(digits)
 
 /** Payment cards: issuer range, length and Luhn check digit, grouped or not. */
 export const cardAt = (text: string, start: number): Span | undefined => {
@@ -45,7 +55,10 @@ export const cardAt = (text: string, start: number): Span | undefined => {
   const match = cardPattern.exec(text)
   if (match === null || goesBack(text, start)) return undefined
   const end = start + match[0].length
-  if (goesOn(text, end) || !isCard(match[0].replace(/[ .-]/g, ""))) return undefined
+  const digits = match[0].replace(/[ .-]/g, "")
+  if (goesOn(text, end) || !isCard(digits)) return undefined
+  const alone = start === 0 && end === text.length
+  if (!alone && !isCommonCard(digits) && !cardCue.test(text.slice(Math.max(0, start - 40), start))) return undefined
   return { start, end, kind: "CREDIT_CARD" }
 }
 
@@ -79,12 +92,12 @@ const phoneWords = [
   "whatsapp|dial|ring|reach me|answering at|messages to|hotline|handy|kom[oó]rka"
 ].join("|")
 const phoneBefore = new RegExp(
-  `(?:\\b(?:${phoneWords})\\b(?: (?:number|no\\.?|nr|me|us|him|her|them|at|on|is|kontaktowego))*[^0-9A-Za-z]{0,12}|` +
+  `(?:\\b(?:${phoneWords})\\b(?: (?:number|no\\.?|nr|me|us|him|her|them|at|on|is|kontaktowego))*[^0-9A-Za-z\\]]{0,12}|` +
     "wa\\.me/|tel:|sms:)$",
   "i"
 )
 const phoneNounBefore =
-  /(?:\b(?:phone|tel|telephone|telefon|telefonu|mobile|cell|fax|whatsapp|hotline|handy)\b[^0-9]{0,24}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
+  /(?:\b(?:phone|tel|telephone|telefon|telefonu|mobile|cell|fax|whatsapp|hotline|handy)\b[^0-9\]]{0,24}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
 const phoneAfter = /^[ -]{1,3}\(?(?:office|fax|mobile|cell|home|work|phone|tel)\b/i
 
 /** Where the telephone number that may start here ends, its extension included; -1 if what follows makes it another thing. */
@@ -107,7 +120,7 @@ const isWholeNumber = (text: string, start: number, end: number, digits: string)
 
 /** Telephone numbers: international with `+` (E.164), the US form, or any beside a word such as "call" or "office". */
 export const phoneAt = (text: string, start: number): Span | undefined => {
-  if (goesBack(text, start) || isWord(text.charCodeAt(start - 1))) return undefined
+  if (goesBack(text, start) || isWord(codeBefore(text, start))) return undefined
   usPattern.lastIndex = start
   const us = usPattern.exec(text)
   const usEnd = us === null ? -1 : phoneEnd(text, start + us[0].length)
@@ -116,6 +129,8 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   const match = phonePattern.exec(text)
   if (match === null) return undefined
   const end = phoneEnd(text, start + match[0].length)
+  // A date is no number to call.
+  if (/^(?:\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[./-]\d\d?[./-]\d{4})(?!\d)/.test(match[0])) return undefined
   const digits = match[0].replace(/\D/g, "")
   if (digits.length > 17 || end === -1) return undefined
   if (match[0].startsWith("+")) {
@@ -135,7 +150,7 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
 
 const postalPattern =
   /\d{5}(?:-\d{4})?|\d{2}-\d{3}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|\d{4}/y
-const postalCue = /\b(?:zip|zip ?code|postal ?code|post ?code|postcode|plz|code postal|cap)\b[^0-9A-Z\n]{0,12}$/i
+const postalCue = /\b(?:zip|zip ?code|postal ?code|post ?code|postcode|plz|code postal|cap)\b[^0-9A-Z\n\]]{0,12}$/i
 
 /** Postal codes, only after a word that says so: the digits alone could be anything. */
 export const postalCodeAt = (text: string, start: number): Span | undefined => {

@@ -7,6 +7,7 @@
  * @internal
  */
 import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
+import { escapeEnd } from "./boundary.ts"
 import { emailAt, spelledEmailAt } from "./contact.ts"
 import { azureSecretAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
@@ -55,6 +56,7 @@ for (
     ["[", BRACKET],
     ["%", ESCAPE],
     ["&", ESCAPE],
+    ["\u001b", ESCAPE],
     ["\\", ESCAPE]
   ] as const
 ) {
@@ -73,10 +75,14 @@ const wordEnd = (text: string, start: number): number => {
   return end
 }
 
-/** Findings that start first win; at the same start the longer one. */
+/** A token is never part of something longer that begins with it: `https://ghp_...@github.com`. */
+const tokens = new Set<Kind>(["SECRET", "JWT", "PRIVATE_KEY", "CRYPTO_ADDRESS"])
+const rank = (span: Span): number => tokens.has(span.kind) ? 0 : 1
+
+/** Findings that start first win; at the same start a token, else the longer one. */
 const settle = (found: Array<Span>): ReadonlyArray<Span> => {
   if (found.length < 2) return found
-  found.sort((a, b) => a.start - b.start || b.end - a.end)
+  found.sort((a, b) => a.start - b.start || rank(a) - rank(b) || b.end - a.end)
   const settled: Array<Span> = []
   let end = -1
   for (const span of found) {
@@ -114,7 +120,8 @@ const scanPlain = (text: string): ReadonlyArray<Span> => {
     const kind = code < 128 ? classes[code]! : 0
     let next = i + 1
     if (kind === BRACKET) next = placeholderEnd(text, i)
-    if (kind !== 0 && next === i + 1) {
+    else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
+    if (kind !== 0 && (kind === ESCAPE || next === i + 1)) {
       const inWord = kind === WORD || kind === DIGIT
       if (inWord) next = wordEnd(text, i)
       const span = inWord ? word(text, i, next, kind === DIGIT) : mark(text, i, kind)

@@ -5,6 +5,8 @@
  * @internal
  */
 
+import { codeBefore } from "./boundary.ts"
+
 const w = "[A-Za-z0-9_-]"
 const a = "[A-Za-z0-9]"
 const hex = "[a-f0-9]"
@@ -78,7 +80,10 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["sdk-", uuid],
   ["api-", uuid],
   // Models
-  ["sk-", `(?:${a}{2,12}-){0,3}[A-Za-z0-9_-]{20,200}`],
+  [
+    "sk-",
+    `(?:(?:ant|proj|or|svcacct|admin|lf|None)-(?:[a-z0-9]{2,8}-)?${w}{20,200}|(?=${w}*\\d)(?:${a}{2,12}-){0,2}${a}[A-Za-z0-9_]{19,200})`
+  ],
   ["hf_", `${a}{30,40}`],
   ["api_org_", `${a}{30,40}`],
   ["r8_", `${a}{37,40}`],
@@ -87,7 +92,7 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["llx-", `${w}{36,64}`],
   ["pplx-", `${a}{40,64}`],
   // Messages, mail, chat
-  ["xox", `[abeoprs](?:\\.xox[bp])?-(?:\\d-)?[A-Za-z0-9-]{10,250}`],
+  ["xox", `[abcdeoprs](?:\\.xox[bp])?-(?:\\d-)?[A-Za-z0-9-]{10,250}`],
   ["xapp-", "[A-Za-z0-9-]{20,150}"],
   ["SG.", `${w}{16,32}\\.${w}{16,64}`],
   ["key-", `${hex}{32}`],
@@ -136,10 +141,45 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["dp.", `(?:pt|st|ct|scim|audit|sa)\\.(?:[a-z0-9_-]{2,35}\\.)?${a}{40,44}`],
   ["hv", `[sbr]\\.${w}{24,300}`],
   ["ops_", `eyJ[A-Za-z0-9_=-]{100,}`],
+  ["da2-", "[a-z0-9]{26}"],
+  ["sk_org_live_", `${a}{20,}`],
+  ["pcsk_", `${w}{40,80}`],
+  ["tvly-", `${w}{20,64}`],
+  ["nf", `[po]_${a}{36,60}`],
+  ["rnd_", `${a}{24,40}`],
+  ["napi_", `${a}{60,70}`],
+  ["mlsn.", `${hex}{60,70}`],
+  ["re_", `${a}{8,10}_${a}{20,30}`],
+  ["dt0s", "(?:16|02)\\.[A-Z0-9]{8}\\.[A-Z0-9]{64}"],
+  ["rzp_", `(?:live|test)_${a}{14,24}`],
+  ["IGQ", `${w}{80,250}`],
+  ["snyk_uat.", `${w}{8}\\.${w}{20,200}`],
+  ["CCIP", `(?:AT|RJ)_${w}{20,}`],
+  ["lsv2_", `(?:pt|sk)_${hex}{32}_${hex}{10}`],
+  ["fc-", `${hex}{32}`],
+  ["csk-", `${a}{40,60}`],
+  ["jina_", `${a}{50,70}`],
+  ["e2b_", `${hex}{40}`],
+  ["tgp_v1_", `${w}{40,50}`],
+  ["fig", `[ou]_${w}{36,}`],
+  ["sl.u.", `${w}{60,}`],
+  ["hca", `[ik][kc]_${a}{50,70}`],
+  ["apify_api_", `${a}{30,40}`],
+  ["polar_oat_", `${a}{40,60}`],
+  ["signkey-", `(?:prod|test|branch)-${hex}{32,64}`],
+  ["xa", `[ap]t-${uuid}`],
+  ["ddw_", `${a}{36,}`],
+  ["mdb_sa_sk_", `${w}{40}`],
+  ["sk.eyJ", `${w}{60,}\\.${w}{20,}`],
+  ["sbp_v0_", `${hex}{40}`],
+  ["xsmtpsib-", `${hex}{64}-${a}{16}`],
+  ["sm_", `(?:aat|pat|sat)_${a}{16,20}`],
+  ["packagist_", `(?:uut|ort)_${a}{40,70}`],
+  ["bkct_", `${w}{30,}`],
   ["A3-", "[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})-[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{5}"],
   ["AGE-SECRET-KEY-1", "[0-9A-Z]{58}"],
   ["S", "[ACNOPUX][A-Z2-7]{56}"],
-  ["s.", `${a}{24}`]
+  ["s.", `(?=${a}*\\d)(?=${a}*[A-Z])${a}{24}`]
 ]
 
 const isWord = (code: number): boolean =>
@@ -173,7 +213,7 @@ export const vendorTokenEnd = (text: string, start: number): number => {
   if (first > 127 || second > 127) return -1
   const key = pair(first, second)
   if (pairs[key] === 0) return -1
-  const before = start > 0 ? text.charCodeAt(start - 1) : 32
+  const before = codeBefore(text, start)
   if (isWord(before) || before === 45 || before === 46) return -1
   for (const { prefix, rest } of byPair.get(key) ?? []) {
     if (!text.startsWith(prefix, start)) continue
