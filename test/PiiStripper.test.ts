@@ -57,7 +57,67 @@ describe("Pii.scan", () => {
   })
 })
 
+describe("Pii.scan at the edges of words", () => {
+  it("takes an escape before a word for a space, and never as part of a value", () => {
+    for (const before of ["\\n", "\\t", "\\u0022", "%3D", "\u001b[31m", "\\\""]) {
+      assert.deepStrictEqual(kinds(`x${before}kim@example.com`), [["EMAIL", "kim@example.com"]], before)
+      assert.deepStrictEqual(
+        kinds(`x${before}ghp_${"a1B2".repeat(9)}`),
+        [["SECRET", `ghp_${"a1B2".repeat(9)}`]],
+        before
+      )
+      assert.deepStrictEqual(kinds(`x${before}00:1A:2B:3C:4D:5E`), [["MAC", "00:1A:2B:3C:4D:5E"]], before)
+    }
+    assert.deepStrictEqual(kinds("mac:AA:BB:CC:DD:EE:FF"), [["MAC", "AA:BB:CC:DD:EE:FF"]])
+    assert.deepStrictEqual(kinds("aa:AA:BB:CC:DD:EE:FF"), [])
+  })
+
+  it("leaves names of files and units, dates, and long numbers of no card's range", () => {
+    for (
+      const text of ["icon@2x.png", "user@1000.service", "on 2024-01-15 and 15.01.2024", "order 6304000000000000 sent"]
+    ) assert.deepStrictEqual(kinds(text), [], text)
+    assert.deepStrictEqual(kinds("maestro card 6304000000000000"), [["CREDIT_CARD", "6304000000000000"]])
+  })
+
+  it("a token that begins a longer finding is the token", () => {
+    const token = `ghp_${"a1B2".repeat(9)}`
+    assert.deepStrictEqual(kinds(`https://${token}@github.com/x`).map(([kind]) => kind), ["SECRET"])
+  })
+})
+
 describe("Pii.strip", () => {
+  it("only a placeholder of a known kind is taken for one", () => {
+    assert.deepStrictEqual(Pii.strip({ password: "[PASSWORD]" }).value, { password: "[PASSWORD]" })
+    assert.deepStrictEqual(Pii.strip({ password: "[HUNTER_TWO]" }).value, { password: null })
+  })
+
+  it("a key in the plural or in other words names the kind as well", () => {
+    const { value } = Pii.strip({
+      passwords: ["a", "b"],
+      telephone_number: "555 0132",
+      nameOnCard: "Kim",
+      page_tokens: 3
+    })
+    assert.deepStrictEqual(value, {
+      passwords: [null, null],
+      telephone_number: "[PHONE]",
+      nameOnCard: "[PERSON]",
+      page_tokens: 3
+    })
+  })
+
+  it("a number that JSON inside a string cannot hold keeps its digits", () => {
+    const text = `{"id":12345678901234567890,"ok":true}`
+    assert.strictEqual(Pii.strip(text).value, text)
+  })
+
+  it("deep brackets in a string and many equal keys cost time in proportion", () => {
+    const deep = "[".repeat(50_000)
+    assert.strictEqual(Pii.strip(deep).value, deep)
+    const people = Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`p${i}@example.com`, i]))
+    assert.strictEqual(Object.keys(Pii.strip(people).value as object).length, 2_000)
+  })
+
   it("treats what a key names as that kind, down into children, and leaves the rest", () => {
     const { counts, value } = Pii.strip({
       password: "hunter2",

@@ -21,6 +21,10 @@ const notDomains =
 const afterEscapes = (text: string, start: number, sign: number): number => {
   let first = start
   if (first > 0 && text[first - 1] === "\\") first = Math.max(first, escapeEnd(text, first - 1))
+  // A terminal's colour begins with ESC and `[`.
+  if (first > 1 && text[first - 1] === "[" && text.charCodeAt(first - 2) === 27) {
+    first = Math.max(first, escapeEnd(text, first - 2))
+  }
   for (let i = first; i < sign; i++) {
     // %2B is a plus, and belongs to the address.
     if (text[i] === "%" && !text.startsWith("%2B", i) && !text.startsWith("%2b", i)) first = escapeEnd(text, i)
