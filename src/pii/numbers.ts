@@ -129,10 +129,11 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   const match = phonePattern.exec(text)
   if (match === null) return undefined
   const end = phoneEnd(text, start + match[0].length)
+  if (end === -1) return undefined
   // A date is no number to call.
   if (/^(?:\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[./-]\d\d?[./-]\d{4})(?!\d)/.test(match[0])) return undefined
   const digits = match[0].replace(/\D/g, "")
-  if (digits.length > 17 || end === -1) return undefined
+  if (digits.length > 17) return undefined
   if (match[0].startsWith("+")) {
     return digits.startsWith("0") || digits.length < 7
       ? undefined
