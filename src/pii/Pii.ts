@@ -66,6 +66,7 @@ export class Stripper {
   trainable = true
   /** Whether a limit cut the search short. */
   truncated = false
+  private again = false
 
   constructor(options: Options = {}) {
     this.options = options
@@ -81,6 +82,18 @@ export class Stripper {
 
   /** A text without its findings; the same string when there are none. */
   text(text: string): string {
+    let result = text
+    // What stood behind a dropped value stands behind its name now, and may be a value as well; the rule for a password
+    // (`curl --user kim@example.com:...`) may have passed over a finding before it.
+    for (let pass = 0; pass < maxPasses; pass++) {
+      this.again = false
+      result = this.once(result)
+      if (!this.again) break
+    }
+    return result
+  }
+
+  private once(text: string): string {
     if (this.policy.allow?.values?.includes(text) === true || this.isAllowedPath()) return text
     const spans = this.find(text)
     if (spans.length === 0) return text
@@ -91,6 +104,7 @@ export class Stripper {
       if (this.policy.allow?.values?.includes(value) === true) continue
       const treated = this.found(span.kind, true)
       if (treated === "keep") continue
+      if (treated === "drop" || span.kind === "PASSWORD") this.again = true
       result += text.slice(from, span.start) + (treated === "drop" ? "" : this.replacement(treated, span.kind, value))
       from = span.end
     }
@@ -261,6 +275,9 @@ export class Stripper {
     return treated === "drop" ? null : treated === "keep" ? value : this.replacement(treated, kind, String(value))
   }
 }
+
+/** Texts settle after two; more are for hostile ones. */
+const maxPasses = 8
 
 /** Whether brackets are nested deeper than anything that is looked into. */
 const isDeep = (text: string): boolean => {

@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Pii } from "effect-audit/pii"
+import { readFileSync } from "node:fs"
 import { figures, recorded } from "../../bench/piiScore.ts"
 
 describe("the detectors on the labelled development data", () => {
@@ -24,5 +26,19 @@ describe("the detectors on the labelled development data", () => {
         "eventFlagsWrong"
       ] as const
     ) assert.isAtMost(now[name], before[name], name)
+  })
+
+  it.each(["mask", "drop"] as const)("strip every text once as well as twice, with %s for all kinds", (treatment) => {
+    const kinds = Object.fromEntries(Object.keys(before.f1).map((kind) => [kind, treatment]))
+    const read = (name: string) => readFileSync(new URL(`../fixtures/pii/${name}.jsonl`, import.meta.url), "utf8")
+    const lines = ["spans", "negatives", "soft-negatives"].flatMap((name) => read(name).split("\n"))
+    for (const line of lines) {
+      if (line === "") continue
+      const once = Pii.strip(line, { policy: { kinds } }).value
+      assert.deepStrictEqual(Pii.strip(once, { policy: { kinds } }).value, once, line)
+      const text = (JSON.parse(line) as { readonly text: string }).text
+      const stripped = Pii.strip(text, { policy: { kinds } }).value
+      assert.deepStrictEqual(Pii.strip(stripped, { policy: { kinds } }).value, stripped, text)
+    }
   })
 })
