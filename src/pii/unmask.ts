@@ -20,14 +20,15 @@ const plainOf = (code: number): string | undefined => {
 }
 
 /** The text as it looks, and for each of its characters where it stands in the original. */
-export const unmask = (text: string): { readonly text: string; readonly offsets: ReadonlyArray<number> } => {
+export const unmask = (text: string): { readonly text: string; readonly offsets: ArrayLike<number> } => {
   let plain = ""
-  const offsets: Array<number> = []
+  const offsets = new Uint32Array(text.length)
+  let length = 0
   for (let i = 0; i < text.length; i++) {
     const char = plainOf(text.charCodeAt(i)) ?? text[i]!
     if (char === "") continue
     plain += char
-    offsets.push(i)
+    offsets[length++] = i
   }
-  return { text: plain, offsets }
+  return { text: plain, offsets: offsets.subarray(0, length) }
 }
