@@ -267,6 +267,7 @@ export const make = Effect.fnUntraced(function*(
           Effect.map((evidence) =>
             evidence.eventId === event.eventId ? { ...evidence, duplicate: false, first: undefined } : evidence
           ),
+          // Not lost: `error`, the first doubt, is what the caller gets when the time is over; another try's failure says less.
           Effect.catch(() => retry(event, error, until, Math.min(delay * 2, 1000)))
         ))
   const store = (event: Sealed, started: number): Effect.Effect<Evidence, AuditError> =>

@@ -89,6 +89,13 @@ describe("Pii.strip", () => {
   it("only a placeholder of a known kind is taken for one", () => {
     assert.deepStrictEqual(Pii.strip({ password: "[PASSWORD]" }).value, { password: "[PASSWORD]" })
     assert.deepStrictEqual(Pii.strip({ password: "[HUNTER_TWO]" }).value, { password: null })
+    assert.deepStrictEqual(Pii.strip({ password: "[PASSWORD:hunter2]" }).value, { password: null })
+    assert.deepStrictEqual(Pii.strip({ email: "[EMAIL:example.com]" }).value, { email: "[EMAIL:example.com]" })
+    // Any word in capitals between brackets, as loggers write them, hides nothing.
+    const address = "ab@example-mail-22.com"
+    assert.deepStrictEqual(kinds(`[INFO:${address}]`), [["EMAIL", address]])
+    // An IBAN has the 22 characters of a keyed hash.
+    assert.deepStrictEqual(kinds("[INFO:app:DE89370400440532013000]"), [["IBAN", "DE89370400440532013000"]])
   })
 
   it("a key in the plural or in other words names the kind as well", () => {

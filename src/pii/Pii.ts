@@ -6,8 +6,9 @@
 import { createHmac } from "node:crypto"
 import { type Json, type JsonObject, setKey } from "../internal/json.ts"
 import { isAspect, keyKind } from "./keyNames.ts"
-import { Kind } from "./Kind.ts"
+import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
+import { isPlaceholder } from "./placeholder.ts"
 import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
 import { scan as scanText, type Span } from "./scanner.ts"
 import { isCard, isSsn } from "./validate.ts"
@@ -320,14 +321,6 @@ const couldBe = (kind: Kind, value: string | number): boolean => {
   const least = leastDigits[kind]
   return least === undefined || text.replace(/\D/g, "").length >= least
 }
-
-/** What stands where a finding was is not a finding. */
-const isPlaceholder = (text: string): boolean => {
-  const [, name] =
-    /^\[([A-Z_]{2,16})(?::\d{4}|:[A-Za-z0-9_-]{1,32}:[A-Za-z0-9_-]{22}|:[A-Za-z0-9.-]{1,253})?\]$/.exec(text) ?? []
-  return kinds.has(name ?? "")
-}
-const kinds: ReadonlySet<string> = new Set(Kind.literals)
 
 /** The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`. */
 const ownKind = (text: string, named: Kind): Kind | undefined => {

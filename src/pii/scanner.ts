@@ -15,6 +15,7 @@ import { identityAt } from "./identity.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
 import { cardAt, goesBack, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
+import { placeholderEnd } from "./placeholder.ts"
 import { streetAt } from "./places.ts"
 import { disguised, unmask } from "./unmask.ts"
 
@@ -93,14 +94,6 @@ const settle = (found: Array<Span>): ReadonlyArray<Span> => {
   return settled
 }
 
-/** What stands where a finding was: the kind, or the kind with a key's id and a keyed hash. */
-const placeholder = /\[[A-Z_]{2,16}(?::[A-Za-z0-9_-]{1,32}:[A-Za-z0-9_-]{22})?\]/y
-
-const placeholderEnd = (text: string, i: number): number => {
-  placeholder.lastIndex = i
-  return placeholder.test(text) ? placeholder.lastIndex : i + 1
-}
-
 /** All findings in a text, in order, without overlap. */
 export const scan = (text: string): ReadonlyArray<Span> => {
   const plain = disguised.test(text) ? unmask(text) : undefined
@@ -119,7 +112,7 @@ const scanPlain = (text: string): ReadonlyArray<Span> => {
     const code = text.charCodeAt(i)
     const kind = code < 128 ? classes[code]! : 0
     let next = i + 1
-    if (kind === BRACKET) next = placeholderEnd(text, i)
+    if (kind === BRACKET) next = Math.max(i + 1, placeholderEnd(text, i))
     else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
     if (kind !== 0 && (kind === ESCAPE || next === i + 1)) {
       const inWord = kind === WORD || kind === DIGIT

@@ -1,0 +1,21 @@
+/**
+ * What stands where a finding was, told from a text that only looks like it: a value must not hide between brackets.
+ *
+ * @internal
+ */
+import { Kind } from "./Kind.ts"
+
+const placeholder = new RegExp(
+  "\\[(?:CREDIT_CARD:\\d{4}|EMAIL:[A-Za-z0-9-]{1,63}(?:\\.[A-Za-z0-9-]{1,63})+|" +
+    `(?:${Kind.literals.join("|")})(?::[A-Za-z0-9_-]{1,32}:[A-Za-z0-9_-]{22})?)\\]`,
+  "y"
+)
+
+/** Where the placeholder that begins at a `[` ends: the kind, with a key's id and a keyed hash, or with what partial masking keeps; -1 if it is none. */
+export const placeholderEnd = (text: string, i: number): number => {
+  placeholder.lastIndex = i
+  return placeholder.test(text) ? placeholder.lastIndex : -1
+}
+
+/** Whether a text is a placeholder and nothing else. */
+export const isPlaceholder = (text: string): boolean => text.startsWith("[") && placeholderEnd(text, 0) === text.length
