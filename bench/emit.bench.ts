@@ -14,6 +14,7 @@ import { join } from "node:path"
 import { pino } from "pino"
 import { AuditLogger, LoggingEngine, PiiStripper, RequestContext } from "../src/index.ts"
 import { SqliteClient, SqlitePreferences, SqliteSink } from "../src/sqlite/index.ts"
+import { GrowingTree } from "../src/sqlite/tree.ts"
 
 const words =
   "the note was moved to another folder and its title now says what it is about so that others can find it again".split(
@@ -83,6 +84,14 @@ const emit = (callers: number, total: number, tenants: number) =>
       total
     )
   }).pipe(Effect.provide(store(file())))
+
+/** The same without growing the tree: the only place where the ledger is off, to see what it costs. */
+const emitWithoutLedger = (callers: number, total: number) =>
+  Effect.suspend(() => {
+    const { add } = GrowingTree.prototype
+    GrowingTree.prototype.add = () => {}
+    return Effect.ensuring(emit(callers, total, 1), Effect.sync(() => GrowingTree.prototype.add = add))
+  })
 
 /** The event as a caller would write it by hand: an object, its JSON, its hash. No Effect, nothing stripped. */
 const line = (n: number): string => {
@@ -189,9 +198,11 @@ export const run = (quick: boolean): Effect.Effect<void, unknown> =>
       ["effect-audit, 1 caller", emit(1, n(8000), 1)],
       ["plain file, 64 callers", plainFile(64, n(60_000))],
       ["effect-audit, 64 callers", emit(64, n(60_000), 1)],
+      ["effect-audit, 64 callers, ledger off", emitWithoutLedger(64, n(60_000))],
       ["effect-audit, 64 callers, 100 tenants", emit(64, n(60_000), 100)],
       ["plain file, 1,024 callers", plainFile(1024, n(100_000))],
       ["effect-audit, 1,024 callers", emit(1024, n(100_000), 1)],
+      ["effect-audit, 1,024 callers, ledger off", emitWithoutLedger(1024, n(100_000))],
       ["effect-audit, 1,024 callers, 100 tenants", emit(1024, n(100_000), 100)],
       ["JSON and SHA-256 only", Effect.map(stringifyOnly(n(100_000)), ({ rate }) => rate)],
       ["pino to a file, no sync", pinoFile(n(100_000), false)],
@@ -215,6 +226,10 @@ export const run = (quick: boolean): Effect.Effect<void, unknown> =>
 ${ratio("effect-audit, 1 caller", "plain file, 1 caller")} of the plain file with 1 caller
 ${ratio("effect-audit, 64 callers", "plain file, 64 callers")} of the plain file with 64 callers
 ${ratio("effect-audit, 1,024 callers", "plain file, 1,024 callers")} of the plain file with 1,024 callers
+${ratio("effect-audit, 64 callers", "effect-audit, 64 callers, ledger off")} of the rate with the ledger off, 64 callers
+${
+      ratio("effect-audit, 1,024 callers", "effect-audit, 1,024 callers, ledger off")
+    } of the rate with the ledger off, 1,024 callers
 ${
       ratio("effect-audit, 64 callers, 100 tenants", "effect-audit, 64 callers")
     } of one tenant's rate with 100 tenants, 64 callers

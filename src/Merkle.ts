@@ -96,6 +96,40 @@ export class CompactRange {
   }
 }
 
+const joined = Buffer.alloc(65, 1)
+const led = Buffer.alloc(34)
+
+/**
+ * The hashes of the complete subtrees over a run of hashes, level by level, beginning with the run itself. Each level is its
+ * hashes, 32 bytes each, one after another.
+ */
+export const levels = (run: Uint8Array): ReadonlyArray<Uint8Array> => {
+  let below = Buffer.from(run.buffer, run.byteOffset, run.length)
+  const all = [below]
+  while (below.length >= 64) {
+    const above = Buffer.allocUnsafe(Math.floor(below.length / 64) * 32)
+    for (let at = 0; at < above.length; at += 32) {
+      below.copy(joined, 1, at * 2, at * 2 + 64)
+      // As a latin1 text: a Buffer per hash costs four times as much as the hash.
+      above.write(hash("sha256", joined, "binary"), at, 32, "latin1")
+    }
+    all.push(above)
+    below = above
+  }
+  return all
+}
+
+/** The leaf hashes of entries that consist of one type byte and 32 bytes more; these and the result one after another. */
+export const leafHashes = (type: number, contents: Uint8Array): Uint8Array => {
+  const hashes = Buffer.allocUnsafe(contents.length)
+  led[1] = type
+  for (let at = 0; at < hashes.length; at += 32) {
+    for (let i = 0; i < 32; i++) led[2 + i] = contents[at + i]!
+    hashes.write(hash("sha256", led, "binary"), at, 32, "latin1")
+  }
+  return hashes
+}
+
 /** The largest power of two below `size`, and its level. */
 const split = (size: number): readonly [number, number] => {
   let width = 1

@@ -16,6 +16,15 @@ export const saltBytes = 32
 /** `SHA-256(salt || body)` of the bytes that follow each other in one buffer. */
 const commit = (saltAndBody: Uint8Array): Uint8Array => hash("sha256", saltAndBody, "buffer")
 
+/** The first byte of a log's entry that commits to an event. */
+export const entryType = 0x01
+
+/** The entry of a commitment, 33 bytes: all of an event that its log publishes. */
+export const entry = (commitment: Uint8Array): Uint8Array => Buffer.concat([Buffer.of(entryType), commitment])
+
+/** The commitment that a salt and the bytes of an event give: `SHA-256(salt || body)`. */
+export const commitment = (salt: Uint8Array, body: Uint8Array): Uint8Array => commit(Buffer.concat([salt, body]))
+
 /** The event as the object whose JSON is stored; absent fields are `undefined`, and so left out of the JSON. */
 const toWire = (event: Decided, recordedAt: string) => {
   const { content, piiFlags, stamp } = event.stripped

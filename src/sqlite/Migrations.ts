@@ -6,22 +6,24 @@
  *   which takes body, salt and time away and leaves the commitment.
  * - `segment`, `bucket`: the search index. It follows the commits in runs of 2,048 rows (see `terms.ts`).
  * - `idempotency_key`: hashed keys, with a hash of what they were used for.
+ * - `bundle`, `subtree`: the Merkle tree of each log. A bundle has the commitments of 256 entries that follow each other, 32 bytes
+ *   each (the last bundle of a log may have fewer); a subtree row has the hash over a completed run of 256 hashes of the level
+ *   below: level 8 over the leaf hashes of a bundle, level 16 over 256 hashes of level 8, and so on.
+ * - `checkpoint`: signed tree heads. `stop`: logs that take no more events, and why.
+ * - `hold`: legal holds that are in force. `erasure`: counts transactions that erased.
  * - `preference`: opt-outs of tenants (`user_id` empty) and persons; `preference_version` counts their changes.
  *
  * SQLite's own header fields mark the file: `application_id` says that it is ours, `user_version` which version.
  *
  * @since 0.1.0
  */
+import type { DatabaseSync } from "node:sqlite"
+import { growTrees } from "./tree.ts"
 
 /** "EfAu" in ASCII: marks a file as an audit store. */
 export const applicationId = 0x45664175
 
-/** Rows that share one segment of the search index. */
-export const segmentRows = 2048
-
-/** Versions in order; each runs once, in one transaction with all that a file still lacks. */
-export const migrations: ReadonlyArray<string> = [
-  `
+const events = `
 CREATE TABLE log (
   id INTEGER PRIMARY KEY,
   tenant_id TEXT NOT NULL,
@@ -94,4 +96,70 @@ BEGIN UPDATE preference_version SET version = version + 1; END;
 CREATE TRIGGER preference_is_changed AFTER UPDATE ON preference
 BEGIN UPDATE preference_version SET version = version + 1; END;
 `
+
+const ledger = `
+CREATE TABLE bundle (
+  log INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  commitments BLOB NOT NULL,
+  PRIMARY KEY (log, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER bundle_grows BEFORE UPDATE ON bundle
+WHEN NOT (
+  NEW.log = OLD.log AND NEW.idx = OLD.idx
+  AND substr(NEW.commitments, 1, length(OLD.commitments)) = OLD.commitments
+)
+BEGIN SELECT RAISE(ABORT, 'entries never change'); END;
+CREATE TRIGGER bundle_stays BEFORE DELETE ON bundle BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
+
+CREATE TABLE subtree (
+  log INTEGER NOT NULL,
+  level INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  PRIMARY KEY (log, level, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER subtree_is_final BEFORE UPDATE ON subtree BEGIN SELECT RAISE(ABORT, 'a subtree never changes'); END;
+CREATE TRIGGER subtree_stays BEFORE DELETE ON subtree BEGIN SELECT RAISE(ABORT, 'a subtree is never removed'); END;
+CREATE TRIGGER subtree_is_new BEFORE INSERT ON subtree
+WHEN EXISTS (SELECT 1 FROM subtree WHERE log = NEW.log AND level = NEW.level AND idx = NEW.idx)
+BEGIN SELECT RAISE(ABORT, 'a subtree is never replaced'); END;
+
+CREATE TABLE checkpoint (
+  log INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  key_id INTEGER NOT NULL,
+  note TEXT NOT NULL,
+  signed_at INTEGER NOT NULL,
+  PRIMARY KEY (log, size, key_id)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER checkpoint_is_final BEFORE UPDATE ON checkpoint
+BEGIN SELECT RAISE(ABORT, 'a checkpoint never changes'); END;
+CREATE TRIGGER checkpoint_stays BEFORE DELETE ON checkpoint
+BEGIN SELECT RAISE(ABORT, 'a checkpoint is never removed'); END;
+CREATE TRIGGER checkpoint_is_new BEFORE INSERT ON checkpoint
+WHEN EXISTS (SELECT 1 FROM checkpoint WHERE log = NEW.log AND size = NEW.size AND key_id = NEW.key_id)
+BEGIN SELECT RAISE(ABORT, 'a checkpoint is never replaced'); END;
+
+CREATE TABLE stop (log INTEGER PRIMARY KEY, detail TEXT NOT NULL, stopped_at INTEGER NOT NULL) STRICT;
+
+CREATE TABLE hold (
+  id INTEGER PRIMARY KEY,
+  log INTEGER NOT NULL,
+  user_id TEXT,
+  event_id BLOB,
+  since INTEGER,
+  before INTEGER,
+  held_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX hold_of_log ON hold (log);
+CREATE TABLE erasure (id INTEGER PRIMARY KEY, log INTEGER NOT NULL, erased_at INTEGER NOT NULL) STRICT;
+`
+
+/**
+ * Versions in order; each runs once, in one transaction with all that a file still lacks. `after` does what SQL cannot.
+ */
+export const migrations: ReadonlyArray<{ readonly sql: string; readonly after?: (db: DatabaseSync) => void }> = [
+  { sql: events },
+  { sql: ledger, after: growTrees }
 ]

@@ -139,7 +139,10 @@ const migrate = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
         detail: `the file has version ${version}, newer than the ${migrations.length} of this release`
       })
     }
-    for (const migration of migrations.slice(version)) db.exec(migration)
+    for (const { after, sql } of migrations.slice(version)) {
+      db.exec(sql)
+      after?.(db)
+    }
     if (version < migrations.length) db.exec(`PRAGMA user_version = ${migrations.length}`)
     db.exec("COMMIT")
     return undefined

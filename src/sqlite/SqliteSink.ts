@@ -53,7 +53,8 @@ export const make = Effect.fnUntraced(function*(
     const reason = new SinkRejected({ detail: "deployment must be a host name of lower-case letters, digits, . and -" })
     return yield* new AuditError({ method: "SqliteSink.make", reason })
   }
-  const table = eventTableOf(writer, deployment, yield* Entropy)
+  const table = eventTableOf(writer, yield* Entropy)
+  table.deployment = deployment
   const begin = writer.prepare("BEGIN IMMEDIATE")
   const commit = writer.prepare("COMMIT")
   const failed = (event: Sealed, reason: AuditReason) => new AuditError({ method, eventId: event.eventId, reason })

@@ -17,10 +17,9 @@ import { uuidText } from "../internal/entropy.ts"
 import { AuditTrail, type Item, type Page, type Query } from "../trail/AuditTrail.ts"
 import { checkQuery, decodeCursor, encodeCursor, type Place } from "../trail/cursor.ts"
 import { type Condition, conditions, matches } from "../trail/Filter.ts"
-import { segmentRows } from "./Migrations.ts"
 import { isBusy, Problem } from "./problem.ts"
 import { backoff, reasonOf, SqliteClient } from "./SqliteClient.ts"
-import { bucketOf, intersect, logTerm, offsetsOf, term } from "./terms.ts"
+import { bucketOf, intersect, logTerm, offsetsOf, segmentRows, term } from "./terms.ts"
 
 const method = "AuditTrail.query"
 

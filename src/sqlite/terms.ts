@@ -13,6 +13,9 @@
  */
 import type { SearchKeys } from "../DatasetEvent.ts"
 
+/** Rows that share one segment of the search index. */
+export const segmentRows = 2048
+
 /** FNV-1a over UTF-16 code units. */
 const fnv = (start: number, text: string): number => {
   let hash = start
@@ -111,6 +114,19 @@ export const offsetsOf = (bucket: Uint8Array, wanted: number): Array<number> => 
     at += 6 + count * 2
   }
   return []
+}
+
+/** All postings of a bucket. */
+export const postingsOf = (bucket: Uint8Array): ReadonlyMap<number, ReadonlyArray<number>> => {
+  const view = new DataView(bucket.buffer, bucket.byteOffset, bucket.byteLength)
+  const postings = new Map<number, ReadonlyArray<number>>()
+  for (let at = 0; at + 6 <= bucket.length;) {
+    const count = view.getUint16(at + 4, true)
+    const first = at + 6
+    postings.set(view.getInt32(at, true), Array.from({ length: count }, (_, i) => view.getUint16(first + i * 2, true)))
+    at = first + count * 2
+  }
+  return postings
 }
 
 /** Offsets that are in both; both ascending. */
