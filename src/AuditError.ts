@@ -112,6 +112,16 @@ export class CommitUnknown extends Schema.TaggedError<CommitUnknown>(id("CommitU
   }
 }
 
+/** The signing key, or the signer's state, is missing or refused; nothing was signed. */
+export class SignerRefused extends Schema.TaggedError<SignerRefused>(id("SignerRefused"))("SignerRefused", caused) {
+  override get message(): string {
+    return `Cannot sign: ${this.detail}`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
 /** There is no such event, log or store. */
 export class NotFound extends Schema.TaggedError<NotFound>(id("NotFound"))("NotFound", detail) {
   override get message(): string {
@@ -153,6 +163,7 @@ export const AuditReason = Schema.Union([
   SinkRejected,
   SinkClosed,
   CommitUnknown,
+  SignerRefused,
   NotFound,
   InvalidCursor,
   Held

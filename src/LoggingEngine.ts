@@ -325,7 +325,8 @@ export const make = Effect.fnUntraced(function*(
     now: number,
     clock: Clock.Clock
   ): Effect.Effect<Receipt, AuditError> =>
-    Effect.flatMap(strip(stamped, stamped.stamp.eventId), ({ content, piiFlags, trainable }) => {
+    Effect.flatMap(strip(stamped, stamped.stamp.eventId), ({ content: left, piiFlags, trainable }) => {
+      const content = draft.ownOutput === undefined ? left : { ...left, output: draft.ownOutput }
       const stripped = makeStripped({ stamp: stamped.stamp, content, piiFlags, trainable })
       return Effect.flatMap(lookup(stripped), (answer) => {
         const decided = decide(stripped, answer)

@@ -9,16 +9,40 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
-import { Failed, UsageError } from "./exit.ts"
+import { checkpoint } from "./checkpoint.ts"
+import { consistency } from "./consistency.ts"
+import { erase, hold, release } from "./erase.ts"
+import { DoesNotHold, Failed, UsageError } from "./exit.ts"
 import { ingest } from "./ingest.ts"
+import { keygen } from "./keygen.ts"
 import { prefs } from "./prefs.ts"
+import { prove, verifyProof } from "./prove.ts"
 import { query } from "./query.ts"
 import { scan } from "./scan.ts"
+import { tiles } from "./tiles.ts"
+import { verify } from "./verify.ts"
 
 /** `effect-audit` with its verbs. */
 export const command = Command.make("effect-audit").pipe(
-  Command.withDescription("Record, query and configure an audit store in a SQLite file; find personal data in logs"),
-  Command.withSubcommands([ingest, query, prefs, scan]),
+  Command.withDescription(
+    "Record, query, prove and erase events of an audit store in a SQLite file; find personal data in logs"
+  ),
+  Command.withSubcommands([
+    ingest,
+    query,
+    prefs,
+    scan,
+    keygen,
+    checkpoint,
+    prove,
+    verifyProof,
+    consistency,
+    verify,
+    tiles,
+    erase,
+    hold,
+    release
+  ]),
   Command.withExamples([
     { command: "effect-audit ingest --db audit.db < events.ndjson", description: "Record events" },
     { command: "effect-audit query --db audit.db --tenant t_acme --env prod", description: "Show the newest events" }
@@ -35,7 +59,7 @@ const logs = Layer.mergeAll(
 export const run = (args: ReadonlyArray<string>) =>
   Command.runWith(command, { version: "0.1.0" })(args).pipe(
     Effect.tapError((error) =>
-      error instanceof UsageError || error instanceof Failed
+      error instanceof UsageError || error instanceof Failed || error instanceof DoesNotHold
         ? Console.error(`effect-audit: ${error.message}`)
         : error._tag === "PlatformError"
         ? Console.error(`effect-audit: ${error.message}`)

@@ -15,10 +15,13 @@ export class Failed extends Data.TaggedError("Failed")<{ readonly message: strin
 /** Done, but not all of it; the answers say what; exit 1. */
 export class SomeRefused extends Data.TaggedError("SomeRefused")<{ readonly count: number }> {}
 
+/** The evidence does not hold; exit 1. */
+export class DoesNotHold extends Data.TaggedError("DoesNotHold")<{ readonly message: string }> {}
+
 /** The process's exit code. */
 export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
   const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-  if (failure !== undefined) return failure.error instanceof SomeRefused ? 1 : 2
+  if (failure !== undefined) return failure.error instanceof SomeRefused || failure.error instanceof DoesNotHold ? 1 : 2
   return exit.cause.reasons.every((reason) => reason._tag === "Interrupt") ? 130 : 2
 }

@@ -15,24 +15,11 @@ import { Outcome, Severity, StorageClass, type Wire } from "../DatasetEvent.ts"
 import * as AuditTrail from "../trail/AuditTrail.ts"
 import { Filter, Order } from "../trail/Filter.ts"
 import { UsageError } from "./exit.ts"
-import { dbFlag, envFlag, readable, tenantFlag, toFailed } from "./store.ts"
+import { dbFlag, envFlag, readable, tenantFlag, timeFlag, toFailed } from "./store.ts"
 import { csvCell, table } from "./table.ts"
 
 const text = (name: string, description: string) =>
   Flag.String(name).pipe(Flag.withSchema(Schema.NonEmptyString), Flag.optional, Flag.withDescription(description))
-const time = (name: string, description: string) =>
-  Flag.String(name).pipe(
-    Flag.filterMap((value) => parseTime(value), (value) => `${value} is not a date or RFC 3339 time`),
-    Flag.optional,
-    Flag.withDescription(description)
-  )
-
-const timePattern = /^\d{4}-\d\d-\d\d(?:[Tt]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/
-const parseTime = (value: string): Option.Option<number> => {
-  const millis = timePattern.test(value) ? Date.parse(value) : Number.NaN
-  return Number.isNaN(millis) ? Option.none() : Option.some(millis)
-}
-
 const flags = {
   db: dbFlag,
   tenant: tenantFlag,
@@ -63,8 +50,8 @@ const flags = {
     Flag.optional,
     Flag.withDescription("Whether the event may train a model")
   ),
-  since: time("since", "Recorded at this time or later: 2026-01-31, or RFC 3339"),
-  until: time("until", "Recorded before this time"),
+  since: timeFlag("since", "Recorded at this time or later: 2026-01-31, or RFC 3339").pipe(Flag.optional),
+  until: timeFlag("until", "Recorded before this time").pipe(Flag.optional),
   order: Flag.Literals("order", Order.literals).pipe(
     Flag.withDefault("desc" as const),
     Flag.withDescription("desc is newest first, by position")

@@ -5,16 +5,24 @@
  */
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import type { AuditError } from "../AuditError.ts"
+import * as Option from "effect/Option"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import type { AuditError, IntegrityError } from "../AuditError.ts"
+import { parseVkey } from "../ledger/SignedNote.ts"
+import * as SigningKey from "../ledger/SigningKey.ts"
 import * as LoggingEngine from "../LoggingEngine.ts"
 import * as PiiStripper from "../PiiStripper.ts"
 import { Env, TenantId } from "../RequestContext.ts"
 import * as SqliteClient from "../sqlite/SqliteClient.ts"
+import * as SqliteLedger from "../sqlite/SqliteLedger.ts"
 import * as SqlitePreferences from "../sqlite/SqlitePreferences.ts"
+import * as SqliteSigner from "../sqlite/SqliteSigner.ts"
 import * as SqliteSink from "../sqlite/SqliteSink.ts"
 import * as SqliteTrail from "../sqlite/SqliteTrail.ts"
-import { Failed } from "./exit.ts"
+import { DoesNotHold, Failed, UsageError } from "./exit.ts"
 
 export const dbFlag = Flag.String("db").pipe(Flag.withDescription("The store: a SQLite file"))
 export const tenantFlag = Flag.String("tenant").pipe(
@@ -23,19 +31,100 @@ export const tenantFlag = Flag.String("tenant").pipe(
 )
 export const envFlag = Flag.String("env").pipe(Flag.withSchema(Env), Flag.withDescription("The env, such as prod"))
 
-/** Everything that writes and reads one file. */
-export const writable = (filename: string) =>
-  Layer.mergeAll(LoggingEngine.layer, SqliteTrail.layer).pipe(
-    Layer.provide([PiiStripper.layer, SqliteSink.layer]),
-    Layer.provideMerge(SqlitePreferences.layer),
-    Layer.provide(SqliteClient.layer({ filename, deadline: "10 seconds" }))
+const timePattern = /^\d{4}-\d\d-\d\d(?:[Tt]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/
+const parseTime = (value: string): Option.Option<number> => {
+  const millis = timePattern.test(value) ? Date.parse(value) : Number.NaN
+  return Number.isNaN(millis) ? Option.none() : Option.some(millis)
+}
+
+/** A time, in milliseconds since 1970. */
+export const timeFlag = (name: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.filterMap((value) => parseTime(value), (value) => `${value} is not a date or RFC 3339 time`),
+    Flag.withDescription(description)
   )
+
+/** Everything that writes and reads one file. */
+export const writable = (filename: string) => engineOf.pipe(Layer.provide(client({ filename })))
+
+const engineOf = Layer.mergeAll(LoggingEngine.layer, SqliteTrail.layer).pipe(
+  Layer.provide([PiiStripper.layer, SqliteSink.layer]),
+  Layer.provideMerge(SqlitePreferences.layer)
+)
+
+const client = (options: SqliteClient.Options) => SqliteClient.layer({ deadline: "10 seconds", ...options })
 
 /** What only reads a file, which must exist. */
 export const readable = (filename: string) =>
   Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
-    Layer.provide(SqliteClient.layer({ filename, mustExist: true, deadline: "10 seconds" }))
+    Layer.provide(client({ filename, mustExist: true }))
   )
+
+/** Where the key is that signs, and the signer's state. */
+export interface SigningOptions {
+  readonly keyFile: string
+  readonly state: Option.Option<string>
+  readonly newSigner: boolean
+}
+
+export const keyFileFlag = Flag.String("key-file").pipe(
+  Flag.withDescription("The signing key, as keygen wrote it; readable by its owner only")
+)
+export const signingFlags = {
+  state: Flag.String("state").pipe(
+    Flag.optional,
+    Flag.withDescription("The signer's state; the key file's name and .state unless given")
+  ),
+  newSigner: Flag.Boolean("new-signer").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Make a missing signer's state: this key has signed nothing before")
+  )
+}
+
+/** The signer of a key file. */
+export const signerOf = ({ keyFile, newSigner, state }: SigningOptions) =>
+  Layer.unwrap(
+    Effect.map(SigningKey.fromFile(keyFile), (key) =>
+      SqliteSigner.layer({ key, state: Option.getOrElse(state, () => `${keyFile}.state`), newSigner }))
+  )
+
+/** The ledger of a file, which must exist; it signs on demand if there is a key. */
+export const ledgerOf = (filename: string, signing?: SigningOptions | undefined) =>
+  (signing === undefined
+    ? SqliteLedger.layer
+    : SqliteLedger.layerOnDemand.pipe(Layer.provide(signerOf(signing)))).pipe(
+      Layer.provide(engineOf),
+      Layer.provide(client({ filename, mustExist: true }))
+    )
+
+/** An error of the ledger: exit 1 where the evidence does not hold, 2 where something could not be done. */
+export const judged = Effect.mapError((error: AuditError | IntegrityError) =>
+  error._tag === "IntegrityError" ? new DoesNotHold({ message: error.message }) : toFailed(error)
+)
+
+/** A verifier key: text, or the name of a file after an `@`. */
+export const vkeyFlag = Flag.String("vkey").pipe(
+  Flag.withDescription("The verifier key that keygen printed, or a log's own; @FILE reads it from a file")
+)
+
+/** The text of a file that someone named. */
+export const readText = (file: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (fileSystem) =>
+    Effect.mapError(
+      fileSystem.readFileString(file),
+      (error) => new Failed({ message: `${file} cannot be read: ${error.reason._tag}` })
+    ))
+
+/** Reads a verifier key, and refuses what is none. */
+export const readVkey = Effect.fnUntraced(function*(given: string) {
+  const text = (given.startsWith("@") ? yield* readText(given.slice(1)) : given).trim()
+  if (parseVkey(text) !== undefined) return text
+  return yield* new UsageError({ message: "--vkey is not an Ed25519 verifier key: name+id+base64, or @FILE" })
+})
+
+/** Writes text to standard output as it is. */
+export const print = (text: string) =>
+  Effect.flatMap(Stdio.Stdio, (stdio) => Stream.make(text).pipe(Stream.run(stdio.stdout({ endOnDone: false }))))
 
 /** An error of the store as a message to the user. */
 export const toFailed = (error: AuditError): Failed => new Failed({ message: error.message })

@@ -29,6 +29,8 @@ export interface DraftFields {
   readonly subjectIds: ReadonlyArray<string> | undefined
   readonly occurredAt: string | undefined
   readonly content: Content
+  /** The output of a record of the ledger's own, which has nothing to strip: it takes the place of the content's. */
+  readonly ownOutput?: Json | undefined
   /** About the draft's bytes as JSON, never less than a sixth of them. */
   readonly bytes: number
   readonly keys: number
@@ -59,6 +61,8 @@ const fields = new Set([
   "analytics"
 ])
 const actionPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$/
+/** What only the ledger records: an application that could would fake erasures. */
+const ownActions = new Set(["audit.log_created", "audit.erased", "audit.held", "audit.released"])
 const resourceTypePattern = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/
 export const idPattern = /^[A-Za-z0-9._:|/+=-]{1,128}$/
 const analyticsPattern = /^(?:event_type|platform|asset_alt_text|(?:utm|seo)_[a-z0-9_]{1,64})$/
@@ -98,6 +102,11 @@ export class DraftSnapshot {
       fields instanceof Refusal ? fields : { ...fields, storageClass: fields.storageClass ?? "audit" }
     )
   }
+  /** Reads a draft of the ledger's own: its action is one of those that no caller may use. */
+  static own(draft: Draft, ownOutput: Json): DraftSnapshot {
+    const fields = readDraft(draft, true)
+    return new DraftSnapshot(fields instanceof Refusal ? fields : { ...fields, ownOutput, storageClass: "audit" })
+  }
   /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
   static of(draft: Draft | DraftSnapshot, storageClass?: StorageClass | undefined): DraftSnapshot {
     const fields = draft instanceof DraftSnapshot ? draft.fields : readDraft(draft)
@@ -112,9 +121,9 @@ export class DraftSnapshot {
 const isDraft = (input: unknown): input is Draft => typeof input === "object" && input !== null && !Array.isArray(input)
 
 /** Reads a draft and never throws; how it fails is part of the result. */
-export const readDraft = (draft: Draft): DraftFields | Refusal => {
+export const readDraft = (draft: Draft, own = false): DraftFields | Refusal => {
   try {
-    return read(draft)
+    return read(draft, own)
   } catch (cause) {
     // Besides our own refusals only code of the caller runs here: a getter or a proxy of the draft itself.
     return cause instanceof Refusal
@@ -123,7 +132,7 @@ export const readDraft = (draft: Draft): DraftFields | Refusal => {
   }
 }
 
-const read = (draft: Draft): DraftFields => {
+const read = (draft: Draft, own: boolean): DraftFields => {
   if (!isDraft(draft)) refuse("", "must be an object")
   for (const key of Object.keys(draft)) {
     if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
@@ -134,6 +143,7 @@ const read = (draft: Draft): DraftFields => {
   if (typeof action !== "string" || action.length > 128 || !actionPattern.test(action)) {
     refuse("/action", "must be dotted lower-case words such as note.create, at most 128 characters")
   }
+  if (!own && ownActions.has(action)) refuse("/action", "is recorded by the ledger alone")
   if (
     durationMillis !== undefined &&
     (typeof durationMillis !== "number" || !Number.isFinite(durationMillis) || durationMillis < 0)

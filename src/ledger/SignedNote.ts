@@ -85,6 +85,44 @@ export const makeSigner = (name: string, seed: Uint8Array): Signer | undefined =
   return { name, keyId: keyIdOf(name, publicKeyBytes), publicKeyBytes, privateKey }
 }
 
+/** The private key of a seed under a name, as text: `PRIVATE+KEY+name+keyid+base64`. A secret. */
+export const encodeSkey = (name: string, seed: Uint8Array): string | undefined => {
+  const signer = makeSigner(name, seed)
+  return signer === undefined
+    ? undefined
+    : `PRIVATE+KEY+${name}+${hex(signer.keyId)}+${Buffer.concat([Buffer.of(ed25519), seed]).toString("base64")}`
+}
+
+/** Reads a private key: its name and its 32-byte seed; `undefined` if it is none, or not of Ed25519. */
+export const parseSkey = (skey: string): { readonly name: string; readonly seed: Uint8Array } | undefined => {
+  const [, name, id, encoded] = /^PRIVATE\+KEY\+([^+]*)\+([0-9a-f]{8})\+(.*)$/s.exec(skey) ?? []
+  const bytes = encoded === undefined ? undefined : decodeBase64(encoded)
+  if (name === undefined || bytes === undefined || bytes.length !== 33 || bytes[0] !== ed25519) return undefined
+  const seed = bytes.subarray(1)
+  const signer = makeSigner(name, seed)
+  return signer === undefined || hex(signer.keyId) !== id ? undefined : { name, seed }
+}
+
+/** The same private key under another name, which is one. */
+export const renameSigner = (signer: Signer, name: string): Signer => ({
+  ...signer,
+  name,
+  keyId: keyIdOf(name, signer.publicKeyBytes)
+})
+
+const bytesOf = (verifier: Verifier): Uint8Array =>
+  verifier.publicKey.export({ format: "der", type: "spki" }).subarray(spki.length)
+
+/** The same public key under another name. */
+export const rename = (verifier: Verifier, name: string): Verifier => ({
+  name,
+  keyId: keyIdOf(name, bytesOf(verifier)),
+  publicKey: verifier.publicKey
+})
+
+/** A verifier as a verifier key. */
+export const formatVkey = (verifier: Verifier): string => encodeVkey(verifier.name, bytesOf(verifier))
+
 /** Signs a text, which ends with a newline. */
 export const sign = (text: string, signer: Signer): string => {
   const id = Buffer.alloc(4)

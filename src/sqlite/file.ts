@@ -59,7 +59,11 @@ export const checkFile = (
   }
 }
 
-const create = (path: string): void => {
+/** Whether the file at a path is a regular one; `undefined` if there is none. Links are not followed. */
+export const isRegularFile = (path: string): boolean | undefined => lstatSync(path, { throwIfNoEntry: false })?.isFile()
+
+/** Creates a file of mode 0600; one that exists is an error. */
+export const createFile = (path: string): void => {
   const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600)
   fchmodSync(descriptor, 0o600)
   closeSync(descriptor)
@@ -70,7 +74,7 @@ const check = (path: string, options: { readonly adopt: boolean; readonly mustEx
   if (stat === undefined) {
     if (options.mustExist) return { reason: new NotFound({ detail: `there is no file ${path}` }) }
     try {
-      create(path)
+      createFile(path)
     } catch (cause) {
       // Another process was faster: then the file is there, and is looked at like any other.
       if (errno(cause) !== "EEXIST") throw cause

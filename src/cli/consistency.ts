@@ -1,0 +1,80 @@
+/**
+ * `effect-audit consistency`: whether a log extends a checkpoint that someone kept.
+ *
+ * @internal
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Checkpoint from "../ledger/Checkpoint.ts"
+import * as Ledger from "../ledger/Ledger.ts"
+import { verifierOf } from "../ledger/SigningKey.ts"
+import { verifyConsistency } from "../Merkle.ts"
+import { DoesNotHold } from "./exit.ts"
+import { dbFlag, envFlag, judged, ledgerOf, print, readText, readVkey, tenantFlag, vkeyFlag } from "./store.ts"
+
+const opened = (note: string, vkey: string, what: string): Effect.Effect<Checkpoint.Checkpoint, DoesNotHold> => {
+  const stated = Checkpoint.parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
+  const verifier = typeof stated === "string" ? undefined : verifierOf(vkey, stated.origin)
+  const found = typeof stated === "string"
+    ? stated
+    : verifier === undefined
+    ? "the key is none"
+    : Checkpoint.open(note, [verifier])
+  return typeof found === "string"
+    ? Effect.fail(new DoesNotHold({ message: `${what} cannot be trusted: ${found}` }))
+    : Effect.succeed(found.checkpoint)
+}
+
+export const consistency = Command.make(
+  "consistency",
+  {
+    db: dbFlag,
+    tenant: tenantFlag,
+    env: envFlag,
+    old: Flag.String("old").pipe(Flag.withDescription("A file with a checkpoint of the log that was kept")),
+    vkey: vkeyFlag
+  },
+  Effect.fnUntraced(function*({ db, env, old, tenant, vkey }) {
+    const key = yield* readVkey(vkey)
+    const before = yield* opened(yield* readText(old), key, old)
+    const { proof, signed } = yield* judged(
+      Effect.provide(
+        Effect.flatMap(
+          Ledger.Ledger,
+          (ledger) => ledger.consistency({ tenantId: tenant, env, oldSize: before.size })
+        ),
+        ledgerOf(db)
+      )
+    )
+    const now = yield* opened(signed.note, key, "the log's newest checkpoint")
+    if (before.origin !== now.origin) {
+      return yield* new DoesNotHold({ message: `${old} is of another log: ${before.origin}, not ${now.origin}` })
+    }
+    const holds = verifyConsistency({
+      oldSize: before.size,
+      size: now.size,
+      oldRoot: before.root,
+      root: now.root,
+      proof
+    })
+    if (!holds) {
+      return yield* new DoesNotHold({
+        message: `the log at size ${now.size} does not extend the checkpoint of size ${before.size} in ${old}`
+      })
+    }
+    const hashes = proof.map((hash) => `${Buffer.from(hash).toString("base64")}\n`).join("")
+    yield* print(`old ${before.size}\n${hashes}\n${signed.note}`)
+    yield* Console.error(`holds: size ${now.size} extends size ${before.size} of ${now.origin}`)
+  })
+).pipe(
+  Command.withDescription(
+    "Show that the newest checkpoint of a log extends one that was kept, and print the proof with the newer checkpoint, as " +
+      "C2SP tlog-witness asks for it. Exit 0: it holds, 1: it does not, 2: could not be checked."
+  ),
+  Command.withExamples([{
+    command: "effect-audit consistency --db audit.db --tenant t_acme --env prod --old checkpoint --vkey @audit.vkey",
+    description: "Nothing before the kept checkpoint was changed"
+  }])
+)

@@ -1,0 +1,158 @@
+/**
+ * `effect-audit erase`, `hold` and `release`: what a data-protection request or a court asks for.
+ *
+ * @internal
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { randomUUID } from "node:crypto"
+import { EventId } from "../DatasetEvent.ts"
+import * as Ledger from "../ledger/Ledger.ts"
+import * as RequestContext from "../RequestContext.ts"
+import { Failed, UsageError } from "./exit.ts"
+import { dbFlag, envFlag, judged, ledgerOf, tenantFlag, timeFlag } from "./store.ts"
+
+const flags = {
+  db: dbFlag,
+  tenant: tenantFlag,
+  env: envFlag,
+  user: Flag.String("user").pipe(
+    Flag.withSchema(RequestContext.Id),
+    Flag.optional,
+    Flag.withDescription("A person: events of user_id or subject_ids")
+  ),
+  eventId: Flag.String("event-id").pipe(
+    Flag.withSchema(EventId),
+    Flag.between(0, 1000),
+    Flag.withDescription("An event; may be repeated")
+  ),
+  before: timeFlag("before", "Events recorded before this time: 2026-01-31, or RFC 3339").pipe(Flag.optional),
+  reason: Flag.String("reason").pipe(Flag.withDescription("Why; recorded with the event that says what was done")),
+  actor: Flag.String("actor").pipe(
+    Flag.withSchema(RequestContext.Id),
+    Flag.withDescription("Who does it: the id of a person")
+  )
+}
+
+interface Given {
+  readonly tenant: RequestContext.TenantId
+  readonly env: RequestContext.Env
+  readonly user: Option.Option<string>
+  readonly eventId: ReadonlyArray<EventId>
+  readonly before: Option.Option<number>
+  readonly reason: string
+  readonly actor: string
+}
+
+const selectionOf = ({ before, eventId, user }: Given): Effect.Effect<Ledger.Selection, UsageError> => {
+  const given: Array<Ledger.Selection> = [
+    ...Option.match(user, { onNone: () => [], onSome: (person) => [{ person }] }),
+    ...(eventId.length === 0 ? [] : [{ eventIds: eventId }]),
+    ...Option.match(before, { onNone: () => [], onSome: (millis) => [{ before: new Date(millis) }] })
+  ]
+  const [only] = given
+  return only !== undefined && given.length === 1
+    ? Effect.succeed(only)
+    : Effect.fail(new UsageError({ message: "give one of --user, --event-id and --before" }))
+}
+
+/** Calls the ledger in the context of the person who does it. */
+const within = Effect.fnUntraced(function*<A, E>(
+  db: string,
+  given: Given,
+  call: (selection: Ledger.Selection & { readonly reason: string }) => Effect.Effect<
+    A,
+    E,
+    Ledger.Ledger | RequestContext.RequestContext
+  >
+) {
+  const selection = yield* selectionOf(given)
+  const context = yield* RequestContext.forJob({
+    tenantId: given.tenant,
+    env: given.env,
+    actor: { type: "human", id: given.actor },
+    runId: `cli-${randomUUID()}`
+  }).pipe(Effect.mapError((error) => new Failed({ message: error.message })))
+  return yield* Effect.provide(
+    RequestContext.provide(context)(call({ ...selection, reason: given.reason })),
+    ledgerOf(db)
+  )
+})
+
+export const erase = Command.make(
+  "erase",
+  flags,
+  Effect.fnUntraced(function*({ db, ...given }) {
+    const erasure = yield* within(db, given, (selection) => judged(Ledger.erase(selection))).pipe(
+      Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
+    )
+    const { count, positions, receipts, scrubbed } = erasure
+    const ranges = positions.slice(0, 20).map(([first, last]) => first === last ? `${first}` : `${first}-${last}`)
+    const more = positions.length > 20 ? `, and ${positions.length - 20} ranges more` : ""
+    yield* Console.log(
+      count === 0
+        ? "nothing to erase: no such events, or erased before"
+        : `erased ${count} events at positions ${ranges.join(", ")}${more}; recorded at position ${
+          receipts.map(({ position }) => position).join(", ")
+        }`
+    )
+    yield* Console.log(
+      scrubbed
+        ? "scrubbed: the bytes are gone from the store's files"
+        : "not scrubbed: a reader holds the write-ahead log, which still has the bytes; repeat when it has ended"
+    )
+  })
+).pipe(
+  Command.withDescription(
+    "Erase the content of events: their entries and proofs stay, and an event records the erasure. Events under legal hold " +
+      "are not erased. Copies outside the store are out of its reach. Exit 0: done, 2: could not be done."
+  ),
+  Command.withExamples([{
+    command:
+      "effect-audit erase --db audit.db --tenant t_acme --env prod --user u1 --reason 'request 4711' --actor dpo1",
+    description: "Erase what is stored of a person"
+  }])
+)
+
+export const hold = Command.make(
+  "hold",
+  flags,
+  Effect.fnUntraced(function*({ db, ...given }) {
+    const receipt = yield* within(db, given, (selection) => judged(Ledger.hold(selection))).pipe(
+      Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
+    )
+    yield* Console.log(`held; recorded at position ${receipt.position}`)
+  })
+).pipe(
+  Command.withDescription(
+    "Put events under legal hold, those to come as well: they cannot be erased until the same selection is released. " +
+      "Exit 0: done, 2: could not be done."
+  ),
+  Command.withExamples([{
+    command: "effect-audit hold --db audit.db --tenant t_acme --env prod --user u1 --reason 'case 12' --actor lawyer1",
+    description: "Keep what is stored of a person"
+  }])
+)
+
+export const release = Command.make(
+  "release",
+  flags,
+  Effect.fnUntraced(function*({ db, ...given }) {
+    const receipt = yield* within(db, given, (selection) => judged(Ledger.release(selection))).pipe(
+      Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
+    )
+    yield* Console.log(`released; recorded at position ${receipt.position}`)
+  })
+).pipe(
+  Command.withDescription(
+    "End the legal hold of a selection. Exit 0: done, 2: there is no such hold, or it could not be done."
+  ),
+  Command.withExamples([{
+    command:
+      "effect-audit release --db audit.db --tenant t_acme --env prod --user u1 --reason 'case 12 ended' --actor lawyer1",
+    description: "End a hold"
+  }])
+)

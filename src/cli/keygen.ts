@@ -1,0 +1,39 @@
+/**
+ * `effect-audit keygen`: makes the key that signs checkpoints.
+ *
+ * @internal
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { randomBytes } from "node:crypto"
+import * as SigningKey from "../ledger/SigningKey.ts"
+import * as SqliteSigner from "../sqlite/SqliteSigner.ts"
+import { failing, print, signingFlags } from "./store.ts"
+
+export const keygen = Command.make(
+  "keygen",
+  {
+    out: Flag.String("out").pipe(Flag.withDescription("The new file for the private key; never replaces one")),
+    name: Flag.String("name").pipe(
+      Flag.optional,
+      Flag.withDescription("The key's name, such as audit.example.com/signer; made up unless given")
+    ),
+    state: signingFlags.state
+  },
+  Effect.fnUntraced(function*({ name, out, state }) {
+    const keyName = Option.getOrElse(name, () => `effect-audit/signer-${randomBytes(4).toString("hex")}`)
+    const key = yield* failing(SigningKey.generate(out, keyName))
+    const path = Option.getOrElse(state, () => `${out}.state`)
+    yield* failing(Effect.scoped(Layer.build(SqliteSigner.layer({ key, state: path, newSigner: true }))))
+    yield* print(`${key.vkey}\n`)
+  })
+).pipe(
+  Command.withDescription(
+    "Make a signing key: writes the private key (mode 0600) and the signer's state beside it, and prints the public verifier " +
+      "key, which checks every log that the key signs. Exit 0: done, 2: could not be done."
+  ),
+  Command.withExamples([{ command: "effect-audit keygen --out audit.key > audit.vkey", description: "Make a key" }])
+)

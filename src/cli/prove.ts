@@ -1,0 +1,88 @@
+/**
+ * `effect-audit prove` and `verify-proof`: a file that shows, without the store, that an event is in a log.
+ *
+ * @internal
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import { IntegrityError } from "../AuditError.ts"
+import { EventId } from "../DatasetEvent.ts"
+import * as Ledger from "../ledger/Ledger.ts"
+import * as Proof from "../ledger/Proof.ts"
+import { DoesNotHold } from "./exit.ts"
+import {
+  dbFlag,
+  envFlag,
+  judged,
+  keyFileFlag,
+  ledgerOf,
+  print,
+  readText,
+  readVkey,
+  signingFlags,
+  tenantFlag,
+  vkeyFlag
+} from "./store.ts"
+
+export const prove = Command.make(
+  "prove",
+  {
+    db: dbFlag,
+    tenant: tenantFlag,
+    env: envFlag,
+    eventId: Flag.String("event-id").pipe(Flag.withSchema(EventId), Flag.withDescription("The event to prove")),
+    out: Flag.String("out").pipe(Flag.withDescription("The file to write")),
+    keyFile: keyFileFlag.pipe(Flag.optional),
+    ...signingFlags
+  },
+  Effect.fnUntraced(function*({ db, env, eventId, keyFile, newSigner, out, state, tenant }) {
+    const signing = Option.getOrUndefined(Option.map(keyFile, (keyFile) => ({ keyFile, newSigner, state })))
+    const proof = yield* judged(
+      Effect.provide(Ledger.prove({ tenantId: tenant, env, eventId }), ledgerOf(db, signing))
+    )
+    const fileSystem = yield* FileSystem.FileSystem
+    yield* fileSystem.writeFileString(out, Proof.encode(proof))
+    const inclusion = Proof.parseInclusion(proof.proof)
+    const position = typeof inclusion === "string" ? "" : ` at position ${inclusion.index}`
+    yield* Console.error(`${"erased" in proof ? "erased event" : "event"} ${eventId}${position}: ${out}`)
+  })
+).pipe(
+  Command.withDescription(
+    "Write a proof file for an event: checked with verify-proof, without the store. With --key-file an event above the newest " +
+      "checkpoint gets one signed. Exit 0: written, 1: the store's evidence does not hold, 2: could not be done."
+  ),
+  Command.withExamples([{
+    command:
+      "effect-audit prove --db audit.db --tenant t_acme --env prod --event-id ID --out proof.json --key-file audit.key",
+    description: "Prove an event"
+  }])
+)
+
+export const verifyProof = Command.make(
+  "verify-proof",
+  {
+    file: Argument.String("file").pipe(Argument.withDescription("A proof file, as prove wrote it")),
+    vkey: vkeyFlag
+  },
+  Effect.fnUntraced(function*({ file, vkey }) {
+    const proven = Proof.verify(yield* readText(file), yield* readVkey(vkey))
+    if (proven instanceof IntegrityError) return yield* new DoesNotHold({ message: proven.message })
+    const { origin, size } = proven.checkpoint
+    yield* print(proven.erased ? `erased: the entry at position ${proven.position}\n` : `${proven.event}\n`)
+    yield* Console.error(`holds: position ${proven.position} of ${origin}, under the checkpoint of size ${size}`)
+  })
+).pipe(
+  Command.withDescription(
+    "Check a proof file with a verifier key, without the store, and print the event, or that it is erased. " +
+      "Exit 0: it holds, 1: it does not, 2: could not be checked."
+  ),
+  Command.withExamples([{
+    command: "effect-audit verify-proof proof.json --vkey @audit.vkey",
+    description: "Check what prove wrote"
+  }])
+)

@@ -1,0 +1,57 @@
+/**
+ * `effect-audit tiles`: exports a log as static files.
+ *
+ * @internal
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Ledger from "../ledger/Ledger.ts"
+import { vkeyOf } from "../ledger/SigningKey.ts"
+import * as Tiles from "../ledger/Tiles.ts"
+import { progress } from "./progress.ts"
+import { dbFlag, envFlag, judged, keyFileFlag, ledgerOf, print, signingFlags, tenantFlag } from "./store.ts"
+
+const run = Effect.fnUntraced(function*(log: Ledger.LogName, out: string) {
+  const source = yield* judged(Effect.flatMap(Ledger.Ledger, (ledger) => ledger.tiles(log)))
+  const state = { done: 0, all: 0 }
+  const meter = yield* progress(() => `${state.done} of ${state.all} files`)
+  const { oldSize } = yield* Tiles.write(out, source, (done, all) => {
+    state.done = done
+    state.all = all
+  }).pipe(Effect.catchTag("IntegrityError", (error) => judged(Effect.fail(error))))
+  yield* meter.stop
+  const { origin, root, size } = source.checkpoint
+  yield* print(
+    `origin ${origin}\nsize ${size}\nroot ${Buffer.from(root).toString("base64")}\nvkey ${
+      vkeyOf(source.vkey, origin)
+    }\nadded ${size - oldSize}\n`
+  )
+})
+
+export const tiles = Command.make(
+  "tiles",
+  {
+    db: dbFlag,
+    tenant: tenantFlag,
+    env: envFlag,
+    out: Flag.String("out").pipe(Flag.withDescription("The folder to write, one for each log; made if it is missing")),
+    keyFile: keyFileFlag,
+    ...signingFlags
+  },
+  ({ db, env, out, tenant, ...signing }) =>
+    run({ tenantId: tenant, env }, out).pipe(
+      Effect.provide(ledgerOf(db, signing)),
+      Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
+    )
+).pipe(
+  Command.withDescription(
+    "Write a log as static files (C2SP tlog-tiles) that any web server can serve and other tools verify: its checkpoint, " +
+      "signed now, tiles and entry bundles. A folder that is there gets what is new. Prints origin, size, root and the log's " +
+      "own verifier key. Exit 0: written, 1: the log is not what was signed, 2: could not be done."
+  ),
+  Command.withExamples([{
+    command: "effect-audit tiles --db audit.db --tenant t_acme --env prod --out public/acme --key-file audit.key",
+    description: "Publish a log"
+  }])
+)

@@ -1,0 +1,249 @@
+/**
+ * The static files of a log (https://c2sp.org/tlog-tiles): its checkpoint, the hashes of its tree in tiles of 256, and its
+ * entries in bundles of 256. Any web server can serve the folder, and readers that we did not write verify it.
+ *
+ *     checkpoint
+ *     tile/<level>/<index>[.p/<width>]
+ *     tile/entries/<index>[.p/<width>]
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
+import { CheckpointInconsistent, IntegrityError, SignatureInvalid } from "../AuditError.ts"
+import { leafHash, levels, root } from "../Merkle.ts"
+import { type Checkpoint, open, parse } from "./Checkpoint.ts"
+import { verifierOf } from "./SigningKey.ts"
+
+/** Hashes of a full tile, and entries of a full bundle. */
+export const fullWidth = 256
+
+/** One file: the hashes of a level, counted in tiles from the leaves up, or entries. */
+export interface Tile {
+  readonly level: number | "entries"
+  readonly index: number
+  /** 1 to 256. */
+  readonly width: number
+}
+
+/** The path of a tile: the index in groups of three digits, all but the last with an `x` in front. */
+export const path = ({ index, level, width }: Tile): string => {
+  let name = String(index % 1000).padStart(3, "0")
+  for (let rest = Math.floor(index / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
+    name = `x${String(rest % 1000).padStart(3, "0")}/${name}`
+  }
+  return `tile/${level}/${name}${width === fullWidth ? "" : `.p/${width}`}`
+}
+
+const pathPattern = /^tile\/(entries|[1-5]?\d|6[0-3])\/((?:x\d{3}\/)*\d{3})(?:\.p\/([1-9]\d{0,2}))?$/
+
+/** Reads the path of a tile; `undefined` if it is not the one name of one. */
+export const parsePath = (text: string): Tile | undefined => {
+  const [, level, digits, width] = pathPattern.exec(text) ?? []
+  if (level === undefined || digits === undefined) return undefined
+  const tile: Tile = {
+    level: level === "entries" ? level : Number(level),
+    index: Number(digits.replaceAll(/[x/]/g, "")),
+    width: width === undefined ? fullWidth : Number(width)
+  }
+  return path(tile) === text && Number.isSafeInteger(tile.index) ? tile : undefined
+}
+
+/** Writes an entry bundle: each entry after its length in two bytes, big-endian. */
+export const encodeBundle = (entries: ReadonlyArray<Uint8Array>): Uint8Array =>
+  Buffer.concat(entries.flatMap((entry) => [Buffer.of(entry.length >> 8, entry.length & 0xff), entry]))
+
+/** Reads an entry bundle of `width` entries; `undefined` if it is not exactly that. */
+export const parseBundle = (bytes: Uint8Array, width: number): ReadonlyArray<Uint8Array> | undefined => {
+  const entries: Array<Uint8Array> = []
+  let at = 0
+  while (at + 2 <= bytes.length && entries.length < width) {
+    const length = bytes[at]! * 256 + bytes[at + 1]!
+    entries.push(bytes.subarray(at + 2, at + 2 + length))
+    at += 2 + length
+  }
+  return at === bytes.length && entries.length === width ? entries : undefined
+}
+
+/** The tiles that a log of `size` entries has and one of `oldSize` has not; hashes only. */
+export const between = (oldSize: number, size: number): ReadonlyArray<Tile> => {
+  const tiles: Array<Tile> = []
+  for (let level = 0, old = oldSize, now = size; now > 0; level++) {
+    for (let index = Math.floor(old / fullWidth); index * fullWidth < now; index++) {
+      const width = Math.min(fullWidth, now - index * fullWidth)
+      if (index * fullWidth + width > old) tiles.push({ level, index, width })
+    }
+    old = Math.floor(old / fullWidth)
+    now = Math.floor(now / fullWidth)
+  }
+  return tiles
+}
+
+/** What a log's files are made from. */
+export interface Source {
+  readonly checkpoint: Checkpoint
+  /** The checkpoint as it is signed. */
+  readonly note: string
+  /** A key that verifies the checkpoint. */
+  readonly vkey: string
+  /** The hashes of a tile, one after another. */
+  readonly hashes: (tile: Tile) => Effect.Effect<Uint8Array, IntegrityError>
+  /** The entries of a bundle. */
+  readonly entries: (tile: Tile) => Effect.Effect<ReadonlyArray<Uint8Array>, IntegrityError>
+  /** The root of an earlier size. */
+  readonly rootAt: (size: number) => Effect.Effect<Uint8Array, IntegrityError>
+}
+
+/** What an export wrote. */
+export interface Written {
+  readonly tiles: number
+  /** Entries of the log that the folder held before; 0 for a new one. */
+  readonly oldSize: number
+}
+
+const method = "Tiles.write"
+
+/** Opens the checkpoint of a folder with a key, whose origin must be as given. */
+const openStored = (note: string, vkey: string): Checkpoint | string => {
+  const stated = parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
+  if (typeof stated === "string") return stated
+  const verifier = verifierOf(vkey, stated.origin)
+  const opened = verifier === undefined ? "the key is none" : open(note, [verifier])
+  return typeof opened === "string" ? opened : opened.checkpoint
+}
+
+/** The checkpoint that a folder was last written with; it must be one of the same log, and the log must extend it. */
+const earlier = Effect.fnUntraced(function*(
+  file: string,
+  source: Source
+): Effect.fn.Return<number, IntegrityError | PlatformError, FileSystem.FileSystem> {
+  const fileSystem = yield* FileSystem.FileSystem
+  if (!(yield* fileSystem.exists(file))) return 0
+  const stored = openStored(yield* fileSystem.readFileString(file), source.vkey)
+  if (typeof stored === "string") {
+    return yield* new IntegrityError({
+      method,
+      reason: new SignatureInvalid({ detail: `${file} cannot be trusted: ${stored}` })
+    })
+  }
+  const { checkpoint } = source
+  const same = stored.origin === checkpoint.origin && stored.size <= checkpoint.size &&
+    Buffer.compare(yield* source.rootAt(stored.size), stored.root) === 0
+  if (same) return stored.size
+  return yield* new IntegrityError({
+    method,
+    reason: new CheckpointInconsistent({
+      detail: `${file} is of ${stored.origin} at size ${stored.size}, which ${checkpoint.origin} at size ` +
+        `${checkpoint.size} does not extend: use a folder of its own for each log`
+    })
+  })
+})
+
+/**
+ * Writes a log's files to a folder: all of them, or what has been added since the checkpoint that is there. Each file
+ * appears whole, the checkpoint last. `onTile` is called with the files written so far, and all that there are to write.
+ */
+export const write = Effect.fnUntraced(function*(
+  directory: string,
+  source: Source,
+  onTile?: ((done: number, all: number) => void) | undefined
+): Effect.fn.Return<Written, IntegrityError | PlatformError, FileSystem.FileSystem> {
+  const fileSystem = yield* FileSystem.FileSystem
+  const put = Effect.fnUntraced(function*(name: string, bytes: Uint8Array) {
+    const file = `${directory}/${name}`
+    yield* fileSystem.makeDirectory(file.slice(0, file.lastIndexOf("/")), { recursive: true })
+    yield* fileSystem.writeFile(`${file}.new`, bytes)
+    yield* fileSystem.rename(`${file}.new`, file)
+  })
+  yield* fileSystem.makeDirectory(directory, { recursive: true })
+  const oldSize = yield* earlier(`${directory}/checkpoint`, source)
+  const tiles = between(oldSize, source.checkpoint.size)
+  const all = tiles.reduce((count, { level }) => count + (level === 0 ? 2 : 1), 0)
+  let done = 0
+  for (const tile of tiles) {
+    if (tile.level === 0) {
+      const bundle: Tile = { ...tile, level: "entries" }
+      yield* put(path(bundle), encodeBundle(yield* source.entries(bundle)))
+      onTile?.(++done, all)
+    }
+    yield* put(path(tile), yield* source.hashes(tile))
+    onTile?.(++done, all)
+  }
+  yield* put("checkpoint", Buffer.from(source.note, "utf8"))
+  return { tiles: all, oldSize }
+})
+
+/** What is wrong with a file of an export. */
+export interface Fault {
+  readonly file: string
+  readonly detail: string
+}
+
+/** What was found in an export. */
+export interface Verified {
+  /** The checkpoint, if it is signed by the key. */
+  readonly checkpoint: Checkpoint | undefined
+  readonly faults: ReadonlyArray<Fault>
+}
+
+/**
+ * Checks the files of a folder against its checkpoint and a verifier key: every entry against its leaf, every tile against
+ * the tiles below it, and the tree against the signed root.
+ */
+export const verify = Effect.fnUntraced(function*(
+  directory: string,
+  vkey: string
+): Effect.fn.Return<Verified, PlatformError, FileSystem.FileSystem> {
+  const fileSystem = yield* FileSystem.FileSystem
+  const faults: Array<Fault> = []
+  const read = Effect.fnUntraced(function*(tile: Tile) {
+    const file = `${directory}/${path(tile)}`
+    if (yield* fileSystem.exists(file)) return yield* fileSystem.readFile(file)
+    faults.push({ file: path(tile), detail: "is missing" })
+    return undefined
+  })
+  const checkpoint = openStored(yield* fileSystem.readFileString(`${directory}/checkpoint`), vkey)
+  if (typeof checkpoint === "string") {
+    return { checkpoint: undefined, faults: [{ file: "checkpoint", detail: `cannot be trusted: ${checkpoint}` }] }
+  }
+  // The hashes over the complete tiles of each level: the next level's, as the level below has them.
+  let below: Array<Uint8Array> = []
+  let expected: Array<Uint8Array> = []
+  const tops: Array<ReadonlyArray<Uint8Array>> = []
+  let level = 0
+  for (const tile of between(0, checkpoint.size)) {
+    if (tile.level !== level) {
+      level++
+      expected = below
+      below = []
+    }
+    const stored = yield* read(tile)
+    let run: Uint8Array | undefined = stored
+    if (tile.level === 0) {
+      const bytes = yield* read({ ...tile, level: "entries" })
+      const entries = bytes === undefined ? undefined : parseBundle(bytes, tile.width)
+      if (bytes !== undefined && entries === undefined) {
+        faults.push({ file: path({ ...tile, level: "entries" }), detail: "is not an entry bundle" })
+      }
+      if (entries !== undefined) run = Buffer.concat(entries.map(leafHash))
+    } else run = Buffer.concat(expected.slice(tile.index * fullWidth, tile.index * fullWidth + tile.width))
+    if (run !== undefined && stored !== undefined && Buffer.compare(run, stored) !== 0) {
+      const what = tile.level === 0 ? "its entries" : "the tiles below it"
+      faults.push({ file: path(tile), detail: `does not have the hashes of ${what}` })
+    }
+    const made = levels(run ?? new Uint8Array(0))
+    if (tile.width === fullWidth) below.push(made[8] ?? new Uint8Array(32))
+    tops[level] = made
+  }
+  const hashAt = (height: number, index: number): Uint8Array => {
+    const inTile = height % 8
+    const at = (index % 2 ** (8 - inTile)) * 32
+    // A root is made of the right edge: the last tile of each level.
+    return tops[Math.floor(height / 8)]?.[inTile]?.subarray(at, at + 32) ?? new Uint8Array(32)
+  }
+  if (Buffer.compare(root(checkpoint.size, hashAt), checkpoint.root) !== 0) {
+    faults.push({ file: "checkpoint", detail: "its root is not that of the entries" })
+  }
+  return { checkpoint, faults }
+})
