@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { Merkle } from "effect-audit"
 import { readFileSync } from "node:fs"
-import { auditPath, consistency, treeHash } from "./reference.ts"
+import { auditPath, consistency, hashesOf, treeHash } from "./reference.ts"
 
 interface Inclusion {
   readonly index: number
@@ -166,5 +166,20 @@ describe("Merkle", () => {
         root: Merkle.root(700, read)
       })
     )
+  })
+
+  it("packed level by level is the tree of the reference", () => {
+    for (const size of [0, 1, 2, 3, 5, 8, 100, 255, 256]) {
+      const contents = Array.from({ length: size }, (_, n) => treeHash([entry(n)]))
+      const entries = contents.map((content) => Buffer.concat([Buffer.of(1), content]))
+      const levels = Merkle.levels(Merkle.leafHashes(1, Buffer.concat(contents)))
+      const read = hashesOf(entries)
+      levels.forEach((hashes, level) => {
+        assert.strictEqual(hashes.length, Math.floor(size / 2 ** level) * 32)
+        for (let i = 0; i * 32 < hashes.length; i++) {
+          assert.strictEqual(hex(hashes.subarray(i * 32, i * 32 + 32)), hex(read(level, i)))
+        }
+      })
+    }
   })
 })

@@ -41,3 +41,7 @@ export const consistency = (m: number, entries: ReadonlyArray<Uint8Array>): Read
   }
   return sub(m, entries, true)
 }
+
+/** Hashes of complete subtrees, as `Merkle.ts` asks for them. */
+export const hashesOf = (entries: ReadonlyArray<Uint8Array>) => (level: number, index: number): Buffer =>
+  treeHash(entries.slice(index * 2 ** level, (index + 1) * 2 ** level))

@@ -1,7 +1,15 @@
 /** What several tests need: contexts, whole stacks in memory and over a file, and temporary folders. */
 import { Effect, Layer } from "effect"
 import { AuditLogger, EventSink, LoggingEngine, PiiStripper, RequestContext, TrainingPreferences } from "effect-audit"
-import { SqliteClient, SqlitePreferences, SqliteSink, SqliteTrail } from "effect-audit/sqlite"
+import { SigningKey } from "effect-audit/ledger"
+import {
+  SqliteClient,
+  SqliteLedger,
+  SqlitePreferences,
+  SqliteSigner,
+  SqliteSink,
+  SqliteTrail
+} from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -52,6 +60,25 @@ export const sqliteAt = (options: SqliteClient.Options & SqliteSink.Options) =>
     Layer.provideMerge(Layer.mergeAll(SqliteSink.layerWith(options), SqlitePreferences.layer, PiiStripper.layer)),
     Layer.provideMerge(SqliteClient.layer(options))
   )
+
+/** The ledger over a file, with a signer if there is a key: everything that an application has. */
+export const ledgerAt = (
+  options: SqliteClient.Options & SqliteSink.Options,
+  signer?: SqliteSigner.Options | undefined
+) =>
+  (signer === undefined
+    ? SqliteLedger.layer
+    : SqliteLedger.layerOnDemand.pipe(Layer.provide(SqliteSigner.layer(signer)))).pipe(
+      Layer.provideMerge(sqliteAt(options))
+    )
+
+/** A fresh file with a key beside it, whose signer is new. */
+export const ledgerFiles = Effect.gen(function*() {
+  const folder = yield* temporaryFolder
+  const key = yield* SigningKey.generate(join(folder, "key"), "test/signer")
+  const filename = join(folder, "audit.db")
+  return { folder, filename, key, signer: { key, state: join(folder, "key.state"), newSigner: true } }
+})
 
 /** A whole stack over a fresh file. */
 export const sqlite = Layer.unwrap(Effect.map(temporaryFile, (filename) => sqliteAt({ filename })))

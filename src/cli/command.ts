@@ -8,6 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import type { PlatformError } from "effect/PlatformError"
 import * as References from "effect/References"
 import { checkpoint } from "./checkpoint.ts"
 import { consistency } from "./consistency.ts"
@@ -55,6 +56,12 @@ const logs = Layer.mergeAll(
   Layer.succeed(References.MinimumLogLevel, "None" as const)
 )
 
+/** A file that is not there is called so; anything else as the platform says it. */
+const fileProblem = (error: PlatformError): string =>
+  error.reason._tag === "NotFound" && typeof error.reason.pathOrDescriptor === "string"
+    ? `there is no file ${error.reason.pathOrDescriptor}`
+    : error.message
+
 /** Runs the program with arguments; what fails is printed to standard error. */
 export const run = (args: ReadonlyArray<string>) =>
   Command.runWith(command, { version: "0.1.0" })(args).pipe(
@@ -62,7 +69,7 @@ export const run = (args: ReadonlyArray<string>) =>
       error instanceof UsageError || error instanceof Failed || error instanceof DoesNotHold
         ? Console.error(`effect-audit: ${error.message}`)
         : error._tag === "PlatformError"
-        ? Console.error(`effect-audit: ${error.message}`)
+        ? Console.error(`effect-audit: ${fileProblem(error)}`)
         : Effect.void
     ),
     Effect.provide(logs)

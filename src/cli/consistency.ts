@@ -7,24 +7,18 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Checkpoint from "../ledger/Checkpoint.ts"
+import type { Checkpoint } from "../ledger/Checkpoint.ts"
 import * as Ledger from "../ledger/Ledger.ts"
-import { verifierOf } from "../ledger/SigningKey.ts"
+import { openCheckpoint, type Vkeys } from "../ledger/SigningKey.ts"
 import { verifyConsistency } from "../Merkle.ts"
 import { DoesNotHold } from "./exit.ts"
-import { dbFlag, envFlag, judged, ledgerOf, print, readText, readVkey, tenantFlag, vkeyFlag } from "./store.ts"
+import { dbFlag, envFlag, judged, ledgerOf, print, readText, readVkeys, tenantFlag, vkeyFlag } from "./store.ts"
 
-const opened = (note: string, vkey: string, what: string): Effect.Effect<Checkpoint.Checkpoint, DoesNotHold> => {
-  const stated = Checkpoint.parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
-  const verifier = typeof stated === "string" ? undefined : verifierOf(vkey, stated.origin)
-  const found = typeof stated === "string"
-    ? stated
-    : verifier === undefined
-    ? "the key is none"
-    : Checkpoint.open(note, [verifier])
-  return typeof found === "string"
-    ? Effect.fail(new DoesNotHold({ message: `${what} cannot be trusted: ${found}` }))
-    : Effect.succeed(found.checkpoint)
+const opened = (note: string, vkeys: Vkeys, what: string): Effect.Effect<Checkpoint, DoesNotHold> => {
+  const checkpoint = openCheckpoint(note, vkeys)
+  return typeof checkpoint === "string"
+    ? Effect.fail(new DoesNotHold({ message: `${what} cannot be trusted: ${checkpoint}` }))
+    : Effect.succeed(checkpoint)
 }
 
 export const consistency = Command.make(
@@ -37,7 +31,7 @@ export const consistency = Command.make(
     vkey: vkeyFlag
   },
   Effect.fnUntraced(function*({ db, env, old, tenant, vkey }) {
-    const key = yield* readVkey(vkey)
+    const key = yield* readVkeys(vkey)
     const before = yield* opened(yield* readText(old), key, old)
     const { proof, signed } = yield* judged(
       Effect.provide(

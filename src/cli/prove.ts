@@ -23,7 +23,7 @@ import {
   ledgerOf,
   print,
   readText,
-  readVkey,
+  readVkeys,
   signingFlags,
   tenantFlag,
   vkeyFlag
@@ -70,7 +70,7 @@ export const verifyProof = Command.make(
     vkey: vkeyFlag
   },
   Effect.fnUntraced(function*({ file, vkey }) {
-    const proven = Proof.verify(yield* readText(file), yield* readVkey(vkey))
+    const proven = Proof.verify(yield* readText(file), yield* readVkeys(vkey))
     if (proven instanceof IntegrityError) return yield* new DoesNotHold({ message: proven.message })
     const { origin, size } = proven.checkpoint
     yield* print(proven.erased ? `erased: the entry at position ${proven.position}\n` : `${proven.event}\n`)

@@ -102,9 +102,13 @@ export const judged = Effect.mapError((error: AuditError | IntegrityError) =>
   error._tag === "IntegrityError" ? new DoesNotHold({ message: error.message }) : toFailed(error)
 )
 
-/** A verifier key: text, or the name of a file after an `@`. */
+/** Verifier keys: text, or the name of a file after an `@`. */
 export const vkeyFlag = Flag.String("vkey").pipe(
-  Flag.withDescription("The verifier key that keygen printed, or a log's own; @FILE reads it from a file")
+  Flag.between(1, 100),
+  Flag.withDescription(
+    "The verifier key that keygen printed, or a log's own; @FILE reads it from a file. Repeated, or one a line, for keys " +
+      "that signed one after another"
+  )
 )
 
 /** The text of a file that someone named. */
@@ -115,10 +119,14 @@ export const readText = (file: string) =>
       (error) => new Failed({ message: `${file} cannot be read: ${error.reason._tag}` })
     ))
 
-/** Reads a verifier key, and refuses what is none. */
-export const readVkey = Effect.fnUntraced(function*(given: string) {
-  const text = (given.startsWith("@") ? yield* readText(given.slice(1)) : given).trim()
-  if (parseVkey(text) !== undefined) return text
+/** Reads verifier keys, and refuses what is none. */
+export const readVkeys = Effect.fnUntraced(function*(given: ReadonlyArray<string>) {
+  const texts = yield* Effect.forEach(
+    given,
+    (text) => text.startsWith("@") ? readText(text.slice(1)) : Effect.succeed(text)
+  )
+  const keys = texts.flatMap((text) => text.split("\n")).map((line) => line.trim()).filter((line) => line !== "")
+  if (keys.length > 0 && keys.every((key) => parseVkey(key) !== undefined)) return keys
   return yield* new UsageError({ message: "--vkey is not an Ed25519 verifier key: name+id+base64, or @FILE" })
 })
 

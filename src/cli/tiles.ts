@@ -6,20 +6,35 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Ledger from "../ledger/Ledger.ts"
 import { vkeyOf } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
 import { progress } from "./progress.ts"
-import { dbFlag, envFlag, judged, keyFileFlag, ledgerOf, print, signingFlags, tenantFlag } from "./store.ts"
+import {
+  dbFlag,
+  envFlag,
+  judged,
+  keyFileFlag,
+  ledgerOf,
+  print,
+  readVkeys,
+  signingFlags,
+  tenantFlag,
+  vkeyFlag
+} from "./store.ts"
 
-const run = Effect.fnUntraced(function*(log: Ledger.LogName, out: string) {
+const run = Effect.fnUntraced(function*(log: Ledger.LogName, out: string, older: ReadonlyArray<string>) {
   const source = yield* judged(Effect.flatMap(Ledger.Ledger, (ledger) => ledger.tiles(log)))
   const state = { done: 0, all: 0 }
   const meter = yield* progress(() => `${state.done} of ${state.all} files`)
-  const { oldSize } = yield* Tiles.write(out, source, (done, all) => {
+  const onTile = (done: number, all: number) => {
     state.done = done
     state.all = all
-  }).pipe(Effect.catchTag("IntegrityError", (error) => judged(Effect.fail(error))))
+  }
+  const { oldSize } = yield* Tiles.write(out, source, { onTile, vkeys: [source.vkey, ...older] }).pipe(
+    Effect.catchTag("IntegrityError", (error) => judged(Effect.fail(error)))
+  )
   yield* meter.stop
   const { origin, root, size } = source.checkpoint
   yield* print(
@@ -37,17 +52,21 @@ export const tiles = Command.make(
     env: envFlag,
     out: Flag.String("out").pipe(Flag.withDescription("The folder to write, one for each log; made if it is missing")),
     keyFile: keyFileFlag,
+    vkey: vkeyFlag.pipe(Flag.optional),
     ...signingFlags
   },
-  ({ db, env, out, tenant, ...signing }) =>
-    run({ tenantId: tenant, env }, out).pipe(
+  Effect.fnUntraced(function*({ db, env, out, tenant, vkey, ...signing }) {
+    const older = Option.isNone(vkey) ? [] : yield* readVkeys(vkey.value)
+    yield* run({ tenantId: tenant, env }, out, older).pipe(
       Effect.provide(ledgerOf(db, signing)),
       Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
     )
+  })
 ).pipe(
   Command.withDescription(
     "Write a log as static files (C2SP tlog-tiles) that any web server can serve and other tools verify: its checkpoint, " +
-      "signed now, tiles and entry bundles. A folder that is there gets what is new. Prints origin, size, root and the log's " +
+      "signed now, tiles and entry bundles. A folder that is there gets what is new; --vkey names the key that it was signed " +
+      "with, if that was another. Prints origin, size, root and the log's " +
       "own verifier key. Exit 0: written, 1: the log is not what was signed, 2: could not be done."
   ),
   Command.withExamples([{

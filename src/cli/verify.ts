@@ -9,10 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Ledger from "../ledger/Ledger.ts"
+import type { Vkeys } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
 import { DoesNotHold, UsageError } from "./exit.ts"
 import { progress } from "./progress.ts"
-import { dbFlag, envFlag, failing, ledgerOf, print, readText, readVkey, tenantFlag, vkeyFlag } from "./store.ts"
+import { dbFlag, envFlag, failing, ledgerOf, print, readText, readVkeys, tenantFlag, vkeyFlag } from "./store.ts"
 import { printable } from "./table.ts"
 
 const faultLine = (finding: Extract<Ledger.Finding, { readonly _tag: "Fault" }>): string => {
@@ -61,8 +62,8 @@ const verifyStore = Effect.fnUntraced(function*(options: Ledger.VerifyOptions) {
   return state.faults
 })
 
-const verifyTiles = Effect.fnUntraced(function*(directory: string, vkey: string) {
-  const { checkpoint, faults } = yield* Tiles.verify(directory, vkey)
+const verifyTiles = Effect.fnUntraced(function*(directory: string, vkeys: Vkeys) {
+  const { checkpoint, faults } = yield* Tiles.verify(directory, vkeys)
   for (const { detail, file } of faults) yield* print(`${printable(file)}: ${printable(detail)}\n`)
   if (checkpoint !== undefined) {
     const verdict = faults.length === 0 ? "holds" : `does not hold: ${faults.length} faults`
@@ -88,7 +89,7 @@ export const verify = Command.make(
     )
   },
   Effect.fnUntraced(function*({ db, env, old, tenant, tiles, vkey }) {
-    const key = Option.isNone(vkey) ? undefined : yield* readVkey(vkey.value)
+    const keys = Option.isNone(vkey) ? undefined : yield* readVkeys(vkey.value)
     if (Option.isSome(db) === Option.isSome(tiles)) {
       return yield* new UsageError({ message: "give either --db or --tiles" })
     }
@@ -97,14 +98,14 @@ export const verify = Command.make(
     }
     let faults = 0
     if (Option.isSome(tiles)) {
-      if (key === undefined) return yield* new UsageError({ message: "--tiles needs --vkey" })
-      faults = yield* verifyTiles(tiles.value, key)
+      if (keys === undefined) return yield* new UsageError({ message: "--tiles needs --vkey" })
+      faults = yield* verifyTiles(tiles.value, keys)
     } else if (Option.isSome(db)) {
       const log = Option.isSome(tenant) && Option.isSome(env)
         ? { tenantId: tenant.value, env: env.value }
         : undefined
       const known = Option.isNone(old) ? undefined : yield* readText(old.value)
-      faults = yield* verifyStore({ log, vkey: key, known }).pipe(
+      faults = yield* verifyStore({ log, vkey: keys, known }).pipe(
         Effect.provide(ledgerOf(db.value)),
         Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
       )

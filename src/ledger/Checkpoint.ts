@@ -46,6 +46,9 @@ export const parse = (text: string): Checkpoint | string => {
   return { origin, size: Number(size), root, extensions }
 }
 
+/** What a signed note says as a checkpoint, whoever signed it; why not, as a text, if it says none. */
+export const stated = (note: string): Checkpoint | string => parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
+
 /** Signs a checkpoint; the signer's name is the origin. */
 export const sign = (checkpoint: Checkpoint, signer: Signer): string => signNote(format(checkpoint), signer)
 

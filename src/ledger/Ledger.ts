@@ -20,6 +20,7 @@ import type { Hash } from "../Merkle.ts"
 import type { Env, RequestContext, TenantId } from "../RequestContext.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import type { ProofFile } from "./Proof.ts"
+import type { Vkeys } from "./SigningKey.ts"
 import type { Source } from "./Tiles.ts"
 
 /** The log of a tenant and env. */
@@ -97,8 +98,8 @@ export type Finding =
 export interface VerifyOptions {
   /** One log; all of them unless given. */
   readonly log?: LogName | undefined
-  /** The signer's verifier key, or the log's own. Without it no signature is checked. */
-  readonly vkey?: string | undefined
+  /** The signer's verifier keys, or the log's own. Without them no signature is checked. */
+  readonly vkey?: Vkeys | undefined
   /** A checkpoint that someone kept: the log must extend it. */
   readonly known?: string | undefined
 }

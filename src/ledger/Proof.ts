@@ -18,9 +18,9 @@ import * as Schema from "effect/Schema"
 import { HashMismatch, IntegrityError, type IntegrityReason, ProofInvalid, SignatureInvalid } from "../AuditError.ts"
 import { type Hash, leafHash, verifyInclusion } from "../Merkle.ts"
 import { commitment, entry, saltBytes } from "../Seal.ts"
-import { type Checkpoint, open, parse } from "./Checkpoint.ts"
+import type { Checkpoint } from "./Checkpoint.ts"
 import { decodeBase64 } from "./SignedNote.ts"
-import { verifierOf } from "./SigningKey.ts"
+import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
 
 /** A tlog-proof, read. */
 export interface Inclusion {
@@ -125,25 +125,22 @@ const subjectOf = (file: ProofFile): { readonly entry: Uint8Array; readonly even
 }
 
 /**
- * Checks a proof file with a verifier key, the signer's or the log's own; needs nothing else. The event is what was logged,
+ * Checks a proof file with verifier keys, the signer's or the log's own; needs nothing else. The event is what was logged,
  * byte for byte, if this answers it.
  */
-export const verify = (text: string, vkey: string): Proven | IntegrityError => {
+export const verify = (text: string, vkeys: Vkeys): Proven | IntegrityError => {
   const file = decodeFile(text)
   if (file._tag === "Failure") return invalid("it is not the JSON of an effect-audit/proof@v1")
   const inclusion = parseInclusion(file.success.proof)
   if (typeof inclusion === "string") return invalid(`its tlog-proof cannot be read: ${inclusion}`)
   const { hashes, index, note } = inclusion
-  const stated = parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
-  const verifier = typeof stated === "string" ? undefined : verifierOf(vkey, stated.origin)
-  const opened = verifier === undefined ? "it is not one, or the key is none" : open(note, [verifier])
-  if (typeof opened === "string") {
-    return fail(new SignatureInvalid({ detail: `its checkpoint cannot be trusted: ${opened}` }))
+  const checkpoint = openCheckpoint(note, vkeys)
+  if (typeof checkpoint === "string") {
+    return fail(new SignatureInvalid({ detail: `its checkpoint cannot be trusted: ${checkpoint}` }))
   }
-  const { checkpoint } = opened
   const subject = subjectOf(file.success)
   if (subject instanceof IntegrityError) return subject
-  const holds = checkpoint.origin === verifier?.name && verifyInclusion({
+  const holds = verifyInclusion({
     index,
     size: checkpoint.size,
     leafHash: leafHash(subject.entry),

@@ -14,6 +14,7 @@ import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
 import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { AuditError, SignerRefused } from "../AuditError.ts"
+import { type Checkpoint, open, stated } from "./Checkpoint.ts"
 import {
   encodeSkey,
   encodeVkey,
@@ -121,6 +122,22 @@ export const verifierOf = (vkey: string, origin: string): Verifier | undefined =
   const verifier = parseVkey(vkey.trim())
   if (verifier === undefined || verifier.name === origin) return verifier
   return originPattern.test(verifier.name) ? verifier : rename(verifier, origin)
+}
+
+/** One verifier key, or several: those of keys that signed one after another. */
+export type Vkeys = string | ReadonlyArray<string>
+
+/**
+ * Opens a checkpoint with verifier keys, of which at least one must have signed it under the checkpoint's own origin; why
+ * not, as a text.
+ */
+export const openCheckpoint = (note: string, vkeys: Vkeys): Checkpoint | string => {
+  const said = stated(note)
+  if (typeof said === "string") return said
+  const verifiers = (typeof vkeys === "string" ? [vkeys] : vkeys).flatMap((vkey) => verifierOf(vkey, said.origin) ?? [])
+  if (verifiers.length === 0) return "the key is none"
+  const opened = open(note, verifiers.filter(({ name }) => name === said.origin))
+  return typeof opened === "string" ? opened : opened.checkpoint
 }
 
 /** A log's own verifier key, from the signer's and the log's origin. */

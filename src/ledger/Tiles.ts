@@ -13,8 +13,8 @@ import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import { CheckpointInconsistent, IntegrityError, SignatureInvalid } from "../AuditError.ts"
 import { leafHash, levels, root } from "../Merkle.ts"
-import { type Checkpoint, open, parse } from "./Checkpoint.ts"
-import { verifierOf } from "./SigningKey.ts"
+import type { Checkpoint } from "./Checkpoint.ts"
+import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
 
 /** Hashes of a full tile, and entries of a full bundle. */
 export const fullWidth = 256
@@ -85,7 +85,7 @@ export interface Source {
   readonly checkpoint: Checkpoint
   /** The checkpoint as it is signed. */
   readonly note: string
-  /** A key that verifies the checkpoint. */
+  /** The signer's verifier key. */
   readonly vkey: string
   /** The hashes of a tile, one after another. */
   readonly hashes: (tile: Tile) => Effect.Effect<Uint8Array, IntegrityError>
@@ -104,23 +104,15 @@ export interface Written {
 
 const method = "Tiles.write"
 
-/** Opens the checkpoint of a folder with a key, whose origin must be as given. */
-const openStored = (note: string, vkey: string): Checkpoint | string => {
-  const stated = parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
-  if (typeof stated === "string") return stated
-  const verifier = verifierOf(vkey, stated.origin)
-  const opened = verifier === undefined ? "the key is none" : open(note, [verifier])
-  return typeof opened === "string" ? opened : opened.checkpoint
-}
-
 /** The checkpoint that a folder was last written with; it must be one of the same log, and the log must extend it. */
 const earlier = Effect.fnUntraced(function*(
   file: string,
-  source: Source
+  source: Source,
+  vkeys: Vkeys
 ): Effect.fn.Return<number, IntegrityError | PlatformError, FileSystem.FileSystem> {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(file))) return 0
-  const stored = openStored(yield* fileSystem.readFileString(file), source.vkey)
+  const stored = openCheckpoint(yield* fileSystem.readFileString(file), vkeys)
   if (typeof stored === "string") {
     return yield* new IntegrityError({
       method,
@@ -142,12 +134,16 @@ const earlier = Effect.fnUntraced(function*(
 
 /**
  * Writes a log's files to a folder: all of them, or what has been added since the checkpoint that is there. Each file
- * appears whole, the checkpoint last. `onTile` is called with the files written so far, and all that there are to write.
+ * appears whole, the checkpoint last. `onTile` is called with the files written so far, and all that there are to write;
+ * `vkeys` are the keys that the folder may have been signed with, the source's unless given.
  */
 export const write = Effect.fnUntraced(function*(
   directory: string,
   source: Source,
-  onTile?: ((done: number, all: number) => void) | undefined
+  options: {
+    readonly onTile?: ((done: number, all: number) => void) | undefined
+    readonly vkeys?: Vkeys | undefined
+  } = {}
 ): Effect.fn.Return<Written, IntegrityError | PlatformError, FileSystem.FileSystem> {
   const fileSystem = yield* FileSystem.FileSystem
   const put = Effect.fnUntraced(function*(name: string, bytes: Uint8Array) {
@@ -157,7 +153,7 @@ export const write = Effect.fnUntraced(function*(
     yield* fileSystem.rename(`${file}.new`, file)
   })
   yield* fileSystem.makeDirectory(directory, { recursive: true })
-  const oldSize = yield* earlier(`${directory}/checkpoint`, source)
+  const oldSize = yield* earlier(`${directory}/checkpoint`, source, options.vkeys ?? source.vkey)
   const tiles = between(oldSize, source.checkpoint.size)
   const all = tiles.reduce((count, { level }) => count + (level === 0 ? 2 : 1), 0)
   let done = 0
@@ -165,10 +161,10 @@ export const write = Effect.fnUntraced(function*(
     if (tile.level === 0) {
       const bundle: Tile = { ...tile, level: "entries" }
       yield* put(path(bundle), encodeBundle(yield* source.entries(bundle)))
-      onTile?.(++done, all)
+      options.onTile?.(++done, all)
     }
     yield* put(path(tile), yield* source.hashes(tile))
-    onTile?.(++done, all)
+    options.onTile?.(++done, all)
   }
   yield* put("checkpoint", Buffer.from(source.note, "utf8"))
   return { tiles: all, oldSize }
@@ -193,7 +189,7 @@ export interface Verified {
  */
 export const verify = Effect.fnUntraced(function*(
   directory: string,
-  vkey: string
+  vkeys: Vkeys
 ): Effect.fn.Return<Verified, PlatformError, FileSystem.FileSystem> {
   const fileSystem = yield* FileSystem.FileSystem
   const faults: Array<Fault> = []
@@ -203,7 +199,7 @@ export const verify = Effect.fnUntraced(function*(
     faults.push({ file: path(tile), detail: "is missing" })
     return undefined
   })
-  const checkpoint = openStored(yield* fileSystem.readFileString(`${directory}/checkpoint`), vkey)
+  const checkpoint = openCheckpoint(yield* fileSystem.readFileString(`${directory}/checkpoint`), vkeys)
   if (typeof checkpoint === "string") {
     return { checkpoint: undefined, faults: [{ file: "checkpoint", detail: `cannot be trusted: ${checkpoint}` }] }
   }

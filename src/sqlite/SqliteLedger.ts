@@ -13,10 +13,7 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { DatabaseSync } from "node:sqlite"
 import {
   AuditError,
   CheckpointInconsistent,
@@ -29,13 +26,20 @@ import {
   SignerRefused
 } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
-import { type Checkpoint, parse } from "../ledger/Checkpoint.ts"
-import { type Finding, Ledger, type LogName, type SignedCheckpoint, type VerifyOptions } from "../ledger/Ledger.ts"
+import { type Checkpoint, stated } from "../ledger/Checkpoint.ts"
+import { Ledger, type LogName, type SignedCheckpoint } from "../ledger/Ledger.ts"
 import * as Proof from "../ledger/Proof.ts"
 import type { Source, Tile } from "../ledger/Tiles.ts"
 import { LoggingEngine } from "../LoggingEngine.ts"
-import { consistencyProof, inclusionProof, leafHash, leafHashes, root, verifyInclusion } from "../Merkle.ts"
-import { Env, TenantId } from "../RequestContext.ts"
+import {
+  consistencyProof,
+  inclusionProof,
+  leafHash,
+  leafHashes,
+  type ReadHash,
+  root,
+  verifyInclusion
+} from "../Merkle.ts"
 import { commitment, entry, entryType } from "../Seal.ts"
 import { makeErasure } from "./erasure.ts"
 import { eventTableOf } from "./eventTable.ts"
@@ -43,10 +47,11 @@ import type { LogRow } from "./logCheck.ts"
 import { attempt, isBusy, Problem } from "./problem.ts"
 import { blobOf, integerOf, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
+import { type ChangedSince, changedSince, signAll } from "./signing.ts"
 import { backoff, reasonOf, SqliteClient } from "./SqliteClient.ts"
 import { SqliteSigner } from "./SqliteSigner.ts"
 import { type Head, runLength, Tree } from "./tree.ts"
-import { Verification } from "./verification.ts"
+import { verifying } from "./verification.ts"
 
 /** How the ledger signs. */
 export interface Options {
@@ -54,19 +59,15 @@ export interface Options {
   readonly interval?: Duration.Input | undefined
 }
 
-/** Heads that could not be signed on the interval, with the attribute `reason`. */
-export const failedCheckpoints = Metric.counter("audit_checkpoints_failed_total", {
-  description: "Checkpoints that could not be signed on the interval, by reason",
-  incremental: true
-})
-
 /** A log as one read transaction sees it. */
 interface Seen extends LogRow {
   readonly size: number
+  /** Hashes of its tree; also outside the transaction, since they never change. */
+  readonly read: ReadHash
 }
 
 const checkpointOf = (note: string): Checkpoint => {
-  const checkpoint = parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
+  const checkpoint = stated(note)
   if (typeof checkpoint !== "string") return checkpoint
   const reason = new SignatureInvalid({ detail: `a stored checkpoint cannot be read: ${checkpoint}` })
   throw new IntegrityError({ method: "Ledger", reason })
@@ -83,11 +84,15 @@ const assemble = Effect.fnUntraced(function*(
   const engine = yield* LoggingEngine
   const table = eventTableOf(client.writer, yield* Entropy)
   const { deadlineMillis, filename, reader, writer } = client
-  const tree = new Tree(reader, new SearchIndex(reader))
+  const tree = new Tree(reader, new SearchIndex(reader), { keepTiles: true })
   const findLog = reader.prepare("SELECT id, tenant_id, env, origin FROM log WHERE tenant_id = ? AND env = ?")
   const findStop = reader.prepare("SELECT detail FROM stop WHERE log = ?")
   const newestNote = reader.prepare("SELECT note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
   const noteAt = reader.prepare("SELECT note FROM checkpoint WHERE log = ? AND size = ? LIMIT 1")
+  const findCheckpoint = writer.prepare("SELECT 1 AS found FROM checkpoint WHERE log = ? AND size = ? AND key_id = ?")
+  const insertCheckpoint = writer.prepare(
+    "INSERT INTO checkpoint (log, size, key_id, note, signed_at) VALUES (?, ?, ?, ?, ?)"
+  )
   const eventBySeq = reader.prepare("SELECT position, commitment, salt, body FROM event WHERE seq = ?")
   if (signer !== undefined) {
     const remove = table.guard(signer.lastHead)
@@ -159,24 +164,22 @@ const assemble = Effect.fnUntraced(function*(
       const size = tree.index.sizeOf(log.id)
       const detail = stringOf(findStop.get(log.id), "detail")
       const signed = tree.newestHead(log.id)
+      const read = tree.read(log.id, size)
       const breach = detail !== undefined
         ? new CheckpointInconsistent({ detail })
         : signed === undefined
         ? undefined
-        : tree.breach(log.id, size, signed)
-      const head = { size, root: breach === undefined ? tree.root(log.id, size) : new Uint8Array(32) }
-      return { ...log, size, head, breach }
+        : tree.breach(size, signed, read)
+      const head = { size, root: breach === undefined ? root(size, read) : new Uint8Array(32) }
+      return { ...log, size, read, head, breach }
     })
 
   const store = (log: Seen, note: string, keyId: number, now: number) =>
     client.transact(
       Effect.mapError(
         attempt(() => {
-          const known = writer.prepare("SELECT 1 AS found FROM checkpoint WHERE log = ? AND size = ? AND key_id = ?")
-            .get(log.id, log.size, keyId)
-          if (known !== undefined) return
-          writer.prepare("INSERT INTO checkpoint (log, size, key_id, note, signed_at) VALUES (?, ?, ?, ?, ?)")
-            .run(log.id, log.size, keyId, note, now)
+          if (findCheckpoint.get(log.id, log.size, keyId) !== undefined) return
+          insertCheckpoint.run(log.id, log.size, keyId, note, now)
           table.growing.keepTail(log.id, log.size)
         }),
         ({ cause }) => failed("Ledger.checkpoint", cause)
@@ -197,7 +200,7 @@ const assemble = Effect.fnUntraced(function*(
     }
     const signed: Checkpoint = { origin: log.origin, ...log.head, extensions: [] }
     const note = yield* Effect.tapError(
-      signer.sign(signed, (last) => tree.breach(log.id, log.size, last)),
+      signer.sign(signed, (last) => tree.breach(log.size, last, log.read)),
       (error) => error._tag === "IntegrityError" ? stop(log, error.reason) : Effect.void
     )
     yield* store(log, note, signer.keyIdOf(log.origin), yield* Clock.currentTimeMillis)
@@ -273,58 +276,6 @@ const assemble = Effect.fnUntraced(function*(
     }
   })
 
-  const verify = (options: VerifyOptions = {}): Stream.Stream<Finding, AuditError> =>
-    Stream.unwrap(Effect.gen(function*() {
-      const db = yield* Effect.acquireRelease(
-        Effect.try({
-          try: () => {
-            const db = new DatabaseSync(filename, { timeout: 0, readOnly: true })
-            db.exec("PRAGMA busy_timeout = 0; PRAGMA cache_size = -16384; BEGIN")
-            return db
-          },
-          catch: (cause) =>
-            new AuditError({ method: "Ledger.verify", reason: reasonOf(new Problem({ cause }), filename, false) })
-        }),
-        (db) => Effect.sync(() => db.close())
-      )
-      const failing = (cause: unknown): AuditError =>
-        cause instanceof AuditError
-          ? cause
-          : new AuditError({ method: "Ledger.verify", reason: reasonOf(new Problem({ cause }), filename, false) })
-      const verification = yield* Effect.try({
-        try: () => {
-          const logs = logsOf(db, options.log)
-          if (options.log !== undefined && logs.length === 0) {
-            const detail = `${options.log.tenantId} has no log in ${options.log.env}`
-            throw new AuditError({ method: "Ledger.verify", reason: new NotFound({ detail }) })
-          }
-          return new Verification(db, logs, {
-            vkey: options.vkey,
-            known: options.known,
-            oneLog: options.log !== undefined,
-            headOf: signer?.lastHead ?? (() => undefined)
-          })
-        },
-        catch: failing
-      })
-      const clock = yield* Clock.Clock
-      const started = clock.currentTimeMillisUnsafe()
-      const step = Effect.try({ try: () => verification.step(), catch: failing })
-      return Stream.unfold(undefined, () =>
-        Effect.map(Effect.andThen(Effect.yieldNow, step), (findings) => {
-          if (findings === undefined) return undefined
-          const { entries, total } = verification.progress
-          const seconds = Math.max(clock.currentTimeMillisUnsafe() - started, 1) / 1000
-          const progress: Finding = {
-            _tag: "Progress",
-            entries,
-            total,
-            entriesPerSecond: Math.round(entries / seconds)
-          }
-          return [[...findings, progress], undefined] as const
-        })).pipe(Stream.flattenIterable)
-    }))
-
   const ledger = Ledger.of({
     checkpoint,
     latest: Effect.fn("Ledger.latest")((name: LogName) =>
@@ -367,101 +318,10 @@ const assemble = Effect.fnUntraced(function*(
       })
     ),
     tiles: source,
-    verify,
+    verify: verifying(filename, signer?.lastHead ?? (() => undefined)),
     ...makeErasure({ client, engine, table })
   })
   return { ledger, changedSince: changedSince(reader, reading) }
-})
-
-const logsOf = (db: DatabaseSync, only: LogName | undefined): ReadonlyArray<LogRow> => {
-  const where = only === undefined ? "" : " WHERE tenant_id = ? AND env = ?"
-  return db.prepare(`SELECT id, tenant_id, env, origin FROM log${where} ORDER BY id`)
-    .all(...only === undefined ? [] : [only.tenantId, only.env])
-    .map((row) => ({
-      id: integerOf(row, "id") ?? 0,
-      name: {
-        tenantId: TenantId.make(stringOf(row, "tenant_id") ?? "", { disableChecks: true }),
-        env: Env.make(stringOf(row, "env") ?? "", { disableChecks: true })
-      },
-      origin: stringOf(row, "origin") ?? ""
-    }))
-}
-
-/** The logs that have grown since a row, and the row to ask from next. */
-type ChangedSince = (seq: number) => Effect.Effect<
-  { readonly logs: ReadonlyArray<LogName>; readonly next: number; readonly more: boolean },
-  AuditError | IntegrityError
->
-
-/** Rows that are looked at in one step. */
-const scanRows = 8192
-
-const changedSince = (
-  reader: DatabaseSync,
-  reading: <A>(method: string, read: () => A) => Effect.Effect<A, AuditError | IntegrityError>
-): ChangedSince => {
-  const last = reader.prepare("SELECT max(seq) AS seq FROM event")
-  const logs = reader.prepare(
-    "SELECT tenant_id, env FROM log WHERE id IN (SELECT DISTINCT log FROM event WHERE seq > ? AND seq <= ?) AND " +
-      "NOT EXISTS (SELECT 1 FROM stop WHERE stop.log = log.id)"
-  )
-  return (seq) =>
-    reading("Ledger.checkpoint", () => {
-      const end = integerOf(last.get(), "seq") ?? 0
-      const next = Math.min(end, seq + scanRows)
-      const found = next === seq ? [] : logs.all(seq, next)
-      return {
-        logs: found.map((row) => ({
-          tenantId: TenantId.make(stringOf(row, "tenant_id") ?? "", { disableChecks: true }),
-          env: Env.make(stringOf(row, "env") ?? "", { disableChecks: true })
-        })),
-        next,
-        more: next < end
-      }
-    })
-}
-
-/** Signs every log that has grown, again and again. What fails is logged and counted, and tried again the next time. */
-const signAll = Effect.fnUntraced(function*(
-  ledger: Ledger["Service"],
-  changed: ChangedSince,
-  interval: Duration.Input
-): Effect.fn.Return<never> {
-  const waiting = new Map<string, LogName>()
-  let seq = 0
-  const report = (error: AuditError | IntegrityError, name?: LogName) =>
-    Effect.andThen(
-      Effect.annotateLogs(Effect.logError(`Checkpoint not signed: ${error.reason.message}`), {
-        tenant: name?.tenantId ?? "",
-        env: name?.env ?? ""
-      }),
-      Metric.update(Metric.withAttributes(failedCheckpoints, { reason: error.reason._tag }), 1)
-    )
-  const look = Effect.gen(function*() {
-    for (let more = true; more;) {
-      const step = yield* changed(seq)
-      for (const name of step.logs) waiting.set(`${name.tenantId}/${name.env}`, name)
-      seq = step.next
-      more = step.more
-      yield* Effect.yieldNow
-    }
-  })
-  const signEach = Effect.suspend(() =>
-    Effect.forEach([...waiting], ([key, name]) =>
-      Effect.matchEffect(ledger.checkpoint(name), {
-        onSuccess: () => Effect.sync(() => void waiting.delete(key)),
-        onFailure: (error) => {
-          // A stopped log is not signed again: whoever was to wake up has been told.
-          if (error._tag === "IntegrityError") waiting.delete(key)
-          return report(error, name)
-        }
-      }), { discard: true })
-  )
-  for (;;) {
-    yield* Effect.catch(look, (error) => report(error))
-    yield* signEach
-    yield* Effect.sleep(interval)
-  }
 })
 
 /** The ledger without a signing key: proofs below the newest checkpoint, verification, erasure. */

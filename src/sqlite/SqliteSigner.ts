@@ -87,7 +87,7 @@ const open = (path: string, newSigner: boolean) =>
       if (found === undefined && !newSigner) {
         return Effect.fail(
           refuse(
-            `there is no signer's state at ${path}. If it was lost, bring it back; a new signer must be told that it is one`
+            `there is no signer's state at ${path}. If it was lost, bring it back; a key that has signed nothing yet needs newSigner (--new-signer)`
           )
         )
       }

@@ -22,7 +22,7 @@ import { RequestContext } from "../RequestContext.ts"
 import type { EventTable } from "./eventTable.ts"
 import { attempt, type Problem } from "./problem.ts"
 import { Ranges } from "./ranges.ts"
-import { blobOf, integerOf, type Row, stringOf, textOf } from "./row.ts"
+import { blobOf, eventFields, integerOf, type Row, stringOf } from "./row.ts"
 import { backoff, reasonOf, type SqliteClient } from "./SqliteClient.ts"
 import { segmentRows } from "./terms.ts"
 
@@ -56,23 +56,9 @@ interface Facts {
 }
 
 const factsOf = (body: Uint8Array): Facts => {
-  const event = parseJson(textOf(body))
-  const fields = isObject(event) ? event : {}
-  const subjects = fields["subject_ids"]
-  return { action: fields["action"], persons: [fields["user_id"], ...(Array.isArray(subjects) ? subjects : [])] }
+  const { action, subject_ids: subjects, user_id: user } = eventFields(body)
+  return { action, persons: [user, ...(Array.isArray(subjects) ? subjects : [])] }
 }
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // A row that is no event belongs to no person; verification reports it.
-    return undefined
-  }
-}
-
-const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const invalid = (path: string, detail: string) => new InvalidDraft({ path, detail })
 

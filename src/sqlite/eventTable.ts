@@ -270,8 +270,9 @@ export class EventTable {
     const detail = stringOf(this.db.prepare("SELECT detail FROM stop WHERE log = ?").get(id), "detail")
     if (detail !== undefined) return new CheckpointInconsistent({ detail })
     const heads = [this.tree.newestHead(id), ...[...this.signedHeads].map((signed) => signed(origin))]
+    const read = this.tree.read(id, size)
     for (const head of heads) {
-      const breach = head === undefined ? undefined : this.tree.breach(id, size, head)
+      const breach = head === undefined ? undefined : this.tree.breach(size, head, read)
       if (breach !== undefined) return breach
     }
     return undefined

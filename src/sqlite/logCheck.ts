@@ -9,13 +9,13 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { EventId } from "../DatasetEvent.ts"
 import { uuidText } from "../internal/entropy.ts"
-import { open, parse } from "../ledger/Checkpoint.ts"
+import { stated } from "../ledger/Checkpoint.ts"
 import type { Fault, Finding, LogName } from "../ledger/Ledger.ts"
-import { verifierOf } from "../ledger/SigningKey.ts"
+import { openCheckpoint, type Vkeys } from "../ledger/SigningKey.ts"
 import { CompactRange, emptyRoot, type Hash, leafHashes, levels, nodeHash } from "../Merkle.ts"
 import { commitment, entryType } from "../Seal.ts"
 import { Ranges } from "./ranges.ts"
-import { blobOf, integerOf, type Row, stringOf, textOf } from "./row.ts"
+import { blobOf, eventFields, fieldsOf, integerOf, type Row, stringOf } from "./row.ts"
 import { type Head, runLength, type Tree } from "./tree.ts"
 
 /** A head that the log must have had, and where it is from. */
@@ -55,7 +55,7 @@ export class LogCheck {
   readonly log: LogRow
   private readonly tree: Tree
   private readonly report: (finding: Finding) => void
-  private readonly vkey: string | undefined
+  private readonly vkey: Vkeys | undefined
   private readonly nextNotes: StatementSync
   private readonly claims: Array<Claim>
   private notesAfter = { size: -1, keyId: -1 }
@@ -79,7 +79,7 @@ export class LogCheck {
   private checkpoints = 0
 
   constructor(db: DatabaseSync, tree: Tree, log: LogRow, claims: ReadonlyArray<Claim>, options: {
-    readonly vkey: string | undefined
+    readonly vkey: Vkeys | undefined
     readonly report: (finding: Finding) => void
   }) {
     this.tree = tree
@@ -120,28 +120,25 @@ export class LogCheck {
 
   /** Reads a note; what is wrong with it is a fault. */
   claimOf(note: string, from: string, size?: number): Claim | undefined {
-    const stated = parse(note.slice(0, note.lastIndexOf("\n\n") + 1))
-    if (typeof stated === "string") {
-      this.fault("signature", undefined, undefined, `${from} cannot be read: ${stated}`)
+    const said = stated(note)
+    if (typeof said === "string") {
+      this.fault("signature", undefined, undefined, `${from} cannot be read: ${said}`)
       return undefined
     }
-    if (stated.origin !== this.log.origin) {
-      this.fault("signature", undefined, undefined, `${from} is of another log: ${stated.origin}`)
+    if (said.origin !== this.log.origin) {
+      this.fault("signature", undefined, undefined, `${from} is of another log: ${said.origin}`)
       return undefined
     }
-    if (size !== undefined && stated.size !== size) {
-      this.fault("signature", undefined, undefined, `${from} says size ${stated.size}`)
+    if (size !== undefined && said.size !== size) {
+      this.fault("signature", undefined, undefined, `${from} says size ${said.size}`)
       return undefined
     }
-    if (this.vkey !== undefined) {
-      const verifier = verifierOf(this.vkey, stated.origin)
-      const opened = verifier === undefined ? "the key is none" : open(note, [verifier])
-      if (typeof opened === "string") {
-        this.fault("signature", undefined, undefined, `${from} cannot be trusted: ${opened}`)
-        return undefined
-      }
+    const opened = this.vkey === undefined ? said : openCheckpoint(note, this.vkey)
+    if (typeof opened === "string") {
+      this.fault("signature", undefined, undefined, `${from} cannot be trusted: ${opened}`)
+      return undefined
     }
-    return { size: stated.size, root: stated.root, from }
+    return { size: said.size, root: said.root, from }
   }
 
   /** A head that someone else holds of this log. */
@@ -211,15 +208,15 @@ export class LogCheck {
     if (Date.parse(text.toString("latin1", time + 15, time + 39)) !== integerOf(row, "recorded_at")) {
       return this.fault("changed", position, eventId, "the event was recorded at another time than its row says")
     }
-    if (text.includes("\"action\":\"audit.erased\"")) this.readErasure(textOf(body))
+    if (text.includes("\"action\":\"audit.erased\"")) this.readErasure(body)
   }
 
   /** Which positions an event `audit.erased` names. */
-  private readErasure(body: string): void {
-    const event = parseJson(body)
-    if (!isObject(event) || event["action"] !== "audit.erased" || !isObject(event["output"])) return
-    const positions = event["output"]["positions"]
-    for (const range of Array.isArray(positions) ? positions : []) {
+  private readErasure(body: Uint8Array): void {
+    const { action, output } = eventFields(body)
+    const { positions } = fieldsOf(output)
+    if (action !== "audit.erased" || !Array.isArray(positions)) return
+    for (const range of positions) {
       const [first, last] = Array.isArray(range) ? range : []
       if (Number.isSafeInteger(first) && Number.isSafeInteger(last)) this.recorded.addRange(first, last)
     }
@@ -437,15 +434,3 @@ export class LogCheck {
     }
   }
 }
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // Bytes that are no event are no erasure either.
-    return undefined
-  }
-}
-
-const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)

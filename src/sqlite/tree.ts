@@ -9,7 +9,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { CheckpointInconsistent, IntegrityError, type IntegrityReason, LeafMissing } from "../AuditError.ts"
-import { parse } from "../ledger/Checkpoint.ts"
+import { stated } from "../ledger/Checkpoint.ts"
 import { type Hash, leafHashes, levels, type ReadHash, root } from "../Merkle.ts"
 import { entryType } from "../Seal.ts"
 import { blobOf, integerOf, stringOf } from "./row.ts"
@@ -28,15 +28,21 @@ export interface Head {
   readonly root: Hash
 }
 
+/** Tiles that a reader keeps, of 16 KiB each. */
+const maxTiles = 128
+
 /** Reads the trees on one connection. Throws `IntegrityError` where rows are missing. */
 export class Tree {
   readonly index: SearchIndex
+  /** Tiles that were read lately; only where all that is read is committed, and so never changes. */
+  private readonly tiles: Map<string, ReadonlyArray<Uint8Array>> | undefined
   private readonly bundle: StatementSync
   private readonly subtree: StatementSync
   private readonly newest: StatementSync
 
-  constructor(db: DatabaseSync, index: SearchIndex) {
+  constructor(db: DatabaseSync, index: SearchIndex, options?: { readonly keepTiles: boolean }) {
     this.index = index
+    this.tiles = options?.keepTiles === true ? new Map() : undefined
     this.bundle = db.prepare("SELECT commitments FROM bundle WHERE log = ? AND idx = ?")
     this.subtree = db.prepare(
       "SELECT idx, hash FROM subtree WHERE log = ? AND level = ? AND idx BETWEEN ? AND ? ORDER BY idx"
@@ -103,13 +109,14 @@ export class Tree {
 
   /** The hashes of the tree of the first `size` entries of a log. Keeps what it reads as long as it is used. */
   read(log: number, size: number): ReadHash {
-    const tiles = new Map<string, ReadonlyArray<Uint8Array>>()
+    const tiles = this.tiles ?? new Map<string, ReadonlyArray<Uint8Array>>()
     const tile = (tier: number, index: number): ReadonlyArray<Uint8Array> => {
-      const key = `${tier}/${index}`
-      const known = tiles.get(key)
-      if (known !== undefined) return known
       const first = index * runLength
       const width = Math.min(runLength, Math.floor(size / runLength ** tier) - first)
+      const key = `${log}/${tier}/${index}/${width}`
+      const known = tiles.get(key)
+      if (known !== undefined) return known
+      if (tiles.size >= maxTiles) tiles.clear()
       const run = tier === 0
         ? leafHashes(entryType, this.commitments(log, first, first + width))
         : this.subtrees(log, tier * 8, first, width)
@@ -136,13 +143,12 @@ export class Tree {
   newestHead(log: number): Head | undefined {
     const note = stringOf(this.newest.get(log), "note")
     if (note === undefined) return undefined
-    const end = note.indexOf("\n\n")
-    const checkpoint = parse(note.slice(0, end + 1))
+    const checkpoint = stated(note)
     return typeof checkpoint === "string" ? { size: Number.MAX_SAFE_INTEGER, root: new Uint8Array(0) } : checkpoint
   }
 
-  /** Why a log of `size` entries does not extend a signed head, if so. */
-  breach(log: number, size: number, head: Head): IntegrityReason | undefined {
+  /** Why a log of `size` entries does not extend a signed head, if so; by hashes of a tree of that size. */
+  breach(size: number, head: Head, read: ReadHash): IntegrityReason | undefined {
     if (head.size > size) {
       const detail = head.root.length === 0
         ? "the newest stored checkpoint cannot be read"
@@ -150,7 +156,7 @@ export class Tree {
       return new CheckpointInconsistent({ detail })
     }
     try {
-      return Buffer.compare(this.root(log, head.size), head.root) === 0
+      return Buffer.compare(root(head.size, read), head.root) === 0
         ? undefined
         : new CheckpointInconsistent({ detail: `its tree is not the one that was signed at size ${head.size}` })
     } catch (cause) {

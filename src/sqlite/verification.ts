@@ -5,13 +5,22 @@
  *
  * @internal
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { DatabaseSync, type StatementSync } from "node:sqlite"
+import { AuditError, type AuditReason, InvalidDraft, NotFound } from "../AuditError.ts"
 import { EventId } from "../DatasetEvent.ts"
 import { uuidText } from "../internal/entropy.ts"
-import type { Finding } from "../ledger/Ledger.ts"
+import { stated } from "../ledger/Checkpoint.ts"
+import type { Finding, LogName, VerifyOptions } from "../ledger/Ledger.ts"
+import type { Vkeys } from "../ledger/SigningKey.ts"
+import { Env, TenantId } from "../RequestContext.ts"
 import { LogCheck, type LogRow } from "./logCheck.ts"
-import { blobOf, integerOf, type Row } from "./row.ts"
+import { Problem } from "./problem.ts"
+import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
+import { reasonOf } from "./SqliteClient.ts"
 import { type Head, Tree } from "./tree.ts"
 
 /** Logs that are checked in one pass. */
@@ -48,6 +57,12 @@ class IdTable {
   }
 }
 
+/** The log that a checkpoint says it is of; `undefined` if it is none. */
+const originOf = (note: string): string | undefined => {
+  const checkpoint = stated(note)
+  return typeof checkpoint === "string" ? undefined : checkpoint.origin
+}
+
 /** One verification of a store, on a connection that is inside a read transaction. */
 export class Verification {
   private readonly rows: StatementSync
@@ -65,7 +80,7 @@ export class Verification {
   private readonly limit: number
 
   constructor(db: DatabaseSync, logs: ReadonlyArray<LogRow>, options: {
-    readonly vkey: string | undefined
+    readonly vkey: Vkeys | undefined
     readonly known: string | undefined
     readonly oneLog: boolean
     readonly headOf: (origin: string) => Head | undefined
@@ -91,8 +106,11 @@ export class Verification {
       })
       const head = options.headOf(log.origin)
       if (head !== undefined) check.claim({ ...head, from: "the signer's state" })
-      const known = options.known === undefined ? undefined : check.claimOf(options.known, "the given checkpoint")
-      if (known !== undefined) check.claim(known)
+      const { known } = options
+      if (known !== undefined && (options.oneLog || originOf(known) === log.origin)) {
+        const claim = check.claimOf(known, "the given checkpoint")
+        if (claim !== undefined) check.claim(claim)
+      }
       return check
     }
     this.begin()
@@ -143,3 +161,75 @@ export class Verification {
     return { entries: this.entries, total: this.total }
   }
 }
+
+const logsOf = (db: DatabaseSync, only: LogName | undefined): ReadonlyArray<LogRow> => {
+  const where = only === undefined ? "" : " WHERE tenant_id = ? AND env = ?"
+  return db.prepare(`SELECT id, tenant_id, env, origin FROM log${where} ORDER BY id`)
+    .all(...only === undefined ? [] : [only.tenantId, only.env])
+    .map((row) => ({
+      id: integerOf(row, "id") ?? 0,
+      name: {
+        tenantId: TenantId.make(stringOf(row, "tenant_id") ?? "", { disableChecks: true }),
+        env: Env.make(stringOf(row, "env") ?? "", { disableChecks: true })
+      },
+      origin: stringOf(row, "origin") ?? ""
+    }))
+}
+
+const refuse = (reason: AuditReason) => new AuditError({ method: "Ledger.verify", reason })
+
+/** The logs to verify, or why the call is wrong. */
+const chosen = (db: DatabaseSync, { known, log }: VerifyOptions): ReadonlyArray<LogRow> => {
+  const logs = logsOf(db, log)
+  if (log !== undefined && logs.length === 0) {
+    throw refuse(new NotFound({ detail: `${log.tenantId} has no log in ${log.env}` }))
+  }
+  if (known === undefined) return logs
+  const origin = originOf(known)
+  if (origin === undefined) throw refuse(new InvalidDraft({ path: "/known", detail: "it is not a checkpoint" }))
+  if (log === undefined && !logs.some((log) => log.origin === origin)) {
+    throw refuse(new NotFound({ detail: `the store has no log ${origin}, which the given checkpoint is of` }))
+  }
+  return logs
+}
+
+/** Verifies a store on a connection of its own, as it is when it begins. */
+export const verifying =
+  (filename: string, headOf: (origin: string) => Head | undefined) =>
+  (options: VerifyOptions = {}): Stream.Stream<Finding, AuditError> =>
+    Stream.unwrap(Effect.gen(function*() {
+      const failing = (cause: unknown): AuditError =>
+        cause instanceof AuditError ? cause : refuse(reasonOf(new Problem({ cause }), filename, false))
+      const db = yield* Effect.acquireRelease(
+        Effect.try({
+          try: () => {
+            const db = new DatabaseSync(filename, { timeout: 0, readOnly: true })
+            db.exec("PRAGMA busy_timeout = 0; PRAGMA cache_size = -16384; BEGIN")
+            return db
+          },
+          catch: failing
+        }),
+        (db) => Effect.sync(() => db.close())
+      )
+      const { log, known, vkey } = options
+      const verification = yield* Effect.try({
+        try: () => new Verification(db, chosen(db, options), { vkey, known, oneLog: log !== undefined, headOf }),
+        catch: failing
+      })
+      const clock = yield* Clock.Clock
+      const started = clock.currentTimeMillisUnsafe()
+      const step = Effect.try({ try: () => verification.step(), catch: failing })
+      return Stream.unfold(undefined, () =>
+        Effect.map(Effect.andThen(Effect.yieldNow, step), (findings) => {
+          if (findings === undefined) return undefined
+          const { entries, total } = verification.progress
+          const seconds = Math.max(clock.currentTimeMillisUnsafe() - started, 1) / 1000
+          const progress: Finding = {
+            _tag: "Progress",
+            entries,
+            total,
+            entriesPerSecond: Math.round(entries / seconds)
+          }
+          return [[...findings, progress], undefined] as const
+        })).pipe(Stream.flattenIterable)
+    }))

@@ -1,0 +1,142 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { AuditError, Merkle, Seal } from "effect-audit"
+import { Checkpoint, Proof, SignedNote, SigningKey } from "effect-audit/ledger"
+import { readFileSync } from "node:fs"
+import { hashesOf } from "../reference.ts"
+
+const vectors = JSON.parse(readFileSync(new URL("../fixtures/tlog/tlog.json", import.meta.url), "utf8")) as {
+  readonly proofFiles: ReadonlyArray<
+    { readonly entry: string; readonly extra: string; readonly file: string; readonly index: number }
+  >
+  readonly keys: ReadonlyArray<{ readonly vkey: string }>
+}
+const logVkey = vectors.keys[0]?.vkey ?? ""
+
+describe("Proof: tlog-proof", () => {
+  it("reads and writes every proof file of the vectors, byte for byte, and they lead to their checkpoints", () => {
+    for (const vector of vectors.proofFiles) {
+      const inclusion = Proof.parseInclusion(vector.file)
+      assert(typeof inclusion !== "string")
+      assert.strictEqual(inclusion.index, vector.index)
+      assert.strictEqual(Buffer.from(inclusion.extra).toString(), vector.extra)
+      assert.strictEqual(Proof.format(inclusion), vector.file)
+      const verifier = SignedNote.parseVkey(logVkey)
+      assert(verifier !== undefined)
+      const opened = Checkpoint.open(inclusion.note, [verifier])
+      assert(typeof opened !== "string")
+      assert.isTrue(Merkle.verifyInclusion({
+        index: inclusion.index,
+        size: opened.checkpoint.size,
+        leafHash: Merkle.leafHash(Buffer.from(vector.entry)),
+        proof: inclusion.hashes,
+        root: opened.checkpoint.root
+      }))
+    }
+  })
+
+  it("refuses what is no tlog-proof", () => {
+    const [good] = vectors.proofFiles
+    assert(good !== undefined)
+    for (
+      const bad of [
+        "",
+        good.file.replace("@v1", "@v2"),
+        good.file.replace("index 0", "index 00"),
+        good.file.replace("index 0", "index -1"),
+        good.file.replace("index 0", "index 9007199254740993"),
+        good.file.replace("index 0\n", ""),
+        good.file.replace("index 0", "extra \nindex 0"),
+        good.file.replace("index 0", "extra !\nindex 0"),
+        good.file.replace("6GiBGkgsJ9UL", "6GiBGkgsJ9U"),
+        good.file.split("\n\n")[0] ?? ""
+      ]
+    ) assert.isString(Proof.parseInclusion(bad), bad)
+  })
+})
+
+const seed = Buffer.alloc(32, 7)
+const origin = `test/log/${"0a".repeat(16)}`
+const [signer, own] = [SignedNote.makeSigner(origin, seed), SignedNote.makeSigner("test/signer", seed)]
+assert(signer !== undefined && own !== undefined)
+const vkey = SignedNote.encodeVkey("test/signer", own.publicKeyBytes)
+const salt = Buffer.alloc(32, 9)
+const event = Buffer.from("{\"event_id\":\"an event\",\"text\":\"gr\u00fc\u00dfe\"}")
+
+/** A proof file for one event among others. */
+const fileOf = (index: number, size: number, erased = false) => {
+  const entries = Array.from(
+    { length: size },
+    (_, i) => Seal.entry(i === index ? Seal.commitment(salt, event) : Buffer.alloc(32, i))
+  )
+  const read = hashesOf(entries)
+  const note = Checkpoint.sign({ origin, size, root: Merkle.root(size, read), extensions: [] }, signer)
+  const subject: Proof.Subject = erased
+    ? { erased, entry: entries[index] ?? event }
+    : { erased, event, salt }
+  return Proof.make(subject, { index, hashes: Merkle.inclusionProof(index, size, read), note })
+}
+
+describe("Proof: files", () => {
+  it("show the event, byte for byte, to who has the signer's key or the log's own", () => {
+    const text = Proof.encode(fileOf(4, 11))
+    for (
+      const key of [vkey, SigningKey.vkeyOf(vkey, origin) ?? "", SignedNote.encodeVkey(origin, own.publicKeyBytes)]
+    ) {
+      const proven = Proof.verify(text, key)
+      assert(!(proven instanceof AuditError.IntegrityError) && !proven.erased)
+      assert.strictEqual(proven.event, event.toString("utf8"))
+      assert.strictEqual(proven.position, 4)
+      assert.strictEqual(proven.checkpoint.size, 11)
+    }
+    const erased = Proof.verify(Proof.encode(fileOf(4, 11, true)), vkey)
+    assert(!(erased instanceof AuditError.IntegrityError))
+    assert.isTrue(erased.erased)
+  })
+
+  it("fail for any other event, salt, index, size, root, origin or key", () => {
+    const good = fileOf(4, 11)
+    assert("event" in good)
+    const otherKey = SignedNote.makeSigner("test/signer", Buffer.alloc(32, 8))
+    assert(otherKey !== undefined)
+    const swapped = (from: string, to: string) => ({ ...good, proof: good.proof.replace(from, to) })
+    const cases: ReadonlyArray<readonly [string, unknown, string]> = [
+      ["event", { ...good, event: Buffer.from("{}").toString("base64") }, vkey],
+      ["salt", { ...good, salt: Buffer.alloc(32, 1).toString("base64") }, vkey],
+      ["short salt", { ...good, salt: "AAAA" }, vkey],
+      ["index", swapped("index 4", "index 5"), vkey],
+      ["size", swapped("\n11\n", "\n12\n"), vkey],
+      ["origin", swapped("0a0a", "0b0a"), vkey],
+      ["another key", good, SignedNote.encodeVkey("test/signer", otherKey.publicKeyBytes)],
+      ["a key of another log", good, SignedNote.encodeVkey(`test/log/${"0c".repeat(16)}`, own.publicKeyBytes)],
+      ["no key", good, "nonsense"],
+      ["an unknown field", { ...good, more: 1 }, vkey],
+      ["not JSON", undefined, vkey]
+    ]
+    for (const [what, file, key] of cases) {
+      const text = file === undefined ? "{" : JSON.stringify(file)
+      assert.instanceOf(Proof.verify(text, key), AuditError.IntegrityError, what)
+    }
+  })
+
+  it("fail with any one bit of the file's meaning flipped", () => {
+    const text = Proof.encode(fileOf(2, 6))
+    const bytes = Buffer.from(text)
+    const meaning = Proof.verify(text, vkey)
+    for (let at = 0; at < bytes.length; at++) {
+      for (const bit of [1, 4]) {
+        const changed = Buffer.from(bytes)
+        changed[at]! ^= bit
+        const verified = Proof.verify(changed.toString("utf8"), vkey)
+        // White space between the fields, and the spelling of an escape, mean nothing.
+        if (!(verified instanceof AuditError.IntegrityError)) assert.deepStrictEqual(verified, meaning, `byte ${at}`)
+      }
+    }
+  })
+
+  it.effect("come with keys whose name is not a log's", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(SigningKey.generate("/nonexistent/key", origin))
+      assert.match(error.message, /not the origin of a log/)
+    }))
+})

@@ -1,0 +1,195 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Merkle } from "effect-audit"
+import { Checkpoint, SignedNote, Tiles } from "effect-audit/ledger"
+import { createHash } from "node:crypto"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { temporaryFolder } from "../support.ts"
+
+interface TileVector {
+  readonly path: string
+  readonly length: number
+  readonly sha256: string
+  readonly index: number
+  readonly level: number | "entries"
+  readonly width: number
+}
+const vectors = JSON.parse(readFileSync(new URL("../fixtures/tlog/tlog.json", import.meta.url), "utf8")) as {
+  readonly keys: ReadonlyArray<{ readonly vkey: string }>
+  readonly trees: ReadonlyArray<{
+    readonly size: number
+    readonly checkpoint: string
+    readonly tiles: ReadonlyArray<TileVector>
+    readonly entryBundles: ReadonlyArray<Omit<TileVector, "level">>
+  }>
+  readonly largeTrees: ReadonlyArray<{
+    readonly size: number
+    readonly checkpoint: string
+    readonly tiles: ReadonlyArray<TileVector>
+  }>
+  readonly layout: ReadonlyArray<{
+    readonly size: number
+    readonly levels: ReadonlyArray<
+      { readonly fullTiles: number; readonly level: number; readonly partialWidth: number }
+    >
+  }>
+  readonly tilePaths: ReadonlyArray<Pick<TileVector, "path" | "index" | "level" | "width">>
+  readonly badTilePaths: ReadonlyArray<string>
+  readonly entryBundles: ReadonlyArray<
+    {
+      readonly bytes: string
+      readonly width: number
+      readonly entries?: ReadonlyArray<string>
+      readonly reject?: boolean
+    }
+  >
+}
+const vkey = vectors.keys[0]?.vkey ?? ""
+const entryOf = (n: number) => Buffer.from(`entry-${n}`)
+
+/** The tree of the vectors at a size, as a source. */
+const sourceOf = (note: string): Tiles.Source => {
+  const verifier = SignedNote.parseVkey(vkey)
+  assert(verifier !== undefined)
+  const opened = Checkpoint.open(note, [verifier])
+  assert(typeof opened !== "string")
+  const { checkpoint } = opened
+  const levels = Merkle.levels(
+    Buffer.concat(Array.from({ length: checkpoint.size }, (_, n) => Merkle.leafHash(entryOf(n))))
+  )
+  const hashAt = (level: number, index: number) =>
+    levels[level]?.subarray(index * 32, index * 32 + 32) ?? Buffer.alloc(0)
+  return {
+    checkpoint,
+    note,
+    vkey,
+    hashes: ({ index, level, width }) =>
+      Effect.succeed(
+        levels[Number(level) * 8]?.subarray(index * 8192, index * 8192 + width * 32) ?? Buffer.alloc(0)
+      ),
+    entries: ({ index, width }) => Effect.succeed(Array.from({ length: width }, (_, i) => entryOf(index * 256 + i))),
+    rootAt: (size) => Effect.succeed(Merkle.root(size, hashAt))
+  }
+}
+
+const noteOf = (size: number) => {
+  const tree = [...vectors.trees, ...vectors.largeTrees].find((tree) => tree.size === size)
+  assert(tree !== undefined)
+  return tree.checkpoint
+}
+
+describe("Tiles", () => {
+  it("are named by one path each", () => {
+    for (const { path, ...tile } of vectors.tilePaths) {
+      assert.strictEqual(Tiles.path(tile), path)
+      assert.deepStrictEqual(Tiles.parsePath(path), tile)
+    }
+    for (const path of vectors.badTilePaths) assert.isUndefined(Tiles.parsePath(path), path)
+  })
+
+  it("read entry bundles, and refuse what is none", () => {
+    for (const { bytes, entries, reject, width } of vectors.entryBundles) {
+      const read = Tiles.parseBundle(Buffer.from(bytes, "hex"), width)
+      if (reject === true || entries === undefined) assert.isUndefined(read, bytes.slice(0, 40))
+      else {
+        assert.deepStrictEqual(read?.map((entry) => Buffer.from(entry).toString("hex")), [...entries])
+        assert.strictEqual(Buffer.from(Tiles.encodeBundle(read ?? [])).toString("hex"), bytes)
+      }
+    }
+  })
+
+  it("of a size are those that the layout says", () => {
+    for (const { levels, size } of vectors.layout.filter(({ size }) => size < 2 ** 24)) {
+      const tiles = Tiles.between(0, size)
+      for (const { fullTiles, level, partialWidth } of levels) {
+        const widths = tiles.filter((tile) => tile.level === level).map(({ width }) => width)
+        assert.deepStrictEqual(widths, [
+          ...Array.from({ length: fullTiles }, () => 256),
+          ...(partialWidth === 0 ? [] : [partialWidth])
+        ])
+      }
+      assert.strictEqual(new Set(tiles.map(({ level }) => level)).size, levels.length)
+    }
+  })
+
+  it.live("are the files of the vectors, written at once or one size after another", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      let oldSize = 0
+      for (const { checkpoint, entryBundles, size, tiles } of vectors.trees) {
+        const whole = join(folder, `size-${size}`)
+        yield* Tiles.write(whole, sourceOf(checkpoint))
+        const grown = join(folder, "grown")
+        const written = yield* Tiles.write(grown, sourceOf(checkpoint))
+        assert.strictEqual(written.oldSize, oldSize)
+        oldSize = size
+        for (const directory of [whole, grown]) {
+          assert.strictEqual(readFileSync(join(directory, "checkpoint"), "utf8"), checkpoint)
+          for (const { length, path, sha256 } of [...tiles, ...entryBundles]) {
+            const bytes = readFileSync(join(directory, path))
+            assert.strictEqual(bytes.length, length, path)
+            assert.strictEqual(createHash("sha256").update(bytes).digest("hex"), sha256, path)
+          }
+          const { checkpoint: read, faults } = yield* Tiles.verify(directory, vkey)
+          assert.deepStrictEqual(faults, [])
+          assert.strictEqual(read?.size, size)
+        }
+      }
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("of 70,000 entries are those of the vectors", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      yield* Tiles.write(folder, sourceOf(noteOf(65_537)))
+      yield* Tiles.write(folder, sourceOf(noteOf(70_000)))
+      const tree = vectors.largeTrees.find(({ size }) => size === 70_000)
+      for (const { path, sha256 } of tree?.tiles ?? []) {
+        const bytes = readFileSync(join(folder, path))
+        assert.strictEqual(createHash("sha256").update(bytes).digest("hex"), sha256, path)
+      }
+      assert.deepStrictEqual((yield* Tiles.verify(folder, vkey)).faults, [])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("are not written over those of another log, nor over a longer one", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      yield* Tiles.write(folder, sourceOf(noteOf(257)))
+      const shorter = yield* Effect.flip(Tiles.write(folder, sourceOf(noteOf(8))))
+      assert.strictEqual(shorter._tag === "IntegrityError" ? shorter.reason._tag : "", "CheckpointInconsistent")
+      writeFileSync(join(folder, "checkpoint"), noteOf(257).replace("log.example", "log.other"))
+      const foreign = yield* Effect.flip(Tiles.write(folder, sourceOf(noteOf(1000))))
+      assert.strictEqual(foreign._tag === "IntegrityError" ? foreign.reason._tag : "", "SignatureInvalid")
+      assert.isFalse(existsSync(join(folder, "tile/0/003.p/232")))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("are found wrong, by name, with any byte flipped or any file missing", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const source = sourceOf(noteOf(257))
+      yield* Tiles.write(folder, source)
+      const names = [
+        "checkpoint",
+        ...Tiles.between(0, 257).flatMap((tile) =>
+          tile.level === 0
+            ? [Tiles.path(tile), Tiles.path({ ...tile, level: "entries" })]
+            : [Tiles.path(tile)]
+        )
+      ]
+      for (const name of names) {
+        const file = join(folder, name)
+        const good = readFileSync(file)
+        const step = Math.max(1, Math.floor(good.length / 150))
+        for (let at = 0; at < good.length; at += step) {
+          const changed = Buffer.from(good)
+          changed[at]! ^= 1 << (at % 8)
+          writeFileSync(file, changed)
+          const { faults } = yield* Tiles.verify(folder, vkey)
+          assert.isAbove(faults.length, 0, `${name}, byte ${at}`)
+        }
+        writeFileSync(file, good)
+      }
+      assert.deepStrictEqual((yield* Tiles.verify(folder, vkey)).faults, [])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+})
