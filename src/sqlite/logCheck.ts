@@ -405,6 +405,11 @@ export class LogCheck {
         `the content at ${span(first, last)} is gone, and no audit.erased says so`
       )
     }
+    for (const [first, last] of this.recorded.without(this.erased)) {
+      if (first <= this.last) {
+        this.fault("changed", first, undefined, `audit.erased names ${span(first, last)}, whose content is there`)
+      }
+    }
     this.report({
       _tag: "Verified",
       log: this.log.name,
