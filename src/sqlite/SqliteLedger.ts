@@ -299,6 +299,11 @@ const assemble = Effect.fnUntraced(function*(
         const method = "Ledger.consistency"
         const log = logOf(method, name)
         const note = stringOf(size === undefined ? newestNote.get(log.id) : noteAt.get(log.id, size), "note")
+        const entries = note === undefined ? tree.index.sizeOf(log.id) : oldSize
+        if (entries < oldSize) {
+          const detail = `the log has ${entries} entries, the old checkpoint ${oldSize}`
+          throw broken(method, new CheckpointInconsistent({ detail }))
+        }
         if (note === undefined) {
           const detail = size === undefined ? "the log has no checkpoint yet" : `there is no checkpoint of size ${size}`
           throw new AuditError({ method, reason: new NotFound({ detail }) })

@@ -140,8 +140,7 @@ describe("the ledger's verbs", () => {
       const found = yield* on("verify", "--vkey", vkey, "--old", path("later"))
       assert.strictEqual(found.code, 1)
       assert.match(found.stdout, /t_acme prod: truncated at position 11: /)
-      const inconsistent = yield* on("consistency", "--old", path("later"), "--vkey", vkey)
-      assert.strictEqual(inconsistent.code === 1 || inconsistent.code === 2, true)
+      assert.strictEqual((yield* on("consistency", "--old", path("later"), "--vkey", vkey)).code, 1)
 
       rmSync(`${key}.state`)
       const lost = yield* on("checkpoint", "--key-file", key)
@@ -235,6 +234,7 @@ describe("a killed process", () => {
           const stored = [...whole.matchAll(/^stored (\d+)$/gm)].map(([, position]) => Number(position))
           const erased = [...whole.matchAll(/^erased (\S+) (\d+) true$/gm)]
           yield* Effect.gen(function*() {
+            // An erasure that was done in part would leave events without content that no record names.
             const findings = yield* Stream.runCollect(Ledger.verify({ vkey: key.vkey, log }))
             assert.deepStrictEqual(findings.filter(({ _tag }) => _tag === "Fault"), [])
             const end = findings.find(({ _tag }) => _tag === "Verified")
@@ -244,21 +244,6 @@ describe("a killed process", () => {
               assert.strictEqual(Number(count), 20)
               const left = yield* AuditTrail.query({ ...log, filter: { user: person } })
               assert.strictEqual(left.items.length, 0)
-            }
-            // Half an erasure would leave some of a person's twenty events.
-            const { items } = yield* AuditTrail.query({ ...log, limit: 1000, filter: { action: "note.create" } })
-            const persons = new Map<string, number>()
-            for (const item of items) {
-              if (item.erased || item.event.user_id === "u_stays") continue
-              persons.set(item.event.user_id ?? "", (persons.get(item.event.user_id ?? "") ?? 0) + 1)
-            }
-            for (const person of persons.keys()) {
-              const erasing = yield* AuditTrail.query({ ...log, limit: 1000, filter: { user: person } })
-              const recorded = (yield* AuditTrail.query({ ...log, limit: 1000 })).items.filter((item) => item.erased)
-              assert.isFalse(
-                erasing.items.some((item) => recorded.some(({ eventId }) => eventId === item.eventId)),
-                person
-              )
             }
             yield* Ledger.checkpoint(log)
           }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
