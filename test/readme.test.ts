@@ -1,5 +1,6 @@
 /** Every program in the README is one that the tests compile and run. */
 import { assert, describe, it } from "@effect/vitest"
+import { Merkle, Seal } from "effect-audit"
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -39,6 +40,18 @@ describe("README", () => {
     const printed = JSON.parse(stdout) as Record<string, unknown>
     const changing = { event_id: "", occurred_at: "", recorded_at: "" }
     assert.deepStrictEqual({ ...printed, ...changing }, { ...shown, ...changing })
+  })
+
+  it("shows the right bytes in the example of the format", () => {
+    const commitment = Seal.commitment(Buffer.alloc(32, 9), Buffer.from("{\"event_id\":\"e1\"}"))
+    const entry = Seal.entry(commitment)
+    const shown = [...read("docs/format.md").matchAll(/^ {4}(?:commitment|entry|leaf hash) +([0-9a-f]+)$/gm)].map((
+      [, hex]
+    ) => hex)
+    assert.deepStrictEqual(
+      shown,
+      [commitment, entry, Merkle.leafHash(entry)].map((bytes) => Buffer.from(bytes).toString("hex"))
+    )
   })
 
   it("links only to files that are there", () => {
