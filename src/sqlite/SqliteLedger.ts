@@ -31,15 +31,7 @@ import { Ledger, type LogName, type SignedCheckpoint } from "../ledger/Ledger.ts
 import * as Proof from "../ledger/Proof.ts"
 import type { Source, Tile } from "../ledger/Tiles.ts"
 import { LoggingEngine } from "../LoggingEngine.ts"
-import {
-  consistencyProof,
-  inclusionProof,
-  leafHash,
-  leafHashes,
-  type ReadHash,
-  root,
-  verifyInclusion
-} from "../Merkle.ts"
+import { consistencyProof, inclusionProof, leafHash, leafHashes, root, verifyInclusion } from "../Merkle.ts"
 import { commitment, entry, entryType } from "../Seal.ts"
 import { makeErasure } from "./erasure.ts"
 import { eventTableOf } from "./eventTable.ts"
@@ -57,13 +49,6 @@ import { verifying } from "./verification.ts"
 export interface Options {
   /** How often heads that have grown are signed; every minute unless given. */
   readonly interval?: Duration.Input | undefined
-}
-
-/** A log as one read transaction sees it. */
-interface Seen extends LogRow {
-  readonly size: number
-  /** Hashes of its tree; also outside the transaction, since they never change. */
-  readonly read: ReadHash
 }
 
 const checkpointOf = (note: string): Checkpoint => {
@@ -157,30 +142,34 @@ const assemble = Effect.fnUntraced(function*(
       })
     })
 
-  /** The head of a log, checked against what was signed of it in the store. */
-  const headOf = (method: string, name: LogName) =>
-    reading(method, (): Seen & { readonly head: Head; readonly breach: IntegrityReason | undefined } => {
-      const log = logOf(method, name)
-      const size = tree.index.sizeOf(log.id)
+  /** The head of a log now, or why it does not extend what was signed of it, in the store or by the signer. */
+  const headOf = (log: LogRow, last: Head | undefined): Head | IntegrityReason => {
+    reader.exec("BEGIN")
+    try {
       const detail = stringOf(findStop.get(log.id), "detail")
-      const signed = tree.newestHead(log.id)
+      if (detail !== undefined) return new CheckpointInconsistent({ detail })
+      const size = tree.index.sizeOf(log.id)
       const read = tree.read(log.id, size)
-      const breach = detail !== undefined
-        ? new CheckpointInconsistent({ detail })
-        : signed === undefined
-        ? undefined
-        : tree.breach(size, signed, read)
-      const head = { size, root: breach === undefined ? root(size, read) : new Uint8Array(32) }
-      return { ...log, size, read, head, breach }
-    })
+      for (const signed of [tree.newestHead(log.id), last]) {
+        const breach = signed === undefined ? undefined : tree.breach(size, signed, read)
+        if (breach !== undefined) return breach
+      }
+      return { size, root: root(size, read) }
+    } catch (cause) {
+      if (cause instanceof IntegrityError) return cause.reason
+      throw cause
+    } finally {
+      reader.exec("COMMIT")
+    }
+  }
 
-  const store = (log: Seen, note: string, keyId: number, now: number) =>
+  const store = (log: LogRow, size: number, note: string, keyId: number, now: number) =>
     client.transact(
       Effect.mapError(
         attempt(() => {
-          if (findCheckpoint.get(log.id, log.size, keyId) !== undefined) return
-          insertCheckpoint.run(log.id, log.size, keyId, note, now)
-          table.growing.keepTail(log.id, log.size)
+          if (findCheckpoint.get(log.id, size, keyId) !== undefined) return
+          insertCheckpoint.run(log.id, size, keyId, note, now)
+          table.growing.keepTail(log.id, size)
         }),
         ({ cause }) => failed("Ledger.checkpoint", cause)
       )
@@ -193,18 +182,14 @@ const assemble = Effect.fnUntraced(function*(
     if (signer === undefined) {
       return yield* new AuditError({ method, reason: new SignerRefused({ detail: "this ledger has no signing key" }) })
     }
-    const log = yield* headOf(method, name)
-    if (log.breach !== undefined) {
-      yield* stop(log, log.breach)
-      return yield* broken(method, log.breach)
-    }
-    const signed: Checkpoint = { origin: log.origin, ...log.head, extensions: [] }
-    const note = yield* Effect.tapError(
-      signer.sign(signed, (last) => tree.breach(log.size, last, log.read)),
+    const log = yield* reading(method, () => logOf(method, name))
+    const signed = yield* Effect.tapError(
+      signer.sign(log.origin, (last) => headOf(log, last)),
       (error) => error._tag === "IntegrityError" ? stop(log, error.reason) : Effect.void
     )
-    yield* store(log, note, signer.keyIdOf(log.origin), yield* Clock.currentTimeMillis)
-    return { checkpoint: signed, note }
+    const keyId = signer.keyIdOf(log.origin)
+    yield* store(log, signed.checkpoint.size, signed.note, keyId, yield* Clock.currentTimeMillis)
+    return signed
   })
 
   /** The proof file of an event under the newest stored checkpoint; `undefined` if none covers it. */

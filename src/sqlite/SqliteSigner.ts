@@ -46,13 +46,14 @@ export class SqliteSigner extends Context.Service<SqliteSigner, {
   /** The last head that was signed of an origin. */
   readonly lastHead: (origin: string) => Head | undefined
   /**
-   * Signs a checkpoint, if `breach` finds that its tree extends the last signed head. The head is durable in the signer's
-   * state before the note is answered.
+   * Signs the head of a log, which `read` answers from the store, or why it does not extend the last signed one. It is read
+   * while the signer's state is locked: so a head that another process signs meanwhile is not taken for a fork. The head is
+   * durable in the signer's state before the note is answered.
    */
   readonly sign: (
-    checkpoint: Checkpoint,
-    breach: (last: Head) => IntegrityReason | undefined
-  ) => Effect.Effect<string, AuditError | IntegrityError>
+    origin: string,
+    read: (last: Head | undefined) => Head | IntegrityReason
+  ) => Effect.Effect<{ readonly checkpoint: Checkpoint; readonly note: string }, AuditError | IntegrityError>
 }>()("effect-audit/sqlite/SqliteSigner") {}
 
 const method = "SqliteSigner"
@@ -150,19 +151,18 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** Writes the head down, if it extends the last one. */
-  const advance = (checkpoint: Checkpoint, breach: (last: Head) => IntegrityReason | undefined) => {
+  const advance = (origin: string, read: (last: Head | undefined) => Head | IntegrityReason) => {
     if (identity === undefined || !isOpenHere(path, identity)) {
       throw refuse(`the signer's state ${path} was removed or replaced while it was open`)
     }
     db.exec("BEGIN IMMEDIATE")
     try {
-      const last = lastHead(checkpoint.origin)
-      const found = last === undefined ? undefined : breach(last)
-      if (found === undefined) {
-        upsert.run(checkpoint.origin, checkpoint.size, checkpoint.root)
+      const head = read(lastHead(origin))
+      if ("root" in head) {
+        upsert.run(origin, head.size, head.root)
         db.exec("COMMIT")
       }
-      return found
+      return head
     } finally {
       if (db.isTransaction) db.exec("ROLLBACK")
     }
@@ -171,11 +171,12 @@ export const make = Effect.fnUntraced(function*(
     vkey: key.vkey,
     keyIdOf: (origin) => key.signerOf(origin).keyId,
     lastHead,
-    sign: (checkpoint, breach) =>
-      Effect.flatMap(untilFree(() => advance(checkpoint, breach), path), (found) =>
-        found === undefined
-          ? Effect.sync(() => sign(checkpoint, key.signerOf(checkpoint.origin)))
-          : Effect.fail(new IntegrityError({ method: "Ledger.checkpoint", reason: found })))
+    sign: (origin, read) =>
+      Effect.flatMap(untilFree(() => advance(origin, read), path), (head) => {
+        if (!("root" in head)) return Effect.fail(new IntegrityError({ method: "Ledger.checkpoint", reason: head }))
+        const checkpoint: Checkpoint = { origin, size: head.size, root: head.root, extensions: [] }
+        return Effect.sync(() => ({ checkpoint, note: sign(checkpoint, key.signerOf(origin)) }))
+      })
   })
 })
 

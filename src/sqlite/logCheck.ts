@@ -41,6 +41,9 @@ export interface LogRow {
 /** Mismatches, missing positions and other faults of one log that are kept to be named; beyond it they are only counted. */
 const maxKept = 10_000
 
+/** Positions that may be missing between two events: a position further away was changed. */
+const maxGap = 4_194_304
+
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex")
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
 const idOf = (row: Row): EventId | undefined => {
@@ -148,12 +151,12 @@ export class LogCheck {
   }
 
   /** Takes a row, in the order of storing. */
-  add(row: Row, limit: number): void {
+  add(row: Row): void {
     const position = integerOf(row, "position") ?? -1
     const eventId = idOf(row)
     const stored = blobOf(row, "commitment")
-    if (position < 0 || position >= limit) {
-      return this.fault("changed", position, eventId, "the event's position is beyond the end of the log")
+    if (position < 0 || position > this.last + maxGap) {
+      return this.fault("changed", position, eventId, "the event's position is not one of its log's")
     }
     this.checkContent(row, position, eventId, stored)
     const index = Math.floor(position / runLength)

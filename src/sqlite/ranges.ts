@@ -48,9 +48,14 @@ export class Ranges {
   /** Takes a position out; answers whether it was in. */
   delete(position: number): boolean {
     this.all()
-    const index = this.ranges.findIndex(([first, last]) => first <= position && position <= last)
+    let index = 0
+    for (let high = this.ranges.length; index < high;) {
+      const middle = Math.floor((index + high) / 2)
+      if (this.ranges[middle]![1] < position) index = middle + 1
+      else high = middle
+    }
     const range = this.ranges[index]
-    if (range === undefined) return false
+    if (range === undefined || range[0] > position) return false
     const [first, last] = range
     const rest: Array<[number, number]> = [[first, position - 1], [position + 1, last]]
     this.ranges.splice(index, 1, ...rest.filter(([from, to]) => from <= to))

@@ -93,6 +93,10 @@ export class Tree {
     if (left > 0) throw missing(`the entry at position ${from + found.indexOf(0)} is not in the store`)
   }
 
+  hasSubtree(log: number, level: number, index: number): boolean {
+    return this.subtree.get(log, level, index, index) !== undefined
+  }
+
   /** The hashes of a run of subtrees, one after another. */
   subtrees(log: number, level: number, first: number, count: number): Uint8Array {
     const all = Buffer.alloc(count * hashBytes)
@@ -166,6 +170,13 @@ export class Tree {
   }
 }
 
+/** A hash to be written. */
+interface Subtree {
+  readonly level: number
+  readonly index: number
+  readonly hash: Hash
+}
+
 /** Commitments that were added since the last complete bundle, as far as they came by here. */
 interface Tail {
   from: number
@@ -231,16 +242,26 @@ export class GrowingTree {
       this.forget(log)
       throw missing(`the stored entries from position ${first} are not those that were written`)
     }
+    const subtrees = this.subtreesOf(log, index, levels(leafHashes(entryType, commitments))[8])
     this.putBundle.run(log, index, commitments)
-    this.completeSubtree(log, 8, index, levels(leafHashes(entryType, commitments))[8])
+    for (const { hash, index, level } of subtrees) this.insertSubtree.run(log, level, index, hash)
   }
 
-  private completeSubtree(log: number, level: number, index: number, hash: Hash | undefined): void {
-    if (hash === undefined) return
-    this.insertSubtree.run(log, level, index, hash)
-    if (index % runLength !== runLength - 1) return
-    const run = this.tree.subtrees(log, level, index - runLength + 1, runLength)
-    this.completeSubtree(log, level + 8, Math.floor(index / runLength), levels(run)[8])
+  /** The hashes of the runs that a bundle's completes, its own first. Throws if one of them is there already. */
+  private subtreesOf(log: number, bundle: number, hash: Hash | undefined): ReadonlyArray<Subtree> {
+    const subtrees: Array<Subtree> = []
+    for (let level = 8, index = bundle, top = hash; top !== undefined; level += 8) {
+      if (this.tree.hasSubtree(log, level, index)) {
+        this.forget(log)
+        throw missing(`the entries that the subtree of level ${level} at index ${index} is over are not in the store`)
+      }
+      subtrees.push({ level, index, hash: top })
+      if (index % runLength !== runLength - 1) break
+      const before = this.tree.subtrees(log, level, index - runLength + 1, runLength - 1)
+      top = levels(Buffer.concat([before, top]))[8]
+      index = Math.floor(index / runLength)
+    }
+    return subtrees
   }
 
   /** Keeps the entries after the last complete bundle in their bundle, up to `size`. */

@@ -27,6 +27,8 @@ import { type Head, Tree } from "./tree.ts"
 const logsPerPass = 2048
 /** Rows of one step. */
 const stepRows = 2048
+/** Rows that someone gave a negative number are looked at as well. */
+const beforeAll = Number.MIN_SAFE_INTEGER
 /** Ids that are compared with each other: half the places of a table of 64 MiB. */
 const maxIds = 4_194_304
 
@@ -73,11 +75,11 @@ export class Verification {
   private checks = new Map<number, LogCheck>()
   private readonly makeCheck: (log: LogRow) => LogCheck
   private ids: IdTable
-  private next = 1
-  private entries = 0
+  /** The last row that was looked at, and how far the passes before it came. */
+  private after = beforeAll
+  private passed = 0
   private readonly maxSeq: number
   private readonly total: number
-  private readonly limit: number
 
   constructor(db: DatabaseSync, logs: ReadonlyArray<LogRow>, options: {
     readonly vkey: Vkeys | undefined
@@ -89,12 +91,10 @@ export class Verification {
     this.oneLog = options.oneLog
     const columns = "seq, log, position, recorded_at, erased_at, event_id, commitment, salt, body"
     this.rows = db.prepare(
-      `SELECT ${columns} FROM event WHERE seq BETWEEN ? AND ?${options.oneLog ? " AND log = ?" : ""} ORDER BY seq`
+      `SELECT ${columns} FROM event WHERE seq > ?${options.oneLog ? " AND log = ?" : ""} ORDER BY seq LIMIT ${stepRows}`
     )
     this.twins = db.prepare("SELECT position FROM event WHERE event_id = ? AND log = ? ORDER BY seq")
     this.maxSeq = integerOf(db.prepare("SELECT max(seq) AS seq FROM event").get(), "seq") ?? 0
-    const newest = integerOf(db.prepare("SELECT max(size) AS size FROM checkpoint").get(), "size") ?? 0
-    this.limit = Math.max(this.maxSeq, newest, 1)
     this.passes = []
     for (let i = 0; i < logs.length; i += logsPerPass) this.passes.push(logs.slice(i, i + logsPerPass))
     this.total = this.maxSeq * this.passes.length
@@ -119,28 +119,29 @@ export class Verification {
   private begin(): void {
     this.checks = new Map((this.passes.shift() ?? []).map((log) => [log.id, this.makeCheck(log)]))
     this.ids = new IdTable(this.maxSeq)
-    this.next = 1
+    this.after = beforeAll
   }
 
   /** Goes on for some rows; what was found, or nothing when it is at the end. */
   step(): ReadonlyArray<Finding> | undefined {
     if (this.checks.size === 0) return undefined
-    const last = Math.min(this.next + stepRows - 1, this.maxSeq)
     const [only] = this.checks.keys()
     const rows = this.oneLog && only !== undefined
-      ? this.rows.iterate(this.next, last, only)
-      : this.rows.iterate(this.next, last)
+      ? this.rows.iterate(this.after, only)
+      : this.rows.iterate(this.after)
+    let count = 0
     for (const row of rows) {
+      count++
+      this.after = integerOf(row, "seq") ?? this.after
       const check = this.checks.get(integerOf(row, "log") ?? -1)
       if (check === undefined) continue
       const id = blobOf(row, "event_id")
       if (id?.length === 16 && this.ids.seen(id)) this.reportTwins(check, row, id)
-      check.add(row, this.limit)
+      check.add(row)
     }
-    this.entries += Math.max(last - this.next + 1, 0)
-    this.next = last + 1
-    if (this.next > this.maxSeq) {
+    if (count < stepRows) {
       for (const check of this.checks.values()) check.end()
+      this.passed += this.maxSeq
       this.begin()
     }
     const found = this.findings
@@ -158,7 +159,7 @@ export class Verification {
 
   /** Rows that were looked at, and all there are to look at. */
   get progress(): { readonly entries: number; readonly total: number } {
-    return { entries: this.entries, total: this.total }
+    return { entries: this.passed + Math.max(this.after, 0), total: this.total }
   }
 }
 
@@ -204,7 +205,7 @@ export const verifying =
         Effect.try({
           try: () => {
             const db = new DatabaseSync(filename, { timeout: 0, readOnly: true })
-            db.exec("PRAGMA busy_timeout = 0; PRAGMA cache_size = -16384; BEGIN")
+            db.exec("PRAGMA busy_timeout = 0; PRAGMA cache_size = -16384")
             return db
           },
           catch: failing
@@ -212,8 +213,23 @@ export const verifying =
         (db) => Effect.sync(() => db.close())
       )
       const { log, known, vkey } = options
+      // Before the store is read: a head that is signed later may cover entries that this reading does not see.
+      const heads = yield* Effect.try({
+        try: () => {
+          const heads = new Map(logsOf(db, log).map(({ origin }) => [origin, headOf(origin)]))
+          db.exec("BEGIN")
+          return heads
+        },
+        catch: failing
+      })
       const verification = yield* Effect.try({
-        try: () => new Verification(db, chosen(db, options), { vkey, known, oneLog: log !== undefined, headOf }),
+        try: () =>
+          new Verification(db, chosen(db, options), {
+            vkey,
+            known,
+            oneLog: log !== undefined,
+            headOf: (origin) => heads.get(origin)
+          }),
         catch: failing
       })
       const clock = yield* Clock.Clock

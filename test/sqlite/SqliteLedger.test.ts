@@ -240,6 +240,27 @@ describe("SqliteLedger: the signer's state", () => {
     }))
 })
 
+describe("SqliteLedger: a log whose rows were changed", () => {
+  it.live("takes no event that would complete a hash that is there already; others in the same commit are stored", () =>
+    Effect.gen(function*() {
+      const { filename } = yield* ledgerFiles
+      yield* emitMany(250).pipe(Effect.provide(ledgerAt({ filename })))
+      const db = new DatabaseSync(filename)
+      db.exec("INSERT INTO subtree (log, level, idx, hash) VALUES (1, 8, 0, zeroblob(32))")
+      db.close()
+      yield* Effect.gen(function*() {
+        const all = yield* Effect.forEach(
+          Array.from({ length: 40 }, (_, n) => n),
+          (n) => Effect.result(emit(n, n % 2 === 0 ? {} : { tenantId: "t_globex" })),
+          { concurrency: 40 }
+        )
+        const refused = all.flatMap((result, n) => result._tag === "Failure" ? [[n % 2, reasonOf(result.failure)]] : [])
+        // Positions up to 254 are free: after these every event would be the 256th.
+        assert.deepStrictEqual(refused, Array.from({ length: 16 }, () => [0, "AuditError SinkRejected"]))
+      }).pipe(Effect.provide(ledgerAt({ filename })))
+    }))
+})
+
 describe("SqliteLedger: stores of the first version", () => {
   it.live("are brought under the tree when they are opened", () =>
     Effect.gen(function*() {

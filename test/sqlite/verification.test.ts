@@ -215,6 +215,14 @@ describe("verification: rows", () => {
     ["a missing subtree", "DELETE FROM subtree WHERE level = 8", "missing", 0],
     ["a changed time", "UPDATE event SET recorded_at = recorded_at + 1 WHERE seq = 5", "changed", 4],
     ["a checkpoint at another size", "UPDATE checkpoint SET size = size - 1", "signature", undefined],
+    ["a row whose number is far away", "UPDATE event SET seq = 4503599627370496 WHERE seq = 300", "reordered", 299],
+    ["a row whose number is negative", "UPDATE event SET seq = -5 WHERE seq = 300", "reordered", 298],
+    [
+      "a checkpoint and a position far away",
+      "UPDATE checkpoint SET size = 4503599627370496; UPDATE event SET position = 4503599627370000 WHERE seq = 300",
+      "changed",
+      4_503_599_627_370_000
+    ],
     ["all events gone", "DELETE FROM event", "truncated", 0]
   ]
   it.live(
