@@ -49,7 +49,7 @@ export const run = (quick: boolean): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
     const folder = mkdtempSync(join(tmpdir(), "effect-audit-bench-"))
     yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
-    const total = process.env["N"] ? Number(process.env["N"]) : quick ? 100_000 : 1_000_000
+    const total = quick ? 100_000 : 1_000_000
     const key = yield* SigningKey.generate(join(folder, "key"), "bench/signer")
     const ids: Array<DatasetEvent.EventId> = []
     yield* Effect.gen(function*() {
