@@ -31,6 +31,9 @@ import {
 /** What the origin of a log looks like. */
 const originPattern = /\/log\/[0-9a-f]{32}$/
 
+/** Whether a text is the origin of a log: `<deployment>/log/<32 hex digits>`. */
+export const isOrigin = (text: string): boolean => /^[a-z0-9.-]{1,128}\/log\/[0-9a-f]{32}$/.test(text)
+
 /** An Ed25519 key that signs checkpoints. */
 export interface SigningKey {
   /** The key's own name, such as `audit.example.com/signer`. */

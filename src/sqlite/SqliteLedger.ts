@@ -72,8 +72,12 @@ const assemble = Effect.fnUntraced(function*(
   const tree = new Tree(reader, new SearchIndex(reader), { keepTiles: true })
   const findLog = reader.prepare("SELECT id, tenant_id, env, origin FROM log WHERE tenant_id = ? AND env = ?")
   const findStop = reader.prepare("SELECT detail FROM stop WHERE log = ?")
-  const newestNote = reader.prepare("SELECT note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
-  const noteAt = reader.prepare("SELECT note FROM checkpoint WHERE log = ? AND size = ? LIMIT 1")
+  const newestNote = reader.prepare(
+    "SELECT note FROM checkpoint WHERE log = ? ORDER BY size DESC, signed_at DESC LIMIT 1"
+  )
+  const noteAt = reader.prepare(
+    "SELECT note FROM checkpoint WHERE log = ? AND size = ? ORDER BY signed_at DESC LIMIT 1"
+  )
   const findCheckpoint = writer.prepare("SELECT 1 AS found FROM checkpoint WHERE log = ? AND size = ? AND key_id = ?")
   const insertCheckpoint = writer.prepare(
     "INSERT INTO checkpoint (log, size, key_id, note, signed_at) VALUES (?, ?, ?, ?, ?)"

@@ -21,7 +21,7 @@ import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, IntegrityError, type IntegrityReason, SignerRefused } from "../AuditError.ts"
 import { type Checkpoint, sign } from "../ledger/Checkpoint.ts"
-import type { SigningKey } from "../ledger/SigningKey.ts"
+import { isOrigin, type SigningKey } from "../ledger/SigningKey.ts"
 import { createFile, identityOf, isOpenHere, isRegularFile } from "./file.ts"
 import { isBusy, Problem, sqliteReason } from "./problem.ts"
 import { blobOf, integerOf } from "./row.ts"
@@ -65,12 +65,13 @@ const applicationId = 0x45664173
 const refuse = (detail: string, cause?: unknown) =>
   new AuditError({ method, reason: new SignerRefused(cause === undefined ? { detail } : { detail, cause }) })
 
-const prepare = (db: DatabaseSync, path: string): void => {
+const prepare = (db: DatabaseSync, path: string, newSigner: boolean): void => {
   db.exec("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE")
   try {
     const found = Object.values(db.prepare("PRAGMA application_id").get() ?? {})[0]
     const tables = integerOf(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get(), "n")
     if (tables === 0) {
+      if (!newSigner) throw refuse(`the signer's state ${path} is empty: bring the last one back, or say --new-signer`)
       db.exec(`PRAGMA application_id = ${applicationId};
 CREATE TABLE signed (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT, WITHOUT ROWID`)
     } else if (found !== applicationId) throw refuse(`${path} is not the state of a signer`)
@@ -97,7 +98,7 @@ const open = (path: string, newSigner: boolean) =>
         if (isRegularFile(path) === undefined) createFile(path)
         const db = new DatabaseSync(path, { timeout: 0 })
         try {
-          prepare(db, path)
+          prepare(db, path, newSigner)
           return db
         } catch (cause) {
           db.close()
@@ -155,6 +156,8 @@ export const make = Effect.fnUntraced(function*(
     if (identity === undefined || !isOpenHere(path, identity)) {
       throw refuse(`the signer's state ${path} was removed or replaced while it was open`)
     }
+    // What is signed begins with the origin: lines in it would be signed as another size and root.
+    if (!isOrigin(origin)) throw refuse("the log's origin is not the origin of a log: someone changed it in the store")
     db.exec("BEGIN IMMEDIATE")
     try {
       const head = read(lastHead(origin))

@@ -108,11 +108,12 @@ const isHeld = (holds: ReadonlyArray<Hold>, row: Row): boolean => {
   const eventId = uuidText(blobOf(row, "event_id") ?? new Uint8Array(16))
   const recordedAt = integerOf(row, "recorded_at") ?? 0
   const body = blobOf(row, "body")
+  const persons = new Set(body === undefined ? [] : factsOf(body).persons)
   return holds.some((hold) =>
     hold.eventId !== undefined
       ? hold.eventId === eventId
       : hold.person !== undefined
-      ? body !== undefined && factsOf(body).persons.includes(hold.person)
+      ? persons.has(hold.person)
       : recordedAt >= (hold.since ?? -Infinity) && recordedAt < (hold.before ?? Infinity)
   )
 }

@@ -87,7 +87,10 @@ export class SearchIndex {
     )
     this.byId = db.prepare("SELECT seq, log, position, event_id, commitment FROM event WHERE seq > ? AND event_id = ?")
     this.postings = db.prepare("SELECT postings FROM bucket WHERE segment = ? AND bucket = ?")
-    this.body = db.prepare("SELECT log, event_id, recorded_at, body FROM event WHERE seq = ?")
+    this.body = db.prepare(
+      "SELECT log, event_id, body, CASE WHEN recorded_at <= 9007199254740991 THEN recorded_at END AS recorded_at " +
+        "FROM event WHERE seq = ?"
+    )
   }
 
   /** Keeps what the index needs of a row that was written here; and writes the segment that it fills. */

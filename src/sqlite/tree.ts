@@ -267,6 +267,8 @@ export class GrowingTree {
   /** Keeps the entries after the last complete bundle in their bundle, up to `size`. */
   keepTail(log: number, size: number): void {
     const first = size - size % runLength
+    // Another process may have stored a later tail, or the whole bundle, meanwhile.
+    if (this.tree.bundleOf(log, first / runLength).length >= (size - first) * hashBytes) return
     if (first < size) this.putBundle.run(log, first / runLength, this.tree.commitments(log, first, size))
   }
 }

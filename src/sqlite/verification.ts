@@ -18,7 +18,7 @@ import type { Vkeys } from "../ledger/SigningKey.ts"
 import { Env, TenantId } from "../RequestContext.ts"
 import { LogCheck, type LogRow } from "./logCheck.ts"
 import { Problem } from "./problem.ts"
-import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
+import { blobOf, eventFields, integerOf, type Row, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
 import { reasonOf } from "./SqliteClient.ts"
 import { type Head, Tree } from "./tree.ts"
@@ -27,8 +27,13 @@ import { type Head, Tree } from "./tree.ts"
 const logsPerPass = 2048
 /** Rows of one step. */
 const stepRows = 2048
+/** A number that JavaScript cannot hold is read as -1, which is wrong wherever it is found. */
+const inRange = (column: string): string =>
+  `CASE WHEN ${column} > ${Number.MAX_SAFE_INTEGER} THEN -1 ELSE ${column} END AS ${column}`
 /** Rows that someone gave a negative number are looked at as well. */
 const beforeAll = Number.MIN_SAFE_INTEGER
+/** Events that come twice whose other position is looked for. */
+const maxLooks = 16
 /** Ids that are compared with each other: half the places of a table of 64 MiB. */
 const maxIds = 4_194_304
 
@@ -70,6 +75,8 @@ export class Verification {
   private readonly rows: StatementSync
   private readonly twins: StatementSync
   private readonly oneLog: boolean
+  /** Logs that are in the store, and others that were reported. */
+  private readonly known: Set<number>
   private findings: Array<Finding> = []
   private readonly passes: Array<ReadonlyArray<LogRow>>
   private checks = new Map<number, LogCheck>()
@@ -78,6 +85,8 @@ export class Verification {
   /** The last row that was looked at, and how far the passes before it came. */
   private after = beforeAll
   private passed = 0
+  private looks = 0
+  private finished = false
   private readonly maxSeq: number
   private readonly total: number
 
@@ -89,7 +98,9 @@ export class Verification {
   }) {
     const tree = new Tree(db, new SearchIndex(db))
     this.oneLog = options.oneLog
-    const columns = "seq, log, position, recorded_at, erased_at, event_id, commitment, salt, body"
+    this.known = new Set(logs.map(({ id }) => id))
+    const columns = `seq, log, ${inRange("position")}, ${inRange("recorded_at")}, erased_at IS NOT NULL AS erased, ` +
+      "event_id, commitment, salt, body"
     this.rows = db.prepare(
       `SELECT ${columns} FROM event WHERE seq > ?${options.oneLog ? " AND log = ?" : ""} ORDER BY seq LIMIT ${stepRows}`
     )
@@ -97,6 +108,8 @@ export class Verification {
     this.maxSeq = integerOf(db.prepare("SELECT max(seq) AS seq FROM event").get(), "seq") ?? 0
     this.passes = []
     for (let i = 0; i < logs.length; i += logsPerPass) this.passes.push(logs.slice(i, i + logsPerPass))
+    // Events without any log are looked at as well.
+    if (this.passes.length === 0) this.passes.push([])
     this.total = this.maxSeq * this.passes.length
     this.ids = new IdTable(this.maxSeq)
     this.makeCheck = (log) => {
@@ -117,14 +130,16 @@ export class Verification {
   }
 
   private begin(): void {
-    this.checks = new Map((this.passes.shift() ?? []).map((log) => [log.id, this.makeCheck(log)]))
+    const pass = this.passes.shift()
+    this.finished = pass === undefined
+    this.checks = new Map((pass ?? []).map((log) => [log.id, this.makeCheck(log)]))
     this.ids = new IdTable(this.maxSeq)
     this.after = beforeAll
   }
 
   /** Goes on for some rows; what was found, or nothing when it is at the end. */
   step(): ReadonlyArray<Finding> | undefined {
-    if (this.checks.size === 0) return undefined
+    if (this.finished) return undefined
     const [only] = this.checks.keys()
     const rows = this.oneLog && only !== undefined
       ? this.rows.iterate(this.after, only)
@@ -133,8 +148,12 @@ export class Verification {
     for (const row of rows) {
       count++
       this.after = integerOf(row, "seq") ?? this.after
-      const check = this.checks.get(integerOf(row, "log") ?? -1)
-      if (check === undefined) continue
+      const log = integerOf(row, "log") ?? -1
+      const check = this.checks.get(log)
+      if (check === undefined) {
+        if (!this.known.has(log)) this.reportStray(log, row)
+        continue
+      }
       const id = blobOf(row, "event_id")
       if (id?.length === 16 && this.ids.seen(id)) this.reportTwins(check, row, id)
       check.add(row)
@@ -149,11 +168,28 @@ export class Verification {
     return found
   }
 
+  /** A row whose log is not there: someone removed the log's row, or gave the event to another. Once for each log. */
+  private reportStray(log: number, row: Row): void {
+    this.known.add(log)
+    const body = blobOf(row, "body")
+    const { env, tenantId } = body === undefined ? {} : eventFields(body)
+    this.findings.push({
+      _tag: "Fault",
+      fault: "missing",
+      log: nameOf(typeof tenantId === "string" ? tenantId : "t_unknown", typeof env === "string" ? env : "unknown"),
+      position: integerOf(row, "position"),
+      eventId: undefined,
+      detail: "the log of this event is not in the store"
+    })
+  }
+
   private reportTwins(check: LogCheck, row: Row, id: Uint8Array): void {
     const position = integerOf(row, "position")
-    const [first, second] = this.twins.all(id, check.log.id)
+    // Each look reads the whole store: after a few, that the id was there before must do.
+    const [first, second] = this.looks++ < maxLooks ? this.twins.all(id, check.log.id) : [undefined, row]
     if (second === undefined) return
-    const detail = `the same event is at position ${integerOf(first, "position")} as well`
+    const where = first === undefined ? "an earlier position" : `position ${integerOf(first, "position")}`
+    const detail = `the same event is at ${where} as well`
     check.fault("duplicated", position, EventId.make(uuidText(id), { disableChecks: true }), detail)
   }
 
@@ -163,16 +199,19 @@ export class Verification {
   }
 }
 
+/** Names as they are in the store, which someone may have changed. */
+const nameOf = (tenantId: string, env: string): LogName => ({
+  tenantId: TenantId.make(tenantId, { disableChecks: true }),
+  env: Env.make(env, { disableChecks: true })
+})
+
 const logsOf = (db: DatabaseSync, only: LogName | undefined): ReadonlyArray<LogRow> => {
   const where = only === undefined ? "" : " WHERE tenant_id = ? AND env = ?"
   return db.prepare(`SELECT id, tenant_id, env, origin FROM log${where} ORDER BY id`)
     .all(...only === undefined ? [] : [only.tenantId, only.env])
     .map((row) => ({
       id: integerOf(row, "id") ?? 0,
-      name: {
-        tenantId: TenantId.make(stringOf(row, "tenant_id") ?? "", { disableChecks: true }),
-        env: Env.make(stringOf(row, "env") ?? "", { disableChecks: true })
-      },
+      name: nameOf(stringOf(row, "tenant_id") ?? "", stringOf(row, "env") ?? ""),
       origin: stringOf(row, "origin") ?? ""
     }))
 }

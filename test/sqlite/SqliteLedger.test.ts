@@ -4,6 +4,7 @@ import { AuditError, AuditLogger, DatasetEvent, EventSink, LoggingEngine, Merkle
 import { Checkpoint, Ledger, Proof, SignedNote, SigningKey } from "effect-audit/ledger"
 import { SqliteLedger, SqliteSigner } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
+import { SqlClient } from "effect/sql"
 import {
   chmodSync,
   copyFileSync,
@@ -198,6 +199,34 @@ describe("SqliteLedger: the signer's state", () => {
       }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
     }))
 
+  it.live("signs no text that someone wrote into the store as an origin", () =>
+    Effect.gen(function*() {
+      const { filename, signer } = yield* ledgerFiles
+      yield* Effect.andThen(emitMany(3), Ledger.checkpoint(log)).pipe(Effect.provide(ledgerAt({ filename }, signer)))
+      const db = new DatabaseSync(filename)
+      db.exec("DROP TRIGGER log_is_final; DELETE FROM stop; DROP TRIGGER checkpoint_stays; DELETE FROM checkpoint")
+      db.exec("UPDATE log SET origin = origin || char(10) || '1000' || char(10) || 'A'")
+      db.close()
+      const refused = yield* Effect.flip(Ledger.checkpoint(log).pipe(Effect.provide(ledgerAt({ filename }, signer))))
+      assert.strictEqual(reasonOf(refused), "AuditError SignerRefused")
+    }))
+
+  it.live("is kept while a transaction that completes a bundle is open, and a shorter tail never replaces a longer one", () =>
+    Effect.gen(function*() {
+      const { filename, key, signer } = yield* ledgerFiles
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* emitMany(250)
+        yield* sql.withTransaction(Effect.gen(function*() {
+          yield* emitMany(20)
+          const { checkpoint } = yield* Ledger.checkpoint(log)
+          assert.strictEqual(checkpoint.size, 251)
+        }))
+        yield* Ledger.checkpoint(log)
+        assert.deepStrictEqual(yield* faults({ vkey: key.vkey }), [])
+      }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
+    }))
+
   it.live("must be there, unless this is a new signer", () =>
     Effect.gen(function*() {
       const { filename, signer } = yield* ledgerFiles
@@ -209,6 +238,11 @@ describe("SqliteLedger: the signer's state", () => {
       )
       assert.strictEqual(reasonOf(refused), "AuditError SignerRefused")
       assert.isFalse(existsSync(signer.state))
+      writeFileSync(signer.state, "", { mode: 0o600 })
+      const empty = yield* Effect.flip(
+        Ledger.checkpoint(log).pipe(Effect.provide(ledgerAt({ filename }, { ...signer, newSigner: false })))
+      )
+      assert.strictEqual(reasonOf(empty), "AuditError SignerRefused")
       writeFileSync(signer.state, "not a database, but long enough to look like one".repeat(20))
       const nonsense = yield* Effect.flip(
         Ledger.checkpoint(log).pipe(Effect.provide(ledgerAt({ filename }, signer)))

@@ -223,6 +223,16 @@ describe("verification: rows", () => {
       "changed",
       4_503_599_627_370_000
     ],
+    [
+      "a log given to another tenant",
+      "UPDATE log SET tenant_id = 't_other'; INSERT INTO log VALUES (9, 't_acme', 'prod', 'x'); " +
+      "UPDATE event SET log = 9",
+      "changed",
+      0
+    ],
+    ["another origin", "UPDATE log SET origin = 'effect-audit.local/log/' || hex(zeroblob(16))", "changed", 0],
+    ["a time beyond all numbers", "UPDATE event SET recorded_at = 1152921504606846976 WHERE seq = 5", "changed", 4],
+    ["a position beyond all numbers", "UPDATE event SET position = 1152921504606846976 WHERE seq = 5", "changed", -1],
     ["all events gone", "DELETE FROM event", "truncated", 0]
   ]
   it.live(
@@ -243,6 +253,14 @@ describe("verification: rows", () => {
       }),
     60_000
   )
+
+  it.live("whose log was removed are found in a store", () =>
+    Effect.gen(function*() {
+      const { filename, vkey } = yield* storeOf(20)
+      tampering(filename, (db) => db.exec("DELETE FROM log"))
+      const faults = yield* faultsOf(filename, { vkey })
+      assert.deepStrictEqual(faults.map(({ fault, position }) => [fault, position]), [["missing", 0]])
+    }))
 
   it.live("are believed against a tampered bundle where a checkpoint says so", () =>
     Effect.gen(function*() {
