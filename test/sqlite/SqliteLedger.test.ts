@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Stream } from "effect"
+import { Clock, ConfigProvider, Effect, Fiber, Layer, Stream } from "effect"
 import { AuditError, AuditLogger, DatasetEvent, EventSink, LoggingEngine, Merkle, RequestContext } from "effect-audit"
 import { Checkpoint, Ledger, Proof, SignedNote, SigningKey } from "effect-audit/ledger"
 import { SqliteLedger, SqliteSigner } from "effect-audit/sqlite"
@@ -613,6 +613,10 @@ describe("SignedNote: private keys", () => {
       assert.strictEqual(statSync(path).mode & 0o777, 0o600)
       assert.strictEqual((yield* SigningKey.fromFile(path)).vkey, key.vkey)
       const text = readFileSync(path, "utf8").trim()
+      const configured = yield* SigningKey.fromConfig("AUDIT_KEY").pipe(
+        Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ AUDIT_KEY: text })))
+      )
+      assert.strictEqual(configured.vkey, key.vkey)
       const read = SignedNote.parseSkey(text)
       assert(read !== undefined)
       assert.strictEqual(SignedNote.encodeSkey(read.name, read.seed), text)
