@@ -12,9 +12,9 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pino } from "pino"
-import { AuditLogger, LoggingEngine, PiiStripper, RequestContext } from "../src/index.ts"
-import { SqliteClient, SqlitePreferences, SqliteSink } from "../src/sqlite/index.ts"
-import { GrowingTree } from "../src/sqlite/tree.ts"
+import { AuditLogger, RequestContext } from "../src/index.ts"
+import { Growth } from "../src/ledger/growth.ts"
+import { Sqlite } from "../src/sqlite/index.ts"
 
 const words =
   "the note was moved to another folder and its title now says what it is about so that others can find it again".split(
@@ -65,14 +65,7 @@ const timed = <E>(effect: Effect.Effect<void, E>, total: number): Effect.Effect<
     return Math.round(total / (performance.now() - started) * 1000)
   })
 
-export const store = (filename: string) =>
-  Layer.provideMerge(
-    AuditLogger.layer,
-    LoggingEngine.layer.pipe(
-      Layer.provide([PiiStripper.layer, SqlitePreferences.layer, SqliteSink.layer]),
-      Layer.provideMerge(SqliteClient.layer({ filename }))
-    )
-  )
+export const store = (filename: string) => AuditLogger.layer().pipe(Layer.provideMerge(Sqlite.layer({ filename })))
 
 const emit = (callers: number, total: number, tenants: number) =>
   Effect.gen(function*() {
@@ -88,9 +81,9 @@ const emit = (callers: number, total: number, tenants: number) =>
 /** The same without growing the tree: the only place where the ledger is off, to see what it costs. */
 const emitWithoutLedger = (callers: number, total: number) =>
   Effect.suspend(() => {
-    const { add } = GrowingTree.prototype
-    GrowingTree.prototype.add = () => {}
-    return Effect.ensuring(emit(callers, total, 1), Effect.sync(() => GrowingTree.prototype.add = add))
+    const { add } = Growth.prototype
+    Growth.prototype.add = () => undefined
+    return Effect.ensuring(emit(callers, total, 1), Effect.sync(() => Growth.prototype.add = add))
   })
 
 /** The event as a caller would write it by hand: an object, its JSON, its hash. No Effect, nothing stripped. */

@@ -10,19 +10,18 @@ import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { AuditLogger, type DatasetEvent, LoggingEngine, PiiStripper, RequestContext } from "../src/index.ts"
-import { Ledger, SigningKey, Tiles } from "../src/ledger/index.ts"
-import { SqliteClient, SqliteLedger, SqlitePreferences, SqliteSigner, SqliteSink } from "../src/sqlite/index.ts"
+import { Erasure } from "../src/erasure/index.ts"
+import { AuditLogger, type DatasetEvent, RequestContext } from "../src/index.ts"
+import { Ledger, Signer, SigningKey, Tiles } from "../src/ledger/index.ts"
+import { Sqlite } from "../src/sqlite/index.ts"
 import { context, draft, loops } from "./emit.bench.ts"
 
 const log = { tenantId: RequestContext.TenantId.make("t_tenant0"), env: RequestContext.Env.make("prod") }
 
 const stack = (filename: string, key: SigningKey.SigningKey) =>
-  Layer.mergeAll(AuditLogger.layer, SqliteLedger.layerOnDemand).pipe(
-    Layer.provideMerge(LoggingEngine.layer),
-    Layer.provide([PiiStripper.layer, SqlitePreferences.layer, SqliteSink.layer]),
-    Layer.provide(SqliteSigner.layer({ key, state: `${filename}.state`, newSigner: true })),
-    Layer.provideMerge(SqliteClient.layer({ filename }))
+  Layer.mergeAll(Ledger.layerOnDemand.pipe(Layer.provide(Signer.layer({ key }))), Erasure.layer).pipe(
+    Layer.provideMerge(AuditLogger.layer()),
+    Layer.provide(Sqlite.layer({ filename, signer: { state: `${filename}.state`, newSigner: true } }))
   )
 
 const timesOf = <A, E, R>(rounds: number, call: (n: number) => Effect.Effect<A, E, R>) =>
@@ -97,7 +96,7 @@ export const run = (quick: boolean): Effect.Effect<void, unknown> =>
       console.log(`tiles: ${tiles} files in ${tilesSeconds.toFixed(1)} s`)
       const [eraseSeconds, { count, scrubbed }] = yield* seconds(
         Effect.flatMap(context(0, 1), (given) =>
-          RequestContext.provide(given)(ledger.erase({ person: "u7", reason: "bench" })))
+          RequestContext.provide(given)(Erasure.erase({ person: "u7", reason: "bench" })))
       )
       console.log(`erase a person: ${count} events in ${eraseSeconds.toFixed(1)} s, scrubbed: ${scrubbed}`)
     }).pipe(Effect.provide(Layer.mergeAll(stack(join(folder, "audit.db"), key), nodeFileSystem)))

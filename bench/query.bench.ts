@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
 import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -43,29 +44,29 @@ export const run = (quick: boolean): Effect.Effect<void, unknown> =>
     }).pipe(Effect.provide(store(filename)))
 
     yield* Effect.gen(function*() {
-      const client = yield* SqliteClient.SqliteClient
+      const sql = yield* SqlClient
       const log = { tenantId: RequestContext.TenantId.make("t_tenant1"), env: RequestContext.Env.make("prod") }
-      const [row] = client.reader.prepare("SELECT count(*) AS n, sum(length(body)) AS bytes FROM event").all()
+      const [row] = yield* sql`SELECT count(*) AS n, sum(length(body)) AS bytes FROM event`
       const json = Number(row?.["bytes"])
       console.log(`${Number(row?.["n"])} events in 4 logs, ${Math.round(json / total)} bytes each as JSON`)
       console.log(`${(statSync(filename).size / json).toFixed(2)} bytes on disk per byte of JSON\n`)
       const middle = yield* Effect.map(
-        AuditTrail.query({ ...log, limit: 1, filter: { request: `r${Math.floor(total / 8) * 1 | 1}` } }),
+        AuditTrail.query({ ...log, limit: 1, filter: { requestId: `r${Math.floor(total / 8) * 1 | 1}` } }),
         ({ items }) =>
           items[0] !== undefined && !items[0].erased ? Date.parse(items[0].event.recorded_at) : 0
       )
       const filters: ReadonlyArray<readonly [string, Filter.Filter]> = [
         ["newest page", {}],
-        ["one trace, oldest", { trace: hex(5, 32) }],
-        ["one trace, newest", { trace: hex(total / 4 - 3, 32) }],
-        ["a trace that does not exist", { trace: "nothing" }],
-        ["one person", { user: "u4001" }],
-        ["one actor", { actor: "a13" }],
+        ["one trace, oldest", { traceId: hex(5, 32) }],
+        ["one trace, newest", { traceId: hex(total / 4 - 3, 32) }],
+        ["a trace that does not exist", { traceId: "nothing" }],
+        ["one person", { userId: "u4001" }],
+        ["one actor", { actorId: "a13" }],
         ["an action family", { action: "note.*" }],
         ["one resource", { resourceId: "n20006" }],
         ["a second in the middle", { since: middle, until: middle + 1000 }],
-        ["until the middle, one actor", { until: middle, actor: "a1" }],
-        ["common values that never meet", { actor: "a13", user: "u4000" }]
+        ["until the middle, one actor", { until: middle, actorId: "a1" }],
+        ["common values that never meet", { actorId: "a13", userId: "u4000" }]
       ]
       for (const [name, filter] of filters) {
         const times: Array<number> = []

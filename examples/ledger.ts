@@ -1,17 +1,16 @@
 /** Records an event, signs the log's head on an interval, and writes a proof that anyone can check. */
 import { Console, Effect, Layer } from "effect"
-import { AuditLogger, LoggingEngine, PiiStripper, RequestContext } from "effect-audit"
-import { Ledger, Proof, SigningKey } from "effect-audit/ledger"
-import { SqliteClient, SqliteLedger, SqlitePreferences, SqliteSigner, SqliteSink } from "effect-audit/sqlite"
+import { AuditLogger, RequestContext } from "effect-audit"
+import { Ledger, Proof, Signer, SigningKey } from "effect-audit/ledger"
+import { Sqlite } from "effect-audit/sqlite"
 
-const Signer = Layer.unwrap(
-  Effect.map(SigningKey.fromFile("audit.key"), (key) => SqliteSigner.layer({ key, state: "audit.key.state" }))
-)
+const Signing = Layer.unwrap(Effect.map(SigningKey.fromFile("audit.key"), (key) => Signer.layer({ key })))
+const Store = Sqlite.layer({ filename: "audit.db", signer: { state: "audit.key.state" } })
 
-const Audit = Layer.mergeAll(AuditLogger.layer, SqliteLedger.layerSigning({ interval: "1 minute" })).pipe(
-  Layer.provide(LoggingEngine.layer),
-  Layer.provide([PiiStripper.layer, SqlitePreferences.layer, SqliteSink.layer, Signer]),
-  Layer.provide(SqliteClient.layer({ filename: "audit.db" }))
+const Audit = Ledger.layerSigning({ interval: "1 minute" }).pipe(
+  Layer.provide(Signing),
+  Layer.provideMerge(AuditLogger.layer()),
+  Layer.provide(Store)
 )
 
 const program = Effect.gen(function*() {

@@ -1,17 +1,13 @@
 import { Console, Effect, Layer } from "effect"
-import { AuditLogger, LoggingEngine, PiiStripper, RequestContext } from "effect-audit"
-import { SqliteClient, SqlitePreferences, SqliteSink, SqliteTrail } from "effect-audit/sqlite"
+import { AuditLogger, RequestContext } from "effect-audit"
+import { Sqlite } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 
-const Audit = Layer.mergeAll(AuditLogger.layer, SqliteTrail.layer).pipe(
-  Layer.provide(LoggingEngine.layer),
-  Layer.provide([PiiStripper.layer, SqlitePreferences.layer, SqliteSink.layer]),
-  Layer.provide(SqliteClient.layer({ filename: "audit.db" }))
-)
+const Audit = AuditLogger.layer().pipe(Layer.provideMerge(Sqlite.layer({ filename: "audit.db" })))
 
 const program = Effect.gen(function*() {
   const context = yield* RequestContext.forRequest({
-    tenantId: "t_acme",
+    tenantId: "acme",
     env: "prod",
     actor: RequestContext.human("u1"),
     requestId: "r1"

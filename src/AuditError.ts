@@ -17,13 +17,13 @@ const id = (name: string) => `effect-audit/AuditError/${name}`
 const detail = { detail: Schema.String }
 const caused = { detail: Schema.String, cause: Schema.optionalKey(Schema.Defect()) }
 
-/** The draft, its options or the query is wrong: change the call. `path` is a JSON Pointer into what was passed. */
-export class InvalidDraft extends Schema.TaggedError<InvalidDraft>(id("InvalidDraft"))("InvalidDraft", {
+/** What was passed cannot be meant: change the call. `path` is a JSON Pointer (RFC 6901) into it. */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>(id("InvalidInput"))("InvalidInput", {
   path: Schema.String,
   ...detail
 }) {
   override get message(): string {
-    return `Draft refused${this.path === "" ? "" : ` at ${this.path}`}: ${this.detail}`
+    return `Input refused${this.path === "" ? "" : ` at ${this.path}`}: ${this.detail}`
   }
   get isRetryable(): boolean {
     return false
@@ -92,6 +92,16 @@ export class SinkRejected extends Schema.TaggedError<SinkRejected>(id("SinkRejec
   }
 }
 
+/** The log is not what was signed of it, and takes no more events; not stored. Other logs go on. */
+export class LogStopped extends Schema.TaggedError<LogStopped>(id("LogStopped"))("LogStopped", caused) {
+  override get message(): string {
+    return `Log stopped, not stored: ${this.detail}`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
 /** The sink was closed before the event was written; not stored. */
 export class SinkClosed extends Schema.TaggedError<SinkClosed>(id("SinkClosed"))("SinkClosed", detail) {
   override get message(): string {
@@ -152,9 +162,19 @@ export class Held extends Schema.TaggedError<Held>(id("Held"))("Held", detail) {
   }
 }
 
+/** A record of the log itself, such as that of an erasure: it stays. */
+export class Protected extends Schema.TaggedError<Protected>(id("Protected"))("Protected", detail) {
+  override get message(): string {
+    return `Protected: ${this.detail}`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
 /** Why an event was not recorded, or could not be read. */
 export const AuditReason = Schema.Union([
-  InvalidDraft,
+  InvalidInput,
   StripFailed,
   SinkOverloaded,
   SinkTimeout,
@@ -162,11 +182,13 @@ export const AuditReason = Schema.Union([
   SinkFull,
   SinkRejected,
   SinkClosed,
+  LogStopped,
   CommitUnknown,
   SignerRefused,
   NotFound,
   InvalidCursor,
-  Held
+  Held,
+  Protected
 ])
 export type AuditReason = typeof AuditReason.Type
 

@@ -15,15 +15,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
-import { AuditError, InvalidDraft } from "./AuditError.ts"
+import { AuditError, InvalidInput } from "./AuditError.ts"
 import type { Draft, Resource, Severity } from "./DatasetEvent.ts"
-import { DraftSnapshot } from "./internal/draft.ts"
+import type { EventSink } from "./EventSink.ts"
+import { ReadDraft } from "./internal/draft.ts"
 import { Refusal } from "./internal/json.ts"
-import { type EmitOptions, LoggingEngine, type Receipt } from "./LoggingEngine.ts"
+import * as LoggingEngine from "./LoggingEngine.ts"
+import * as PiiStripper from "./PiiStripper.ts"
 import type { RequestContext } from "./RequestContext.ts"
+import type { TrainingPreferences } from "./TrainingPreferences.ts"
+import { Transactions } from "./Transactions.ts"
 
 /** What happened, without a storage class: what `AuditLogger` writes is `audit`. */
-export type AuditDraft = Omit<Draft, "storageClass">
+export interface AuditDraft extends Omit<Draft, "storageClass"> {}
 
 /** Records what an auditor will ask about. */
 export class AuditLogger extends Context.Service<AuditLogger, {
@@ -33,24 +37,22 @@ export class AuditLogger extends Context.Service<AuditLogger, {
    * cannot be interrupted: a request that is cancelled while its event waits is still audited.
    */
   readonly emit: (
-    draft: AuditDraft | DraftSnapshot,
-    options?: EmitOptions | undefined
-  ) => Effect.Effect<Receipt, AuditError, RequestContext>
-  /** As `LoggingEngine.transact`. */
-  readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
+    draft: AuditDraft,
+    options?: LoggingEngine.EmitOptions | undefined
+  ) => Effect.Effect<LoggingEngine.Receipt, AuditError, RequestContext>
 }>()("effect-audit/AuditLogger") {}
 
 /** Records one event; the draft is read at the call. */
 export const emit = (
-  draft: AuditDraft | DraftSnapshot,
-  options?: EmitOptions | undefined
-): Effect.Effect<Receipt, AuditError, AuditLogger | RequestContext> => {
-  const snapshot = DraftSnapshot.of(draft, "audit")
-  return Effect.flatMap(AuditLogger, (logger) => logger.emit(snapshot, options))
+  draft: AuditDraft,
+  options?: LoggingEngine.EmitOptions | undefined
+): Effect.Effect<LoggingEngine.Receipt, AuditError, AuditLogger | RequestContext> => {
+  const read = ReadDraft.of(draft, "audit")
+  return Effect.flatMap(AuditLogger, (logger) => logger.emit(read, options))
 }
 
 /** What `audited` says of the effect that it watches. */
-export interface AuditedOptions<A, E> {
+export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | undefined> {
   readonly action: string
   readonly resource?: Resource | ((result: A) => Resource) | undefined
   readonly subjectIds?: ReadonlyArray<string> | undefined
@@ -66,7 +68,19 @@ export interface AuditedOptions<A, E> {
    * Runs the effect in a transaction of the audit store and records success inside it, so that the change and its event
    * commit together or not at all. What did not succeed is recorded after the rollback.
    */
-  readonly transaction?: boolean | undefined
+  readonly transaction?: T
+}
+
+/** A transaction is a requirement: an effect that asks for one does not run over a store that has none. */
+type Needs<T> = AuditLogger | RequestContext | (T extends true ? Transactions : never)
+
+/** Records the outcome of the effect that it is given; in a pipe, the options know the effect's result and errors. */
+export interface Audited<A, E, R, T> {
+  <A1 extends A, E1 extends E, R1>(
+    effect: Effect.Effect<A1, E1, R1>
+  ): Effect.Effect<A1, E1 | AuditError, R1 | Needs<T>>
+  // The compiler infers from the last signature: in a pipe it is this one.
+  (effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | AuditError, R | Needs<T>>
 }
 
 /** An error's tag or name; an error may be anything, and its properties may throw. */
@@ -80,7 +94,7 @@ const errorTag = (error: unknown): string => {
 }
 
 const refuse = (path: string, detail: string) =>
-  new AuditError({ method: "AuditLogger.audited", reason: new InvalidDraft({ path, detail }) })
+  new AuditError({ method: "AuditLogger.audited", reason: new InvalidInput({ path, detail }) })
 
 /** What the caller's functions pick from the result. */
 const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Effect.Effect<Partial<AuditDraft>, AuditError> =>
@@ -112,13 +126,13 @@ const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | un
 /** The options as they were at the call; a draft that is refused stays refused. */
 const readOptions = <A, E>(
   { denied: _1, output: _2, resource, transaction: _3, ...rest }: AuditedOptions<A, E>
-): AuditDraft | DraftSnapshot => {
+): AuditDraft => {
   const draft: AuditDraft = { ...rest, ...(typeof resource === "object" ? { resource } : {}) }
-  const snapshot = DraftSnapshot.of(draft)
-  const { fields } = snapshot
-  if (fields instanceof Refusal) return snapshot
-  const { input, metadata, resource: read } = fields.content
-  return { ...draft, input, metadata, resource: read, subjectIds: fields.subjectIds }
+  const read = ReadDraft.of(draft)
+  const fields = ReadDraft.fieldsOf(read)
+  if (fields instanceof Refusal) return read
+  const { input, metadata, resource: copied } = fields.content
+  return { ...draft, input, metadata, resource: copied, subjectIds: fields.subjectIds }
 }
 
 /** Records of nested effects that did not succeed, to be made again if the outermost transaction takes them with it. */
@@ -127,38 +141,57 @@ const NestedFailures = Context.Reference<Array<Effect.Effect<unknown, AuditError
   { defaultValue: () => undefined }
 )
 
-const watch = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  options: AuditedOptions<A, E>,
-  draft: AuditDraft | DraftSnapshot
-): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext> =>
-  Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
-    const { denied, transaction } = options
-    const logger = yield* AuditLogger
-    const clock = yield* Clock.Clock
-    const outer = yield* NestedFailures
-    const nested: Array<Effect.Effect<unknown, AuditError, RequestContext>> = []
-    const started = clock.currentTimeMillisUnsafe()
-    const emit = (more: Partial<AuditDraft>) =>
+/** One effect that is watched: what is recorded of it, and with what. */
+interface Watched<A, E> {
+  readonly options: AuditedOptions<A, E>
+  readonly emit: (more: Partial<AuditDraft>) => Effect.Effect<LoggingEngine.Receipt, AuditError, RequestContext>
+}
+
+const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>, draft: AuditDraft) {
+  const logger = yield* AuditLogger
+  const clock = yield* Clock.Clock
+  const started = clock.currentTimeMillisUnsafe()
+  const watched: Watched<A, E> = {
+    options,
+    // What was refused when it was read is passed on as it is, so that it stays refused.
+    emit: (more) =>
       logger.emit(
-        draft instanceof DraftSnapshot
+        draft instanceof ReadDraft
           ? draft
           : { ...draft, durationMillis: Math.max(0, clock.currentTimeMillisUnsafe() - started), ...more }
       )
+  }
+  return watched
+})
+
+/** Records a success. Outside a transaction the effect has happened: that is recorded before a picker's failure is reported. */
+const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A) =>
+  Effect.flatMap(Effect.result(pick(options, result)), (picked) => {
+    if (picked._tag === "Success") return emit(picked.success)
+    return options.transaction === true
+      ? Effect.fail(picked.failure)
+      : Effect.andThen(emit({}), Effect.fail(picked.failure))
+  })
+
+const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Transactions, (transactions) => transactions.transact(effect))
+
+const watch = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options: AuditedOptions<A, E>,
+  draft: AuditDraft
+): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext | Transactions> =>
+  Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+    const watched = yield* watching(options, draft)
+    const outer = yield* NestedFailures
+    const nested: Array<Effect.Effect<unknown, AuditError, RequestContext>> = []
     let recording = false
-    const recordSuccess = (result: A) => {
+    const work = Effect.tap(restore(effect), (result) => {
       recording = true
-      return Effect.flatMap(Effect.result(pick(options, result)), (picked) => {
-        if (picked._tag === "Success") return emit(picked.success)
-        // Outside a transaction the effect has happened: that is recorded, before the picker's failure is reported.
-        return transaction === true
-          ? Effect.fail(picked.failure)
-          : Effect.andThen(emit({}), Effect.fail(picked.failure))
-      })
-    }
-    const work = Effect.tap(restore(effect), recordSuccess)
-    const exit = yield* Effect.exit(
-      transaction === true ? logger.transact(Effect.provideService(work, NestedFailures, nested)) : work
+      return recordSuccess(watched, result)
+    })
+    const exit = yield* Effect.exit<A, E | AuditError, R | RequestContext | Transactions>(
+      options.transaction === true ? inTransaction(Effect.provideService(work, NestedFailures, nested)) : work
     )
     if (Exit.isSuccess(exit)) return exit.value
     const failures: Array<Cause.Cause<E | AuditError>> = [exit.cause]
@@ -168,12 +201,13 @@ const watch = <A, E, R>(
       if (Exit.isFailure(recorded)) failures.push(recorded.cause)
     }
     // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of it.
-    if (!recording || (transaction === true && !isUnknown(exit.cause))) {
+    if (!recording || (options.transaction === true && !isUnknown(exit.cause))) {
+      const { denied } = options
       const outcome = describe<E | AuditError>(
         exit.cause,
         (error) => !(error instanceof AuditError) && denied?.(error) === true
       )
-      const record = emit(outcome)
+      const record = watched.emit(outcome)
       outer?.push(...nested, record)
       const recorded = yield* Effect.exit(record)
       if (Exit.isFailure(recorded)) failures.push(recorded.cause)
@@ -186,13 +220,13 @@ const watch = <A, E, R>(
  * took. It fails closed: if the record cannot be stored the caller sees `AuditError`, and if the effect failed too the
  * cause holds both. What the options hold is read when `audited` is called.
  */
-export function audited<A = unknown, E = unknown>(options: AuditedOptions<A, E>): <A1 extends A, E1 extends E, R>(
-  effect: Effect.Effect<A1, E1, R>
-) => Effect.Effect<A1, E1 | AuditError, R | AuditLogger | RequestContext>
-export function audited<A, E, R>(
+export function audited<A, E, R, T extends boolean | undefined = undefined>(
+  options: AuditedOptions<NoInfer<A>, NoInfer<E>, T>
+): Audited<A, E, R, T>
+export function audited<A, E, R, T extends boolean | undefined = undefined>(
   effect: Effect.Effect<A, E, R>,
-  options: AuditedOptions<A, E>
-): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext>
+  options: AuditedOptions<NoInfer<A>, NoInfer<E>, T>
+): Effect.Effect<A, E | AuditError, R | Needs<T>>
 export function audited<A, E, R>(first: Effect.Effect<A, E, R> | AuditedOptions<A, E>, second?: AuditedOptions<A, E>) {
   if (Effect.isEffect(first)) {
     // The overloads give an effect its options.
@@ -208,12 +242,26 @@ const isUnknown = (cause: Cause.Cause<unknown>): boolean =>
     reason._tag === "Fail" && reason.error instanceof AuditError && reason.error.reason._tag === "CommitUnknown"
   )
 
-/** Writes through the `LoggingEngine`. */
-export const layer: Layer.Layer<AuditLogger, never, LoggingEngine> = Layer.effect(
+/** Writes through a `LoggingEngine` of one's own. */
+export const layerEngine: Layer.Layer<AuditLogger, never, LoggingEngine.LoggingEngine> = Layer.effect(
   AuditLogger,
-  Effect.map(LoggingEngine, (engine) =>
-    AuditLogger.of({
-      emit: (draft, options) => engine.log(DraftSnapshot.of(draft, "audit"), options),
-      transact: engine.transact
-    }))
+  Effect.map(
+    LoggingEngine.LoggingEngine,
+    (engine) => AuditLogger.of({ emit: (draft, options) => engine.log(ReadDraft.of(draft, "audit"), options) })
+  )
 )
+
+/** How events are stripped and recorded. */
+export interface Options extends LoggingEngine.Options {
+  /** Policy, key and detectors of the stripper; its defaults unless given. */
+  readonly pii?: PiiStripper.Options | undefined
+}
+
+/** The logger with its engine and the stripper of this package, over a medium such as `Sqlite.layer` or `Memory.layer`. */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<AuditLogger | LoggingEngine.LoggingEngine, AuditError, EventSink | TrainingPreferences> =>
+  layerEngine.pipe(
+    Layer.provideMerge(LoggingEngine.layer(options)),
+    Layer.provide(PiiStripper.layer(options.pii))
+  )

@@ -12,6 +12,7 @@
 import type * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "./internal/json.ts"
+import { Made } from "./internal/made.ts"
 import { Env, Id, Mode, TenantId, TraceId } from "./RequestContext.ts"
 
 /** UUIDv7 of an event, made when it is stamped. */
@@ -87,8 +88,8 @@ export interface Draft {
   readonly severity?: Severity | undefined
   /** `ops` unless given; `audit` for what `AuditLogger` writes. */
   readonly storageClass?: StorageClass | undefined
-  /** When it happened, if the caller knows better; text is RFC 3339. The time of the call unless given. */
-  readonly occurredAt?: DateTime.DateTime | Date | string | undefined
+  /** When it happened, if the caller knows better; text is RFC 3339 with an offset. The time of the call unless given. */
+  readonly occurredAt?: DateTime.DateTime.Input | undefined
   readonly analytics?: Analytics | undefined
 }
 
@@ -149,8 +150,6 @@ export type Wire = typeof Wire.Type
 /** The exact stored bytes of an event, decoded. */
 export const WireFromText = Schema.fromJsonString(Wire)
 
-declare const nominal: unique symbol
-
 /** Identity and facts of an event: from the context and the draft, validated. */
 export interface Stamp {
   readonly eventId: EventId
@@ -162,7 +161,8 @@ export interface Stamp {
   readonly surface: string | undefined
   readonly surfaceId: string | undefined
   readonly actorType: "human" | "agent" | "system" | "tool"
-  readonly agentId: string
+  /** The wire's `agentId`: the acting human's, agent's or tool's id, or `system`. */
+  readonly actorId: string
   readonly userId: string | undefined
   readonly subjectIds: ReadonlyArray<string> | undefined
   readonly requestId: string
@@ -178,6 +178,8 @@ export interface Stamp {
   readonly storageClass: StorageClass
   /** RFC 3339, UTC, milliseconds. */
   readonly occurredAt: string
+  /** What the ledger's own records say: positions and counts. It is stored as `output`, and has nothing to strip. */
+  readonly record: Json | undefined
 }
 
 /** The caller's own words: what a stripper reads and replaces. */
@@ -192,28 +194,61 @@ export interface Content {
 }
 
 /** A draft with tenant, actor, trace, request and id; validated; unknown values made JSON. */
-export interface Stamped {
-  readonly [nominal]: "Stamped"
+export class Stamped {
+  readonly #nominal = true
   readonly stamp: Stamp
   readonly content: Content
+
+  constructor(made: Made, stamp: Stamp, content: Content) {
+    Made.check(made)
+    this.stamp = stamp
+    this.content = content
+  }
+  /** Whether this package made the value: a copy of one is none. */
+  static is(value: unknown): value is Stamped {
+    return typeof value === "object" && value !== null && #nominal in value && value.#nominal
+  }
 }
 
 /** A stamped event without personal data and secrets. */
-export interface Stripped {
-  readonly [nominal]: "Stripped"
+export class Stripped {
+  readonly #nominal = true
   readonly stamp: Stamp
   readonly content: Content
   readonly piiFlags: PiiFlags
   /** Whether what was found still allows training, by the stripper's policy. */
   readonly trainable: boolean
+
+  constructor(made: Made, stamp: Stamp, content: Content, piiFlags: PiiFlags, trainable: boolean) {
+    Made.check(made)
+    this.stamp = stamp
+    this.content = content
+    this.piiFlags = piiFlags
+    this.trainable = trainable
+  }
+  /** Whether this package made the value: a copy of one is none. */
+  static is(value: unknown): value is Stripped {
+    return typeof value === "object" && value !== null && #nominal in value && value.#nominal
+  }
 }
 
 /** A stripped event with the decision whether it may train a model. */
-export interface Decided {
-  readonly [nominal]: "Decided"
+export class Decided {
+  readonly #nominal = true
   readonly stripped: Stripped
   readonly trainOk: boolean
   readonly trainReason: TrainReason
+
+  constructor(made: Made, stripped: Stripped, trainReason: TrainReason) {
+    Made.check(made)
+    this.stripped = stripped
+    this.trainOk = trainReason === "allowed"
+    this.trainReason = trainReason
+  }
+  /** Whether this package made the value: a copy of one is none. */
+  static is(value: unknown): value is Decided {
+    return typeof value === "object" && value !== null && #nominal in value && value.#nominal
+  }
 }
 
 /** An idempotency key with what it was used for. */
@@ -226,23 +261,26 @@ export interface Idempotency {
 /** Values by which an event can be found, as texts. */
 export interface SearchKeys {
   readonly action: string
-  readonly agentId: string
-  readonly user_id: string | undefined
-  readonly resource_type: string | undefined
-  readonly resource_id: string | undefined
+  readonly actorId: string
+  readonly userId: string | undefined
+  readonly subjectIds: ReadonlyArray<string> | undefined
+  readonly resourceType: string | undefined
+  readonly resourceId: string | undefined
   readonly outcome: string
-  readonly trace_id: string
-  readonly request_id: string
-  readonly correlation_id: string | undefined
-  readonly run_id: string | undefined
+  readonly traceId: string
+  readonly requestId: string
+  readonly correlationId: string | undefined
+  readonly runId: string | undefined
+  readonly stepId: string | undefined
+  readonly projectId: string | undefined
+  readonly surface: string | undefined
   readonly severity: string
-  readonly storage_class: string
-  readonly train_ok: "true" | "false"
+  readonly storageClass: string
+  readonly trainOk: "true" | "false"
 }
 
-/** The exact bytes that will be kept, their salt and commitment. */
-export interface Sealed {
-  readonly [nominal]: "Sealed"
+/** What an event is sealed with. */
+export interface SealedFields {
   readonly eventId: EventId
   readonly tenantId: TenantId
   readonly env: Env
@@ -258,38 +296,64 @@ export interface Sealed {
   readonly body: Uint8Array
   readonly keys: SearchKeys
   readonly idempotency: Idempotency | undefined
-  /**
-   * Whether the store may hold this event id already: the caller named it, or an earlier `append` of this very event did not
-   * end. Set by the sink when it begins to write; it is not part of the event.
-   */
-  readonly delivery: { mayBeStored: boolean }
+  /** Whether the caller named the event id, as the one of an earlier try: the store may hold the event already. */
+  readonly repeated: boolean
+}
+
+/** The exact bytes that will be kept, their salt and commitment. */
+export class Sealed implements SealedFields {
+  readonly #nominal = true
+  readonly eventId: EventId
+  readonly tenantId: TenantId
+  readonly env: Env
+  readonly trainOk: boolean
+  readonly piiFlags: PiiFlags
+  readonly recordedAtMillis: number
+  readonly commitment: Uint8Array
+  readonly salt: Uint8Array
+  readonly body: Uint8Array
+  readonly keys: SearchKeys
+  readonly idempotency: Idempotency | undefined
+  readonly repeated: boolean
+
+  constructor(made: Made, fields: SealedFields) {
+    Made.check(made)
+    this.eventId = fields.eventId
+    this.tenantId = fields.tenantId
+    this.env = fields.env
+    this.trainOk = fields.trainOk
+    this.piiFlags = fields.piiFlags
+    this.recordedAtMillis = fields.recordedAtMillis
+    this.commitment = fields.commitment
+    this.salt = fields.salt
+    this.body = fields.body
+    this.keys = fields.keys
+    this.idempotency = fields.idempotency
+    this.repeated = fields.repeated
+  }
+  /** Whether this package made the value: a copy of one is none, and no sink takes it. */
+  static is(value: unknown): value is Sealed {
+    return typeof value === "object" && value !== null && #nominal in value && value.#nominal
+  }
 }
 
 /** The values by which a stored event can be found. */
 export const searchKeys = (event: Wire): SearchKeys => ({
   action: event.action,
-  agentId: event.agentId,
-  user_id: event.user_id,
-  resource_type: event.resource?.type,
-  resource_id: event.resource?.id,
+  actorId: event.agentId,
+  userId: event.user_id,
+  subjectIds: event.subject_ids,
+  resourceType: event.resource?.type,
+  resourceId: event.resource?.id,
   outcome: event.outcome,
-  trace_id: event.trace_id,
-  request_id: event.request_id,
-  correlation_id: event.correlation_id,
-  run_id: event.run_id,
+  traceId: event.trace_id,
+  requestId: event.request_id,
+  correlationId: event.correlation_id,
+  runId: event.run_id,
+  stepId: event.step_id,
+  projectId: event.project_id,
+  surface: event.surface,
   severity: event.severity,
-  storage_class: event.storage_class,
-  train_ok: event.train_ok ? "true" : "false"
+  storageClass: event.storage_class,
+  trainOk: event.train_ok ? "true" : "false"
 })
-
-type Made<Shape> = Omit<Shape, typeof nominal>
-
-// The only casts of the package: a nominal type is a fact about who made a value, which no value can carry.
-/** @internal */
-export const makeStamped = (fields: Made<Stamped>): Stamped => fields as Stamped
-/** @internal */
-export const makeStripped = (fields: Made<Stripped>): Stripped => fields as Stripped
-/** @internal */
-export const makeDecided = (fields: Made<Decided>): Decided => fields as Decided
-/** @internal */
-export const makeSealed = (fields: Made<Sealed>): Sealed => fields as Sealed

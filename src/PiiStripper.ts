@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { AuditError, InvalidDraft } from "./AuditError.ts"
+import { AuditError, InvalidInput } from "./AuditError.ts"
 import type { Content, PiiFlags, Stamped } from "./DatasetEvent.ts"
 import { keepsDeadline } from "./internal/deadline.ts"
 import { type Json, type JsonObject, pointer } from "./internal/json.ts"
@@ -84,8 +84,8 @@ const object = (json: Json): JsonObject =>
 const texts = (stripper: Stripper, values: { readonly [key: string]: string }) =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, text(stripper.part("analytics", value))]))
 
-const method = "PiiStripper.layerWith"
-const refuse = (path: string, detail: string) => new AuditError({ method, reason: new InvalidDraft({ path, detail }) })
+const method = "PiiStripper.layer"
+const refuse = (path: string, detail: string) => new AuditError({ method, reason: new InvalidInput({ path, detail }) })
 const decodePolicy = Schema.decodeUnknownResult(Policy, { onExcessProperty: "error" })
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -116,12 +116,9 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /** The stripper of this package with its default policy. */
-export const layer: Layer.Layer<PiiStripper> = Layer.sync(PiiStripper, () => {
-  const stripper = PiiStripper.of({ strip: (event) => Effect.sync(() => stripContent({}, event.content)) })
-  keepsDeadline.add(stripper)
-  return stripper
-})
-
+export function layer(): Layer.Layer<PiiStripper>
 /** The stripper of this package with another policy, a key for pseudonyms, or detectors of one's own. */
-export const layerWith = (options: Options): Layer.Layer<PiiStripper, AuditError> =>
-  Layer.effect(PiiStripper, make(options))
+export function layer(options: Options | undefined): Layer.Layer<PiiStripper, AuditError>
+export function layer(options?: Options): Layer.Layer<PiiStripper, AuditError> {
+  return Layer.effect(PiiStripper, make(options))
+}

@@ -19,9 +19,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 
-/** `t_` and lower-case letters, digits, `_` or `-`; at most 64 characters. */
+/** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
 export const TenantId = Schema.String.check(
-  Schema.isPattern(/^t_[a-z0-9_-]{1,62}$/, { description: "a tenant id: t_ and [a-z0-9_-], at most 64 characters" })
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, {
+    description: "a tenant id: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with a letter or digit"
+  })
 ).pipe(Schema.brand("TenantId"))
 export type TenantId = typeof TenantId.Type
 
@@ -30,6 +32,10 @@ export const Env = Schema.String.check(
   Schema.isPattern(/^[a-z][a-z0-9_-]{0,31}$/, { description: "an env: [a-z][a-z0-9_-], at most 32 characters" })
 ).pipe(Schema.brand("Env"))
 export type Env = typeof Env.Type
+
+/** The log of a tenant and env. */
+export const LogName = Schema.Struct({ tenantId: TenantId, env: Env })
+export type LogName = typeof LogName.Type
 
 /** How the product is operated for the tenant. */
 export const Mode = Schema.Literals(["saas", "enterprise", "lab"])
@@ -50,9 +56,9 @@ export type TraceId = typeof TraceId.Type
 /** Who acts. An agent or a tool may act on behalf of a person. */
 export const Actor = Schema.Union([
   Schema.Struct({ type: Schema.tag("human"), id: Id }),
-  Schema.Struct({ type: Schema.tag("agent"), id: Id, onBehalfOf: Schema.optionalKey(Id) }),
+  Schema.Struct({ type: Schema.tag("agent"), id: Id, onBehalfOf: Schema.optional(Id) }),
   Schema.Struct({ type: Schema.tag("system") }),
-  Schema.Struct({ type: Schema.tag("tool"), id: Id, onBehalfOf: Schema.optionalKey(Id) })
+  Schema.Struct({ type: Schema.tag("tool"), id: Id, onBehalfOf: Schema.optional(Id) })
 ])
 export type Actor = typeof Actor.Type
 
@@ -61,25 +67,25 @@ export const Fields = Schema.Struct({
   tenantId: TenantId,
   env: Env,
   mode: Mode,
-  projectId: Schema.optionalKey(Id),
-  appId: Schema.optionalKey(Id),
-  surface: Schema.optionalKey(Id),
-  surfaceId: Schema.optionalKey(Id),
+  projectId: Schema.optional(Id),
+  appId: Schema.optional(Id),
+  surface: Schema.optional(Id),
+  surfaceId: Schema.optional(Id),
   actor: Actor,
   requestId: Id,
-  correlationId: Schema.optionalKey(Id),
+  correlationId: Schema.optional(Id),
   traceId: TraceId,
-  spanId: Schema.optionalKey(Id),
-  runId: Schema.optionalKey(Id),
-  stepId: Schema.optionalKey(Id)
+  spanId: Schema.optional(Id),
+  runId: Schema.optional(Id),
+  stepId: Schema.optional(Id)
 })
 export type Fields = typeof Fields.Type
 
-/** The JSON form: as `Fields`, where `mode` and `traceId` may be absent. Unknown fields are refused. */
+/** The JSON form: as `Fields`, where `mode` and `traceId` may be left out. Unknown fields are refused. */
 export const Json = Schema.Struct({
   ...Fields.fields,
-  mode: Schema.optionalKey(Mode),
-  traceId: Schema.optionalKey(TraceId)
+  mode: Schema.optional(Mode),
+  traceId: Schema.optional(TraceId)
 })
 export type Json = typeof Json.Encoded
 
@@ -171,11 +177,7 @@ export const layer = (context: RequestContext["Service"]): Layer.Layer<RequestCo
 
 const validate = Schema.decodeUnknownResult(Schema.toType(Fields), { onExcessProperty: "error" })
 
-/**
- * The problem of a context that was not built by this module, if it has one. A context is checked once.
- *
- * @internal
- */
+/** The problem of a context that was not built by this module, if it has one. A context is checked once. */
 export const problem = (context: Fields): Schema.SchemaError | undefined => {
   if (checked.has(context)) return undefined
   const result = validate(context)

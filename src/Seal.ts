@@ -7,8 +7,9 @@
  * @since 0.1.0
  */
 import { hash } from "node:crypto"
-import { type Decided, type Idempotency, makeSealed, type Sealed } from "./DatasetEvent.ts"
+import { Decided, type Idempotency, Sealed, type Stamp } from "./DatasetEvent.ts"
 import type { Json } from "./internal/json.ts"
+import { made } from "./internal/made.ts"
 
 /** Bytes of a salt. */
 export const saltBytes = 32
@@ -32,7 +33,7 @@ const toWire = (event: Decided, recordedAt: string) => {
   const reserved = {
     tenantId: stamp.tenantId,
     env: stamp.env,
-    agentId: stamp.agentId,
+    agentId: stamp.actorId,
     trace_id: stamp.traceId,
     request_id: stamp.requestId,
     actor_type: stamp.actorType,
@@ -49,7 +50,7 @@ const toWire = (event: Decided, recordedAt: string) => {
     surface: stamp.surface,
     surface_id: stamp.surfaceId,
     actor_type: stamp.actorType,
-    agentId: stamp.agentId,
+    agentId: stamp.actorId,
     user_id: stamp.userId,
     subject_ids: stamp.subjectIds,
     request_id: stamp.requestId,
@@ -64,7 +65,7 @@ const toWire = (event: Decided, recordedAt: string) => {
     error_tag: content.errorTag,
     duration_ms: stamp.durationMillis,
     input: content.input,
-    output: content.output,
+    output: stamp.record ?? content.output,
     metadata: content.metadata === undefined ? reserved : { ...content.metadata, ...reserved },
     pii_flags: piiFlags,
     train_ok: event.trainOk,
@@ -84,23 +85,47 @@ const toWireAnalytics = (analytics: { readonly [key: string]: string }): { reado
     ) => [key === "event_type" || key === "platform" ? `analytics_${key}` : key, value])
   )
 
+const keysOf = (event: Decided, stamp: Stamp) => {
+  const { resource } = event.stripped.content
+  return {
+    action: stamp.action,
+    actorId: stamp.actorId,
+    userId: stamp.userId,
+    subjectIds: stamp.subjectIds,
+    resourceType: resource?.type,
+    resourceId: resource?.id,
+    outcome: stamp.outcome,
+    traceId: stamp.traceId,
+    requestId: stamp.requestId,
+    correlationId: stamp.correlationId,
+    runId: stamp.runId,
+    stepId: stamp.stepId,
+    projectId: stamp.projectId,
+    surface: stamp.surface,
+    severity: stamp.severity,
+    storageClass: stamp.storageClass,
+    trainOk: event.trainOk ? "true" as const : "false" as const
+  }
+}
+
 /**
  * Fixes the bytes of an event, with 32 bytes of salt, at a time in milliseconds since 1970. The options travel with the
- * event and change no byte.
+ * event and change no byte. Throws `TypeError` for a value that is no `Decided`, such as a copy of one.
  */
 export const seal = (
   event: Decided,
   salt: Uint8Array,
   recordedAtMillis: number,
-  options?: { readonly idempotency?: Idempotency | undefined; readonly mayBeStored?: boolean | undefined } | undefined
+  options?: { readonly idempotency?: Idempotency | undefined; readonly repeated?: boolean | undefined } | undefined
 ): Sealed => {
+  if (!Decided.is(event)) throw new TypeError("only an event that was decided by TrainingPreferences can be sealed")
   const { piiFlags, stamp } = event.stripped
   const json = JSON.stringify(toWire(event, new Date(recordedAtMillis).toISOString()))
   // One buffer holds salt and body: it is hashed as a whole, and stored as two views.
   const bytes = Buffer.allocUnsafe(saltBytes + Buffer.byteLength(json, "utf8"))
   bytes.set(salt, 0)
   bytes.write(json, saltBytes, "utf8")
-  return makeSealed({
+  return new Sealed(made, {
     eventId: stamp.eventId,
     tenantId: stamp.tenantId,
     env: stamp.env,
@@ -110,22 +135,8 @@ export const seal = (
     commitment: commit(bytes),
     salt: bytes.subarray(0, saltBytes),
     body: bytes.subarray(saltBytes),
-    keys: {
-      action: stamp.action,
-      agentId: stamp.agentId,
-      user_id: stamp.userId,
-      resource_type: event.stripped.content.resource?.type,
-      resource_id: event.stripped.content.resource?.id,
-      outcome: stamp.outcome,
-      trace_id: stamp.traceId,
-      request_id: stamp.requestId,
-      correlation_id: stamp.correlationId,
-      run_id: stamp.runId,
-      severity: stamp.severity,
-      storage_class: stamp.storageClass,
-      train_ok: event.trainOk ? "true" : "false"
-    },
+    keys: keysOf(event, stamp),
     idempotency: options?.idempotency,
-    delivery: { mayBeStored: options?.mayBeStored === true }
+    repeated: options?.repeated === true
   })
 }

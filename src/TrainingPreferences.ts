@@ -12,17 +12,14 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Effect from "effect/Effect"
 import type { AuditError } from "./AuditError.ts"
-import { type Decided, makeDecided, type Stripped, type TrainReason } from "./DatasetEvent.ts"
-import { keepsDeadline } from "./internal/deadline.ts"
-import type { Env, TenantId } from "./RequestContext.ts"
+import { Decided, Stripped } from "./DatasetEvent.ts"
+import { made } from "./internal/made.ts"
+import type { LogName } from "./RequestContext.ts"
 
 /** A tenant's preference in one env, or, with `userId`, a person's. */
-export interface Subject {
-  readonly tenantId: TenantId
-  readonly env: Env
+export interface Subject extends LogName {
   readonly userId?: string | undefined
 }
 
@@ -32,9 +29,7 @@ export interface Preference extends Subject {
 }
 
 /** Who is asked about: the tenant, and all persons whom the event concerns. */
-export interface Question {
-  readonly tenantId: TenantId
-  readonly env: Env
+export interface Question extends LogName {
   readonly userIds: ReadonlyArray<string>
 }
 
@@ -61,7 +56,7 @@ export class TrainingPreferences extends Context.Service<TrainingPreferences, {
     record: Effect.Effect<A, AuditError, R>
   ) => Effect.Effect<A, AuditError, R>
   /** All preferences of a tenant in an env that were ever set, the tenant's own first, persons by id. */
-  readonly list: (tenantId: TenantId, env: Env) => Effect.Effect<ReadonlyArray<Preference>, AuditError>
+  readonly list: (log: LogName) => Effect.Effect<ReadonlyArray<Preference>, AuditError>
 }>()("effect-audit/TrainingPreferences") {}
 
 /** Whom an event concerns. */
@@ -75,47 +70,9 @@ export const question = (event: Stripped): Question => {
 
 /**
  * Settles whether an event may train a model. An answer that is not known comes first, then what was found in the event,
- * then the opt-outs.
+ * then the opt-outs. Throws `TypeError` for a value that is no `Stripped`, such as a copy of one.
  */
 export const decide = (event: Stripped, answer: Answer | "preferences_unavailable"): Decided => {
-  const trainReason: TrainReason = answer === "preferences_unavailable" ? answer : event.trainable ? answer : "pii"
-  return makeDecided({ stripped: event, trainOk: trainReason === "allowed", trainReason })
+  if (!Stripped.is(event)) throw new TypeError("only an event that was stripped can be decided")
+  return new Decided(made, event, answer === "preferences_unavailable" ? answer : event.trainable ? answer : "pii")
 }
-
-const text = (subject: Subject): string => JSON.stringify([subject.tenantId, subject.env, subject.userId ?? null])
-
-/** Preferences in memory; they last as long as the layer. */
-export const layerMemory: Layer.Layer<TrainingPreferences> = Layer.sync(TrainingPreferences, () => {
-  const preferences = new Map<string, Preference>()
-  const optedOut = (subject: Subject) => preferences.get(text(subject))?.trainingAllowed === false
-  const service = TrainingPreferences.of({
-    lookup: ({ env, tenantId, userIds }) =>
-      Effect.sync(() =>
-        optedOut({ tenantId, env })
-          ? "tenant_opt_out"
-          : userIds.some((userId) => optedOut({ tenantId, env, userId }))
-          ? "user_opt_out"
-          : "allowed"
-      ),
-    // An event that records a change is decided by the stricter of before and after.
-    change: (preference, record) =>
-      Effect.suspend(() => {
-        const name = text(preference)
-        const before = preferences.get(name)
-        const apply = Effect.sync(() => preferences.set(name, preference))
-        if (preference.trainingAllowed) return Effect.tap(record, () => apply)
-        return Effect.onError(Effect.andThen(apply, record), () =>
-          Effect.sync(() => {
-            if (before === undefined) preferences.delete(name)
-            else preferences.set(name, before)
-          }))
-      }),
-    list: (tenantId, env) =>
-      Effect.sync(() =>
-        [...preferences.values()].filter((preference) => preference.tenantId === tenantId && preference.env === env)
-          .sort((a, b) => (a.userId ?? "") < (b.userId ?? "") ? -1 : 1)
-      )
-  })
-  keepsDeadline.add(service)
-  return service
-})

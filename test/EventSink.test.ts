@@ -1,4 +1,4 @@
 import { suite } from "./EventSinkTest.ts"
 import { memory } from "./support.ts"
 
-suite("EventSink.layerMemory", memory)
+suite("Memory", memory)

@@ -9,9 +9,9 @@ import {
   LoggingEngine,
   PiiStripper,
   RequestContext,
-  Seal,
-  TrainingPreferences
+  Seal
 } from "effect-audit"
+import { Memory } from "effect-audit/memory"
 import { AuditTrail } from "effect-audit/trail"
 import { createHash } from "node:crypto"
 import { env, tenant, within } from "./support.ts"
@@ -32,9 +32,12 @@ const sealedBy = (draft: DatasetEvent.Draft, options?: LoggingEngine.EmitOptions
     )
     yield* LoggingEngine.log(draft, options).pipe(
       within(),
-      Effect.provide(Layer.fresh(LoggingEngine.layer.pipe(
-        Layer.provide([catching, PiiStripper.layer, TrainingPreferences.layerMemory])
-      )))
+      Effect.provide(Layer.fresh(
+        LoggingEngine.layer().pipe(
+          Layer.provide(catching),
+          Layer.provide([PiiStripper.layer(), Memory.layer()])
+        )
+      ))
     )
     return sealed ?? (yield* Effect.die("nothing was sealed"))
   })
@@ -121,7 +124,7 @@ export const suite = <E>(
           ]
         ) {
           const error = yield* Effect.flip(effect)
-          assert(error.reason._tag === "InvalidDraft")
+          assert(error.reason._tag === "InvalidInput")
           assert.strictEqual(error.reason.path, "/eventId")
         }
       })))
@@ -142,7 +145,7 @@ export const suite = <E>(
         ]
         for (const other of others) {
           const error = yield* Effect.flip(other)
-          assert(error.reason._tag === "InvalidDraft")
+          assert(error.reason._tag === "InvalidInput")
           assert.strictEqual(error.reason.path, "/idempotencyKey")
         }
         assert.strictEqual((yield* all(tenant)).length, 2)

@@ -10,9 +10,10 @@ import {
   RequestContext,
   TrainingPreferences
 } from "effect-audit"
+import { Memory } from "effect-audit/memory"
 import { AuditTrail } from "effect-audit/trail"
 import { TestClock } from "effect/testing"
-import { log, memory, over, within } from "./support.ts"
+import { log, memory, memoryWith, over, storedEvents, within } from "./support.ts"
 
 const newest = Effect.gen(function*() {
   const { items } = yield* AuditTrail.query({ ...log, limit: 1 })
@@ -25,7 +26,7 @@ const path = (draft: unknown, options?: LoggingEngine.EmitOptions) =>
   AuditLogger.emit(draft as AuditLogger.AuditDraft, options).pipe(
     within(),
     Effect.flip,
-    Effect.map((error) => error.reason._tag === "InvalidDraft" ? error.reason.path : error.reason._tag)
+    Effect.map((error) => error.reason._tag === "InvalidInput" ? error.reason.path : error.reason._tag)
   )
 
 describe("LoggingEngine: stamping", () => {
@@ -128,13 +129,13 @@ describe("LoggingEngine: stamping", () => {
   it.effect("accepts what is within the limits, and takes other limits", () =>
     Effect.gen(function*() {
       yield* AuditLogger.emit({ action: "note.create", input: "x".repeat(262_000) }).pipe(within())
-      const sink = Layer.fresh(EventSink.layerMemory)
+      const sink = Layer.fresh(Memory.layer())
       const error = yield* AuditLogger.emit({ action: "note.create", input: "x".repeat(200) }).pipe(
         within(),
         Effect.flip,
         Effect.provide(Layer.fresh(over(sink, { limits: { maxBytes: 100 } })))
       )
-      assert.strictEqual(error.reason._tag, "InvalidDraft")
+      assert.strictEqual(error.reason._tag, "InvalidInput")
     }).pipe(Effect.provide(memory)))
 
   it.effect("reads the draft at the call: what changes afterwards does not count", () =>
@@ -162,12 +163,7 @@ describe("LoggingEngine: stamping", () => {
 describe("LoggingEngine: stripping and deciding", () => {
   const stripper = (strip: PiiStripper.PiiStripper["Service"]["strip"]) =>
     Layer.succeed(PiiStripper.PiiStripper, { strip })
-  const withStripper = (layer: Layer.Layer<PiiStripper.PiiStripper>) =>
-    Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
-      Layer.provideMerge(LoggingEngine.layer),
-      Layer.provideMerge(Layer.mergeAll(EventSink.layerMemory, layer, TrainingPreferences.layerMemory)),
-      Layer.fresh
-    )
+  const withStripper = (stripper: Layer.Layer<PiiStripper.PiiStripper>) => memoryWith({ stripper })
 
   it.effect("stores nothing when the stripper fails or throws", () =>
     Effect.gen(function*() {
@@ -188,8 +184,7 @@ describe("LoggingEngine: stripping and deciding", () => {
           assert.strictEqual(error.reason._tag, "StripFailed")
           assert.isDefined(error.eventId)
           assert.notInclude(JSON.stringify(error), "secret")
-          const memoryEvents = yield* EventSink.MemoryEvents
-          assert.strictEqual((yield* memoryEvents.all).length, 0)
+          assert.deepStrictEqual(yield* storedEvents, [])
         }).pipe(Effect.provide(withStripper(stripper(strip))))
       }
     }))
@@ -227,7 +222,7 @@ describe("LoggingEngine: stripping and deciding", () => {
         const preferences = Layer.effect(
           TrainingPreferences.TrainingPreferences,
           Effect.map(TrainingPreferences.TrainingPreferences, (service) => ({ ...service, lookup }))
-        ).pipe(Layer.provide(TrainingPreferences.layerMemory))
+        ).pipe(Layer.provide(Memory.layer()))
         const lines: Array<string> = []
         const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
         yield* Effect.gen(function*() {
@@ -237,11 +232,7 @@ describe("LoggingEngine: stripping and deciding", () => {
           assert.match(lines.join("\n"), /^Warn Training preferences unavailable/)
         }).pipe(
           Effect.provide(
-            Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
-              Layer.provideMerge(LoggingEngine.layer),
-              Layer.provide([EventSink.layerMemory, PiiStripper.layer, preferences]),
-              Layer.fresh
-            )
+            memoryWith({ preferences })
           ),
           Effect.provide(Logger.layer([logger]))
         )
@@ -255,24 +246,20 @@ describe("LoggingEngine: deadlines of the other steps", () => {
       const stack = (
         strip: Layer.Layer<PiiStripper.PiiStripper>,
         preferences: Layer.Layer<TrainingPreferences.TrainingPreferences>
-      ) =>
-        Layer.fresh(AuditLogger.layer.pipe(
-          Layer.provide(LoggingEngine.layer),
-          Layer.provide([EventSink.layerMemory, strip, preferences])
-        ))
+      ) => memoryWith({ stripper: strip, preferences })
       const emit = AuditLogger.emit({ action: "note.create" }).pipe(within())
       const hanging = Layer.succeed(PiiStripper.PiiStripper, { strip: () => Effect.never })
       const strip = yield* emit.pipe(
-        Effect.provide(stack(hanging, TrainingPreferences.layerMemory)),
+        Effect.provide(stack(hanging, Memory.layer())),
         Effect.flip,
         Effect.forkChild({ startImmediately: true })
       )
       const unknowing = Layer.effect(
         TrainingPreferences.TrainingPreferences,
         Effect.map(TrainingPreferences.TrainingPreferences, (service) => ({ ...service, lookup: () => Effect.never }))
-      ).pipe(Layer.provide(TrainingPreferences.layerMemory))
+      ).pipe(Layer.provide(Memory.layer()))
       const lookup = yield* emit.pipe(
-        Effect.provide(stack(PiiStripper.layer, unknowing)),
+        Effect.provide(stack(PiiStripper.layer(), unknowing)),
         Effect.forkChild({ startImmediately: true })
       )
       yield* TestClock.adjust("11 seconds")

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Layer, Logger, Schema } from "effect"
-import { AuditLogger, EventSink, LoggingEngine, PiiStripper, TrainingPreferences } from "effect-audit"
+import { AuditLogger, PiiStripper } from "effect-audit"
+import { Memory } from "effect-audit/memory"
 import { Pii, PiiLogger } from "effect-audit/pii"
 import { AuditTrail } from "effect-audit/trail"
-import { log, within } from "./support.ts"
+import { log, storedEvents, within } from "./support.ts"
 
 const kinds = (text: string): ReadonlyArray<readonly [string, string]> =>
   Pii.scan(text).map((span) => [span.kind, text.slice(span.start, span.end)])
@@ -286,25 +287,15 @@ describe("PiiStripper.layerWith", () => {
       assert.deepStrictEqual([...item.event.pii_flags.flags], ["EMAIL", "IP", "US_SSN"])
     }).pipe(
       Effect.provide(
-        Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
-          Layer.provide(LoggingEngine.layer),
-          Layer.provide([
-            EventSink.layerMemory,
-            TrainingPreferences.layerMemory,
-            PiiStripper.layerWith({ policy: { kinds: { EMAIL: "drop", IP: "keep" } } })
-          ]),
+        AuditLogger.layer({ pii: { policy: { kinds: { EMAIL: "drop", IP: "keep" } } } }).pipe(
+          Layer.provideMerge(Memory.layer()),
           Layer.fresh
         )
       )
     ))
 
-  const over = (options: PiiStripper.Options) =>
-    Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
-      Layer.provide(LoggingEngine.layer),
-      Layer.provideMerge(EventSink.layerMemory),
-      Layer.provide([TrainingPreferences.layerMemory, PiiStripper.layerWith(options)]),
-      Layer.fresh
-    )
+  const over = (pii: PiiStripper.Options) =>
+    AuditLogger.layer({ pii }).pipe(Layer.provideMerge(Memory.layer()), Layer.fresh)
   const emit = (input: unknown) => AuditLogger.emit({ action: "note.create", input }).pipe(within())
 
   it.effect("takes detectors of one's own; one that throws is StripFailed, and nothing is stored", () =>
@@ -322,7 +313,7 @@ describe("PiiStripper.layerWith", () => {
       yield* Effect.gen(function*() {
         const error = yield* Effect.flip(emit("x"))
         assert.strictEqual(error.reason._tag, "StripFailed")
-        assert.strictEqual((yield* (yield* EventSink.MemoryEvents).all).length, 0)
+        assert.deepStrictEqual(yield* storedEvents, [])
       }).pipe(Effect.provide(over({
         detectors: [() => {
           throw new Error("kim@example.com")
@@ -343,7 +334,7 @@ describe("PiiStripper.layerWith", () => {
       ]
       for (const [options, path] of cases) {
         const error = yield* Effect.flip(PiiStripper.make(options))
-        assert(error.reason._tag === "InvalidDraft")
+        assert(error.reason._tag === "InvalidInput")
         assert.strictEqual(error.reason.path, path)
       }
     }))

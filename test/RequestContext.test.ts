@@ -20,8 +20,10 @@ describe("RequestContext", () => {
   it.effect("refuses ids that are not ids, without showing them", () =>
     Effect.gen(function*() {
       const wrong: ReadonlyArray<Record<string, unknown>> = [
-        { tenantId: "acme" },
-        { tenantId: "t_" },
+        { tenantId: "-acme" },
+        { tenantId: "a/b" },
+        { tenantId: "a".repeat(129) },
+        { tenantId: "" },
         { tenantId: "t_ACME" },
         { tenantId: `t_${"a".repeat(63)}` },
         { env: "Prod" },
@@ -99,7 +101,7 @@ describe("RequestContext", () => {
       const real = yield* context()
       const forged = { ...real, tenantId: "someone else" } as never
       const error = yield* Effect.flip(AuditLogger.emit({ action: "note.create" }).pipe(RequestContext.provide(forged)))
-      assert(error.reason._tag === "InvalidDraft")
+      assert(error.reason._tag === "InvalidInput")
       assert.strictEqual(error.reason.path, "/context")
     }).pipe(Effect.provide(memory)))
 })

@@ -65,7 +65,7 @@ for (const [name, layer] of stacks) {
         assert.strictEqual(item.event.metadata["training_allowed"], false)
         assert.isFalse(item.event.train_ok)
         const error = yield* Effect.flip(set(false, "kim@example.com"))
-        assert.strictEqual(error.reason._tag, "InvalidDraft")
+        assert.strictEqual(error.reason._tag, "InvalidInput")
       }).pipe(Effect.provide(layer)))
 
     it.effect("changes nothing when the change cannot be recorded", () =>
@@ -74,7 +74,7 @@ for (const [name, layer] of stacks) {
         const failing = Effect.fail(AuditError.fail("test", new AuditError.SinkUnavailable({ detail: "down" })))
         yield* Effect.exit(preferences.change({ ...log, trainingAllowed: false }, failing))
         assert.strictEqual(yield* reason(), "allowed")
-        assert.deepStrictEqual(yield* preferences.list(log.tenantId, log.env), [])
+        assert.deepStrictEqual(yield* preferences.list(log), [])
       }).pipe(Effect.provide(layer)))
   })
 }
@@ -108,7 +108,7 @@ describe("SqlitePreferences", () => {
         for (const userId of ["b", undefined, "a"]) {
           yield* preferences.change({ ...log, userId, trainingAllowed: userId === "a" }, Effect.void)
         }
-        assert.deepStrictEqual(yield* preferences.list(log.tenantId, log.env), [
+        assert.deepStrictEqual(yield* preferences.list(log), [
           { ...log, trainingAllowed: false },
           { ...log, userId: "a", trainingAllowed: true },
           { ...log, userId: "b", trainingAllowed: false }

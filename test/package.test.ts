@@ -58,7 +58,7 @@ describe("the packed package", () => {
       assert.strictEqual(run.status, 0, run.stderr)
       writeFileSync(
         join(folder, "main.ts"),
-        `import { AuditLogger } from "effect-audit"\nimport { AuditTrail } from "effect-audit/trail"\nimport { SqliteSink } from "effect-audit/sqlite"\nimport { Pii } from "effect-audit/pii"\nexport const all = [AuditLogger.emit, AuditTrail.query, SqliteSink.layer, Pii.scan] as const\nexport const wrong: number = AuditLogger.emit\n`
+        `import { AuditLogger } from "effect-audit"\nimport { AuditTrail } from "effect-audit/trail"\nimport { SqliteSink } from "effect-audit/sqlite"\nimport { Pii } from "effect-audit/pii"\nexport const all = [AuditLogger.emit, AuditTrail.query, SqliteSink.layer(), Pii.scan] as const\nexport const wrong: number = AuditLogger.emit\n`
       )
       const tsc = spawnSync(join(root, "node_modules/.bin/tsc"), [
         "--noEmit",

@@ -1,16 +1,17 @@
 /** What several tests need: contexts, whole stacks in memory and over a file, and temporary folders. */
-import { Effect, Layer } from "effect"
-import { AuditLogger, EventSink, LoggingEngine, PiiStripper, RequestContext, TrainingPreferences } from "effect-audit"
-import { SigningKey } from "effect-audit/ledger"
+import { Effect, Layer, Stream } from "effect"
 import {
-  SqliteClient,
-  SqliteLedger,
-  SqlitePreferences,
-  SqliteSigner,
-  SqliteSink,
-  SqliteTrail
-} from "effect-audit/sqlite"
-import { AuditTrail } from "effect-audit/trail"
+  AuditLogger,
+  type EventSink,
+  LoggingEngine,
+  PiiStripper,
+  RequestContext,
+  type TrainingPreferences
+} from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
+import { Ledger, LogStore, Signer, SigningKey } from "effect-audit/ledger"
+import { Memory } from "effect-audit/memory"
+import { Sqlite, SqliteLogStore } from "effect-audit/sqlite"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -42,35 +43,61 @@ export const temporaryFolder = Effect.acquireRelease(
 /** A path for a store in a folder of its own. */
 export const temporaryFile = Effect.map(temporaryFolder, (folder) => join(folder, "audit.db"))
 
-export const memory = Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
-  Layer.provideMerge(LoggingEngine.layer),
-  Layer.provideMerge(Layer.mergeAll(EventSink.layerMemory, PiiStripper.layer, TrainingPreferences.layerMemory))
-)
+export const memory = AuditLogger.layer().pipe(Layer.provideMerge(Memory.layer()))
 
 /** The engine and the logger over any sink. */
 export const over = <E, R>(sink: Layer.Layer<EventSink.EventSink, E, R>, options: LoggingEngine.Options = {}) =>
-  AuditLogger.layer.pipe(
-    Layer.provideMerge(LoggingEngine.layerWith(options)),
-    Layer.provide([sink, PiiStripper.layer, TrainingPreferences.layerMemory])
+  AuditLogger.layerEngine.pipe(
+    Layer.provideMerge(LoggingEngine.layer(options)),
+    Layer.provide(sink),
+    Layer.provide([PiiStripper.layer(), Memory.layer()])
   )
 
-export const sqliteAt = (options: SqliteClient.Options & SqliteSink.Options) =>
-  Layer.mergeAll(AuditLogger.layer, SqliteTrail.layer).pipe(
-    Layer.provideMerge(LoggingEngine.layer),
-    Layer.provideMerge(Layer.mergeAll(SqliteSink.layerWith(options), SqlitePreferences.layer, PiiStripper.layer)),
-    Layer.provideMerge(SqliteClient.layer(options))
+/** The logger and a store in a file. */
+export const sqliteAt = (options: Sqlite.Options) => AuditLogger.layer().pipe(Layer.provideMerge(Sqlite.layer(options)))
+
+/** The events that a store holds of a log, as they are stored; oldest first. */
+export const storedEvents = Effect.gen(function*() {
+  const store = yield* LogStore.LogStore
+  const [found] = yield* store.logs(log)
+  return found === undefined
+    ? []
+    : (yield* Stream.runCollect(store.events(found))).flat()
+})
+
+/** The logger over memory with a stripper or preferences of one's own. */
+export const memoryWith = <E = never, R = never>(parts: {
+  readonly stripper?: Layer.Layer<PiiStripper.PiiStripper, E, R>
+  readonly preferences?: Layer.Layer<TrainingPreferences.TrainingPreferences, E, R>
+  readonly engine?: LoggingEngine.Options
+}) =>
+  AuditLogger.layerEngine.pipe(
+    Layer.provideMerge(LoggingEngine.layer(parts.engine)),
+    Layer.provide(parts.stripper ?? PiiStripper.layer()),
+    Layer.provide(parts.preferences ?? Layer.empty),
+    Layer.provideMerge(Memory.layer()),
+    Layer.fresh
   )
 
-/** The ledger over a file, with a signer if there is a key: everything that an application has. */
-export const ledgerAt = (
-  options: SqliteClient.Options & SqliteSink.Options,
-  signer?: SqliteSigner.Options | undefined
-) =>
-  (signer === undefined
-    ? SqliteLedger.layer
-    : SqliteLedger.layerOnDemand.pipe(Layer.provide(SqliteSigner.layer(signer)))).pipe(
-      Layer.provideMerge(sqliteAt(options))
-    )
+/** A key, and where its signer keeps its state. */
+export interface SignerOptions {
+  readonly key: SigningKey.SigningKey
+  readonly state: string
+  readonly newSigner?: boolean
+}
+
+/** The ledger and erasure over a file, with a signer if there is a key: everything that an application has. */
+export const ledgerAt = (options: Sqlite.Options, signer?: SignerOptions | undefined) =>
+  Layer.mergeAll(
+    signer === undefined
+      ? Ledger.layer
+      : Ledger.layerOnDemand.pipe(Layer.provide(Signer.layer({ key: signer.key }))),
+    Erasure.layer
+  ).pipe(Layer.provideMerge(sqliteAt({ ...options, signer })))
+
+/** The ledger of a file that is opened for reading only. */
+export const ledgerReading = (filename: string) =>
+  Ledger.layer.pipe(Layer.provide(SqliteLogStore.layerReadOnly({ filename })))
 
 /** A fresh file with a key beside it, whose signer is new. */
 export const ledgerFiles = Effect.gen(function*() {

@@ -25,11 +25,15 @@ const order = [
   "Merkle.ts",
   "Seal.ts",
   "EventSink.ts",
+  "Transactions.ts",
   "LoggingEngine.ts",
   "AuditLogger.ts",
   "index.ts",
   "trail/",
   "ledger/",
+  "erasure/",
+  "memory/",
+  "test/",
   "sqlite/",
   "cli/"
 ]

@@ -1,8 +1,8 @@
 /** Maybes as a layer: API, notes and audit log over one SQLite file. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Layer } from "effect"
-import { AuditLogger, LoggingEngine, PiiStripper } from "effect-audit"
-import { SqliteClient, SqlitePreferences, SqliteSink, SqliteTrail } from "effect-audit/sqlite"
+import { AuditLogger } from "effect-audit"
+import { Sqlite } from "effect-audit/sqlite"
 import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
@@ -11,14 +11,8 @@ import { IdentifiedLayer } from "./Context.ts"
 import { NotesHandlers } from "./handlers.ts"
 import { NotesLayer } from "./Notes.ts"
 
-/** The audit log: stripper, preferences, sink and trail, with the client that the notes use as well. */
-export const auditLayer = (filename: string) =>
-  Layer.mergeAll(AuditLogger.layer, SqliteTrail.layer).pipe(
-    Layer.provideMerge(LoggingEngine.layer),
-    Layer.provide([PiiStripper.layer, SqliteSink.layer]),
-    Layer.provideMerge(SqlitePreferences.layer),
-    Layer.provideMerge(SqliteClient.layer({ filename }))
-  )
+/** The audit log, with the client that the notes use as well. */
+export const auditLayer = (filename: string) => AuditLogger.layer().pipe(Layer.provideMerge(Sqlite.layer({ filename })))
 
 /** The routes; needs the audit log. */
 export const routes = HttpApiBuilder.layer(Api).pipe(

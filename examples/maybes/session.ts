@@ -85,7 +85,7 @@ export const printTrail = Effect.fn("printTrail")(function*(runId: string) {
     const query = {
       tenantId: RequestContext.TenantId.make(tenant),
       env: RequestContext.Env.make("prod"),
-      filter: { run: runId }
+      filter: { runId: runId }
     }
     const { items } = yield* AuditTrail.query({ ...query, order: "asc" })
     const rows = items.flatMap((item) => {

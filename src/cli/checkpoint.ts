@@ -1,19 +1,15 @@
-/**
- * `effect-audit checkpoint`: signs the head of a log.
- *
- * @internal
- */
+/** `effect-audit checkpoint`: signs the head of a log. */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Ledger from "../ledger/Ledger.ts"
-import { dbFlag, envFlag, judged, keyFileFlag, ledgerOf, print, signingFlags, tenantFlag } from "./store.ts"
+import { dbFlag, envFlag, judged, keyFileFlag, print, signing, signingFlags, tenantFlag } from "./store.ts"
 
 export const checkpoint = Command.make(
   "checkpoint",
   { db: dbFlag, tenant: tenantFlag, env: envFlag, keyFile: keyFileFlag, ...signingFlags },
-  Effect.fnUntraced(function*({ db, env, tenant, ...signing }) {
+  Effect.fnUntraced(function*({ db, env, tenant, ...key }) {
     const { note } = yield* judged(
-      Effect.provide(Ledger.checkpoint({ tenantId: tenant, env }), ledgerOf(db, signing))
+      Effect.provide(Ledger.checkpoint({ tenantId: tenant, env }), signing(db, key))
     )
     yield* print(note)
   })

@@ -1,8 +1,4 @@
-/**
- * `effect-audit consistency`: whether a log extends a checkpoint that someone kept.
- *
- * @internal
- */
+/** `effect-audit consistency`: whether a log extends a checkpoint that someone kept. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -12,7 +8,7 @@ import * as Ledger from "../ledger/Ledger.ts"
 import { openCheckpoint, type Vkeys } from "../ledger/SigningKey.ts"
 import { verifyConsistency } from "../Merkle.ts"
 import { DoesNotHold } from "./exit.ts"
-import { dbFlag, envFlag, judged, ledgerOf, print, readText, readVkeys, tenantFlag, vkeyFlag } from "./store.ts"
+import { dbFlag, envFlag, judged, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
 
 const opened = (note: string, vkeys: Vkeys, what: string): Effect.Effect<Checkpoint, DoesNotHold> => {
   const checkpoint = openCheckpoint(note, vkeys)
@@ -39,7 +35,7 @@ export const consistency = Command.make(
           Ledger.Ledger,
           (ledger) => ledger.consistency({ tenantId: tenant, env, oldSize: before.size })
         ),
-        ledgerOf(db)
+        verifiable(db)
       )
     )
     const now = yield* opened(signed.note, key, "the log's newest checkpoint")

@@ -1,25 +1,22 @@
-/**
- * `effect-audit erase`, `hold` and `release`: what a data-protection request or a court asks for.
- *
- * @internal
- */
+/** `effect-audit erase`, `hold` and `release`: what a data-protection request or a court asks for. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
 import { EventId } from "../DatasetEvent.ts"
-import * as Ledger from "../ledger/Ledger.ts"
+import * as Erasure from "../erasure/Erasure.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { Failed, UsageError } from "./exit.ts"
-import { dbFlag, envFlag, judged, ledgerOf, tenantFlag, timeFlag } from "./store.ts"
+import { dbFlag, envFlag, erasable, failing, tenantFlag, timeFlag } from "./store.ts"
 
 const flags = {
   db: dbFlag,
   tenant: tenantFlag,
   env: envFlag,
-  user: Flag.String("user").pipe(
+  person: Flag.String("person").pipe(
     Flag.withSchema(RequestContext.Id),
     Flag.optional,
     Flag.withDescription("A person: events of user_id or subject_ids")
@@ -31,7 +28,7 @@ const flags = {
   ),
   before: timeFlag("before", "Events recorded before this time: 2026-01-31, or RFC 3339").pipe(Flag.optional),
   reason: Flag.String("reason").pipe(Flag.withDescription("Why; recorded with the event that says what was done")),
-  actor: Flag.String("actor").pipe(
+  actorId: Flag.String("actor-id").pipe(
     Flag.withSchema(RequestContext.Id),
     Flag.withDescription("Who does it: the id of a person")
   )
@@ -40,45 +37,45 @@ const flags = {
 interface Given {
   readonly tenant: RequestContext.TenantId
   readonly env: RequestContext.Env
-  readonly user: Option.Option<string>
+  readonly person: Option.Option<string>
   readonly eventId: ReadonlyArray<EventId>
-  readonly before: Option.Option<number>
+  readonly before: Option.Option<DateTime.Utc>
   readonly reason: string
-  readonly actor: string
+  readonly actorId: string
 }
 
-const selectionOf = ({ before, eventId, user }: Given): Effect.Effect<Ledger.Selection, UsageError> => {
-  const given: Array<Ledger.Selection> = [
-    ...Option.match(user, { onNone: () => [], onSome: (person) => [{ person }] }),
+const selectionOf = ({ before, eventId, person }: Given): Effect.Effect<Erasure.Selection, UsageError> => {
+  const given: Array<Erasure.Selection> = [
+    ...Option.match(person, { onNone: () => [], onSome: (person) => [{ person }] }),
     ...(eventId.length === 0 ? [] : [{ eventIds: eventId }]),
-    ...Option.match(before, { onNone: () => [], onSome: (millis) => [{ before: new Date(millis) }] })
+    ...Option.match(before, { onNone: () => [], onSome: (before) => [{ before }] })
   ]
   const [only] = given
   return only !== undefined && given.length === 1
     ? Effect.succeed(only)
-    : Effect.fail(new UsageError({ message: "give one of --user, --event-id and --before" }))
+    : Effect.fail(new UsageError({ message: "give one of --person, --event-id and --before" }))
 }
 
-/** Calls the ledger in the context of the person who does it. */
+/** Calls the service in the context of the person who does it. */
 const within = Effect.fnUntraced(function*<A, E>(
   db: string,
   given: Given,
-  call: (selection: Ledger.Selection & { readonly reason: string }) => Effect.Effect<
+  call: (selection: Erasure.Selection & { readonly reason: string }) => Effect.Effect<
     A,
     E,
-    Ledger.Ledger | RequestContext.RequestContext
+    Erasure.Erasure | RequestContext.RequestContext
   >
 ) {
   const selection = yield* selectionOf(given)
   const context = yield* RequestContext.forJob({
     tenantId: given.tenant,
     env: given.env,
-    actor: { type: "human", id: given.actor },
+    actor: { type: "human", id: given.actorId },
     runId: `cli-${randomUUID()}`
   }).pipe(Effect.mapError((error) => new Failed({ message: error.message })))
   return yield* Effect.provide(
     RequestContext.provide(context)(call({ ...selection, reason: given.reason })),
-    ledgerOf(db)
+    erasable(db)
   )
 })
 
@@ -86,8 +83,8 @@ export const erase = Command.make(
   "erase",
   flags,
   Effect.fnUntraced(function*({ db, ...given }) {
-    const erasure = yield* within(db, given, (selection) => judged(Ledger.erase(selection))).pipe(
-      Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
+    const erasure = yield* within(db, given, Erasure.erase).pipe(
+      Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     const { count, positions, receipts, scrubbed } = erasure
     const ranges = positions.slice(0, 20).map(([first, last]) => first === last ? `${first}` : `${first}-${last}`)
@@ -112,7 +109,7 @@ export const erase = Command.make(
   ),
   Command.withExamples([{
     command:
-      "effect-audit erase --db audit.db --tenant t_acme --env prod --user u1 --reason 'request 4711' --actor dpo1",
+      "effect-audit erase --db audit.db --tenant t_acme --env prod --person u1 --reason 'request 4711' --actor-id dpo1",
     description: "Erase what is stored of a person"
   }])
 )
@@ -121,8 +118,8 @@ export const hold = Command.make(
   "hold",
   flags,
   Effect.fnUntraced(function*({ db, ...given }) {
-    const receipt = yield* within(db, given, (selection) => judged(Ledger.hold(selection))).pipe(
-      Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
+    const receipt = yield* within(db, given, Erasure.hold).pipe(
+      Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     yield* Console.log(`held; recorded at position ${receipt.position}`)
   })
@@ -132,7 +129,8 @@ export const hold = Command.make(
       "Exit 0: done, 2: could not be done."
   ),
   Command.withExamples([{
-    command: "effect-audit hold --db audit.db --tenant t_acme --env prod --user u1 --reason 'case 12' --actor lawyer1",
+    command:
+      "effect-audit hold --db audit.db --tenant t_acme --env prod --person u1 --reason 'case 12' --actor-id lawyer1",
     description: "Keep what is stored of a person"
   }])
 )
@@ -141,8 +139,8 @@ export const release = Command.make(
   "release",
   flags,
   Effect.fnUntraced(function*({ db, ...given }) {
-    const receipt = yield* within(db, given, (selection) => judged(Ledger.release(selection))).pipe(
-      Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
+    const receipt = yield* within(db, given, Erasure.release).pipe(
+      Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     yield* Console.log(`released; recorded at position ${receipt.position}`)
   })
@@ -152,7 +150,7 @@ export const release = Command.make(
   ),
   Command.withExamples([{
     command:
-      "effect-audit release --db audit.db --tenant t_acme --env prod --user u1 --reason 'case 12 ended' --actor lawyer1",
+      "effect-audit release --db audit.db --tenant t_acme --env prod --person u1 --reason 'case 12 ended' --actor-id lawyer1",
     description: "End a hold"
   }])
 )

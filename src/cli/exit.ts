@@ -1,8 +1,4 @@
-/**
- * How the program ends: 0 done, 1 some of it was refused, 2 could not be done or called wrongly, 130 interrupted.
- *
- * @internal
- */
+/** How the program ends: 0 done, 1 some of it was refused, 2 could not be done or called wrongly, 130 interrupted. */
 import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 

@@ -1,8 +1,4 @@
-/**
- * `effect-audit ingest`: records NDJSON from standard input, and answers each line as soon as, and only when, it is durable.
- *
- * @internal
- */
+/** `effect-audit ingest`: records NDJSON from standard input, and answers each line as soon as, and only when, it is durable. */
 import type * as Cause from "effect/Cause"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -16,7 +12,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AuditError } from "../AuditError.ts"
-import { DraftSnapshot } from "../internal/draft.ts"
+import { ReadDraft } from "../internal/draft.ts"
 import { pointer } from "../internal/json.ts"
 import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
 import * as RequestContext from "../RequestContext.ts"
@@ -31,7 +27,7 @@ interface Refused {
   readonly path?: string | undefined
 }
 
-const invalid = (path: string): Refused => ({ reason: "InvalidDraft", path })
+const invalid = (path: string): Refused => ({ reason: "InvalidInput", path })
 const fields = new Set(["context", "draft", "idempotencyKey"])
 const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -46,7 +42,7 @@ const issuePath = (error: Schema.SchemaError): string => {
 
 interface Envelope {
   readonly context: unknown
-  readonly draft: DraftSnapshot
+  readonly draft: ReadDraft
   readonly idempotencyKey: string | undefined
 }
 
@@ -65,11 +61,11 @@ const parse = (text: string): Envelope | Refused => {
   if (!isObject(context)) return invalid("/context")
   if (!isObject(draft)) return invalid("/draft")
   if (idempotencyKey !== undefined && typeof idempotencyKey !== "string") return invalid("/idempotencyKey")
-  return { context, draft: DraftSnapshot.fromUnknown(draft), idempotencyKey }
+  return { context, draft: ReadDraft.fromUnknown(draft, "audit"), idempotencyKey }
 }
 
 const refusedBy = ({ reason }: AuditError): Refused =>
-  reason._tag !== "InvalidDraft"
+  reason._tag !== "InvalidInput"
     ? { reason: reason._tag }
     : reason.path === "/idempotencyKey"
     ? invalid(reason.path)

@@ -1,8 +1,4 @@
-/**
- * `effect-audit keygen`: makes the key that signs checkpoints.
- *
- * @internal
- */
+/** `effect-audit keygen`: makes the key that signs checkpoints. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -10,8 +6,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { randomBytes } from "node:crypto"
 import * as SigningKey from "../ledger/SigningKey.ts"
-import * as SqliteSigner from "../sqlite/SqliteSigner.ts"
-import { failing, print, signingFlags } from "./store.ts"
+import * as SqliteSignerState from "../sqlite/SqliteSignerState.ts"
+import { failing, print, signingFlags, statePath } from "./store.ts"
 
 export const keygen = Command.make(
   "keygen",
@@ -26,8 +22,8 @@ export const keygen = Command.make(
   Effect.fnUntraced(function*({ name, out, state }) {
     const keyName = Option.getOrElse(name, () => `effect-audit/signer-${randomBytes(4).toString("hex")}`)
     const key = yield* failing(SigningKey.generate(out, keyName))
-    const path = Option.getOrElse(state, () => `${out}.state`)
-    yield* failing(Effect.scoped(Layer.build(SqliteSigner.layer({ key, state: path, newSigner: true }))))
+    const path = statePath(out, state)
+    yield* failing(Effect.scoped(Layer.build(SqliteSignerState.layer({ state: path, newSigner: true }))))
     yield* print(`${key.vkey}\n`)
   })
 ).pipe(

@@ -2,8 +2,6 @@
  * Splits bytes into lines in bounded memory, whatever comes.
  *
  * A line ends at LF only. A line over 1 MiB, or one that is not UTF-8, is reported as such; its bytes are not kept.
- *
- * @internal
  */
 
 /** One line, counted from 1; `text` is absent when it is too long or not UTF-8. */

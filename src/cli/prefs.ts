@@ -1,8 +1,4 @@
-/**
- * `effect-audit prefs`: sets and lists training preferences.
- *
- * @internal
- */
+/** `effect-audit prefs`: sets and lists training preferences. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -16,7 +12,7 @@ import { Failed, UsageError } from "./exit.ts"
 import { dbFlag, envFlag, failing, readable, tenantFlag, writable } from "./store.ts"
 import { table } from "./table.ts"
 
-const userFlag = Flag.String("user").pipe(
+const userFlag = Flag.String("user-id").pipe(
   Flag.withSchema(RequestContext.Id),
   Flag.optional,
   Flag.withDescription("A person; without it the tenant itself")
@@ -55,7 +51,7 @@ const set = Command.make(
 ).pipe(
   Command.withDescription("Set the training preference of a tenant or a person; the change is recorded as an event"),
   Command.withExamples([{
-    command: "effect-audit prefs set --db audit.db --tenant t_acme --env prod --user u1 --opt-out",
+    command: "effect-audit prefs set --db audit.db --tenant t_acme --env prod --user-id u1 --opt-out",
     description: "A person opts out of training"
   }])
 )
@@ -65,7 +61,10 @@ const list = Command.make(
   { db: dbFlag, tenant: tenantFlag, env: envFlag, user: userFlag },
   Effect.fnUntraced(function*({ db, env, tenant, user }) {
     const preferences = yield* failing(
-      Effect.provide(Effect.flatMap(TrainingPreferences, (service) => service.list(tenant, env)), readable(db))
+      Effect.provide(
+        Effect.flatMap(TrainingPreferences, (service) => service.list({ tenantId: tenant, env })),
+        readable(db)
+      )
     )
     const userId = Option.getOrUndefined(user)
     const rows = preferences.filter((preference) => userId === undefined || preference.userId === userId)

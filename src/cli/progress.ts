@@ -1,8 +1,4 @@
-/**
- * One line of progress on standard error, where that is a terminal.
- *
- * @internal
- */
+/** One line of progress on standard error, where that is a terminal. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -1,8 +1,4 @@
-/**
- * `effect-audit prove` and `verify-proof`: a file that shows, without the store, that an event is in a log.
- *
- * @internal
- */
+/** `effect-audit prove` and `verify-proof`: a file that shows, without the store, that an event is in a log. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -20,12 +16,13 @@ import {
   envFlag,
   judged,
   keyFileFlag,
-  ledgerOf,
   print,
   readText,
   readVkeys,
+  signing,
   signingFlags,
   tenantFlag,
+  verifiable,
   vkeyFlag
 } from "./store.ts"
 
@@ -41,10 +38,11 @@ export const prove = Command.make(
     ...signingFlags
   },
   Effect.fnUntraced(function*({ db, env, eventId, keyFile, newSigner, out, state, tenant }) {
-    const signing = Option.getOrUndefined(Option.map(keyFile, (keyFile) => ({ keyFile, newSigner, state })))
-    const proof = yield* judged(
-      Effect.provide(Ledger.prove({ tenantId: tenant, env, eventId }), ledgerOf(db, signing))
-    )
+    const ledger = Option.match(keyFile, {
+      onNone: () => verifiable(db),
+      onSome: (keyFile) => signing(db, { keyFile, newSigner, state })
+    })
+    const proof = yield* judged(Effect.provide(Ledger.prove({ tenantId: tenant, env, eventId }), ledger))
     const fileSystem = yield* FileSystem.FileSystem
     yield* fileSystem.writeFileString(out, Proof.encode(proof))
     const inclusion = Proof.parseInclusion(proof.proof)

@@ -1,8 +1,4 @@
-/**
- * `effect-audit query`: what was recorded, as a table, NDJSON or CSV.
- *
- * @internal
- */
+/** `effect-audit query`: what was recorded, as a table, NDJSON or CSV. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -29,15 +25,19 @@ const flags = {
     Flag.optional,
     Flag.withDescription("An action such as note.create, or note.* for all below note")
   ),
-  actor: text("actor", "The acting human's, agent's or tool's id"),
-  user: text("user", "The person behind it"),
+  actorId: text("actor-id", "The acting human's, agent's or tool's id"),
+  userId: text("user-id", "The person behind it"),
+  subjectId: text("subject-id", "A person whom the event is about"),
   resourceType: text("resource-type", "The kind of thing"),
   resourceId: text("resource-id", "The thing"),
   outcome: Flag.Literals("outcome", Outcome.literals).pipe(Flag.optional, Flag.withDescription("How it ended")),
-  trace: text("trace", "Trace id"),
-  request: text("request", "Request id"),
-  correlation: text("correlation", "Correlation id"),
-  run: text("run", "Run id"),
+  traceId: text("trace-id", "Trace id"),
+  requestId: text("request-id", "Request id"),
+  correlationId: text("correlation-id", "Correlation id"),
+  runId: text("run-id", "Run id"),
+  stepId: text("step-id", "Step id"),
+  projectId: text("project-id", "Project id"),
+  surface: text("surface", "Where in the product"),
   severity: Flag.Literals("severity", Severity.literals).pipe(
     Flag.optional,
     Flag.withDescription("How much it matters")
@@ -187,15 +187,19 @@ export const query = Command.make(
     const given = Option.getOrUndefined
     const filter: Filter = {
       action: given(filters.action),
-      actor: given(filters.actor),
-      user: given(filters.user),
+      actorId: given(filters.actorId),
+      userId: given(filters.userId),
+      subjectId: given(filters.subjectId),
       resourceType: given(filters.resourceType),
       resourceId: given(filters.resourceId),
       outcome: given(filters.outcome),
-      trace: given(filters.trace),
-      request: given(filters.request),
-      correlation: given(filters.correlation),
-      run: given(filters.run),
+      traceId: given(filters.traceId),
+      requestId: given(filters.requestId),
+      correlationId: given(filters.correlationId),
+      runId: given(filters.runId),
+      stepId: given(filters.stepId),
+      projectId: given(filters.projectId),
+      surface: given(filters.surface),
       severity: given(filters.severity),
       storageClass: given(filters.storageClass),
       trainOk: Option.getOrUndefined(Option.map(trainOk, (value) => value === "true")),
@@ -208,7 +212,7 @@ export const query = Command.make(
       Effect.catchTag(
         "AuditError",
         (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>
-          error.reason._tag === "InvalidCursor" || error.reason._tag === "InvalidDraft"
+          error.reason._tag === "InvalidCursor" || error.reason._tag === "InvalidInput"
             ? Effect.fail(new UsageError({ message: error.message }))
             : Effect.fail(toFailed(error))
       )

@@ -1,8 +1,4 @@
-/**
- * `effect-audit scan`: finds personal data and secrets in NDJSON from standard input, or in log files.
- *
- * @internal
- */
+/** `effect-audit scan`: finds personal data and secrets in NDJSON from standard input, or in log files. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"

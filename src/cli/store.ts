@@ -1,9 +1,6 @@
-/**
- * The store that a verb works on, and flags that several verbs share.
- *
- * @internal
- */
+/** The store that a verb works on, and flags that several verbs share. */
 import * as Flag from "effect/cli/Flag"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -11,16 +8,17 @@ import * as Option from "effect/Option"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type { AuditError, IntegrityError } from "../AuditError.ts"
+import * as AuditLogger from "../AuditLogger.ts"
+import * as Erasure from "../erasure/Erasure.ts"
+import * as Ledger from "../ledger/Ledger.ts"
 import { parseVkey } from "../ledger/SignedNote.ts"
+import * as Signer from "../ledger/Signer.ts"
 import * as SigningKey from "../ledger/SigningKey.ts"
-import * as LoggingEngine from "../LoggingEngine.ts"
-import * as PiiStripper from "../PiiStripper.ts"
 import { Env, TenantId } from "../RequestContext.ts"
+import * as Sqlite from "../sqlite/Sqlite.ts"
 import * as SqliteClient from "../sqlite/SqliteClient.ts"
-import * as SqliteLedger from "../sqlite/SqliteLedger.ts"
+import * as SqliteLogStore from "../sqlite/SqliteLogStore.ts"
 import * as SqlitePreferences from "../sqlite/SqlitePreferences.ts"
-import * as SqliteSigner from "../sqlite/SqliteSigner.ts"
-import * as SqliteSink from "../sqlite/SqliteSink.ts"
 import * as SqliteTrail from "../sqlite/SqliteTrail.ts"
 import { DoesNotHold, Failed, UsageError } from "./exit.ts"
 
@@ -32,33 +30,34 @@ export const tenantFlag = Flag.String("tenant").pipe(
 export const envFlag = Flag.String("env").pipe(Flag.withSchema(Env), Flag.withDescription("The env, such as prod"))
 
 const timePattern = /^\d{4}-\d\d-\d\d(?:[Tt]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/
-const parseTime = (value: string): Option.Option<number> => {
-  const millis = timePattern.test(value) ? Date.parse(value) : Number.NaN
-  return Number.isNaN(millis) ? Option.none() : Option.some(millis)
-}
+const parseTime = (value: string): Option.Option<DateTime.Utc> =>
+  timePattern.test(value) ? Option.map(DateTime.make(value), DateTime.toUtc) : Option.none()
 
-/** A time, in milliseconds since 1970. */
+/** A time; a day begins at midnight in UTC. */
 export const timeFlag = (name: string, description: string) =>
   Flag.String(name).pipe(
     Flag.filterMap((value) => parseTime(value), (value) => `${value} is not a date or RFC 3339 time`),
     Flag.withDescription(description)
   )
 
+const waiting = { deadline: "10 seconds" } as const
+
 /** Everything that writes and reads one file. */
-export const writable = (filename: string) => engineOf.pipe(Layer.provide(client({ filename })))
-
-const engineOf = Layer.mergeAll(LoggingEngine.layer, SqliteTrail.layer).pipe(
-  Layer.provide([PiiStripper.layer, SqliteSink.layer]),
-  Layer.provideMerge(SqlitePreferences.layer)
-)
-
-const client = (options: SqliteClient.Options) => SqliteClient.layer({ deadline: "10 seconds", ...options })
+export const writable = (filename: string, options: Partial<Sqlite.Options> = {}) =>
+  AuditLogger.layer().pipe(Layer.provideMerge(Sqlite.layer({ ...waiting, ...options, filename })))
 
 /** What only reads a file, which must exist. */
 export const readable = (filename: string) =>
   Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
-    Layer.provide(client({ filename, mustExist: true }))
+    Layer.provide(SqliteClient.layer({ ...waiting, filename, mustExist: true }))
   )
+
+/** The ledger of a file that is opened for reading only. */
+export const verifiable = (filename: string) =>
+  Ledger.layer.pipe(Layer.provide(SqliteLogStore.layerReadOnly({ ...waiting, filename })))
+
+/** Erasure over a file, which must exist. */
+export const erasable = (filename: string) => Erasure.layer.pipe(Layer.provide(writable(filename, { mustExist: true })))
 
 /** Where the key is that signs, and the signer's state. */
 export interface SigningOptions {
@@ -81,21 +80,19 @@ export const signingFlags = {
   )
 }
 
-/** The signer of a key file. */
-export const signerOf = ({ keyFile, newSigner, state }: SigningOptions) =>
-  Layer.unwrap(
-    Effect.map(SigningKey.fromFile(keyFile), (key) =>
-      SqliteSigner.layer({ key, state: Option.getOrElse(state, () => `${keyFile}.state`), newSigner }))
-  )
+/** Where the signer's state is, unless it is said. */
+export const statePath = (keyFile: string, state: Option.Option<string>): string =>
+  Option.getOrElse(state, () => `${keyFile}.state`)
 
-/** The ledger of a file, which must exist; it signs on demand if there is a key. */
-export const ledgerOf = (filename: string, signing?: SigningOptions | undefined) =>
-  (signing === undefined
-    ? SqliteLedger.layer
-    : SqliteLedger.layerOnDemand.pipe(Layer.provide(signerOf(signing)))).pipe(
-      Layer.provide(engineOf),
-      Layer.provide(client({ filename, mustExist: true }))
-    )
+/** The ledger of a file, which must exist; it signs on demand. */
+export const signing = (filename: string, { keyFile, newSigner, state }: SigningOptions) =>
+  Layer.unwrap(Effect.map(SigningKey.fromFile(keyFile), (key) =>
+    Ledger.layerOnDemand.pipe(
+      Layer.provide(Signer.layer({ key })),
+      Layer.provide(
+        Sqlite.layer({ ...waiting, filename, mustExist: true, signer: { state: statePath(keyFile, state), newSigner } })
+      )
+    )))
 
 /** An error of the ledger: exit 1 where the evidence does not hold, 2 where something could not be done. */
 export const judged = Effect.mapError((error: AuditError | IntegrityError) =>
@@ -134,8 +131,11 @@ export const readVkeys = Effect.fnUntraced(function*(given: ReadonlyArray<string
 export const print = (text: string) =>
   Effect.flatMap(Stdio.Stdio, (stdio) => Stream.make(text).pipe(Stream.run(stdio.stdout({ endOnDone: false }))))
 
-/** An error of the store as a message to the user. */
-export const toFailed = (error: AuditError): Failed => new Failed({ message: error.message })
+/** An error of the store as a message to the user; where a flag is the way on, it is named. */
+export const toFailed = (error: AuditError): Failed => {
+  const isState = error.reason._tag === "SignerRefused" && error.method === "SignerState"
+  return new Failed({ message: isState ? `${error.message} (--state FILE, --new-signer)` : error.message })
+}
 
 /** Turns errors of the store into messages. */
 export const failing = Effect.mapError(toFailed)

@@ -1,8 +1,4 @@
-/**
- * Text for terminals and spreadsheets that a value cannot break out of.
- *
- * @internal
- */
+/** Text for terminals and spreadsheets that a value cannot break out of. */
 
 // C0, DEL and C1 controls, line and paragraph separators, and marks that turn the direction of text around.
 const unsafe = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu

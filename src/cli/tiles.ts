@@ -1,8 +1,4 @@
-/**
- * `effect-audit tiles`: exports a log as static files.
- *
- * @internal
- */
+/** `effect-audit tiles`: exports a log as static files. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -10,21 +6,22 @@ import * as Option from "effect/Option"
 import * as Ledger from "../ledger/Ledger.ts"
 import { vkeyOf } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
+import type { LogName } from "../RequestContext.ts"
 import { progress } from "./progress.ts"
 import {
   dbFlag,
   envFlag,
   judged,
   keyFileFlag,
-  ledgerOf,
   print,
   readVkeys,
+  signing,
   signingFlags,
   tenantFlag,
   vkeyFlag
 } from "./store.ts"
 
-const run = Effect.fnUntraced(function*(log: Ledger.LogName, out: string, older: ReadonlyArray<string>) {
+const run = Effect.fnUntraced(function*(log: LogName, out: string, older: ReadonlyArray<string>) {
   const source = yield* judged(Effect.flatMap(Ledger.Ledger, (ledger) => ledger.tiles(log)))
   const state = { done: 0, all: 0 }
   const meter = yield* progress(() => `${state.done} of ${state.all} files`)
@@ -33,7 +30,7 @@ const run = Effect.fnUntraced(function*(log: Ledger.LogName, out: string, older:
     state.all = all
   }
   const { oldSize } = yield* Tiles.write(out, source, { onTile, vkeys: [source.vkey, ...older] }).pipe(
-    Effect.catchTag("IntegrityError", (error) => judged(Effect.fail(error)))
+    Effect.catchTag(["AuditError", "IntegrityError"], (error) => judged(Effect.fail(error)))
   )
   yield* meter.stop
   const { origin, root, size } = source.checkpoint
@@ -55,10 +52,10 @@ export const tiles = Command.make(
     vkey: vkeyFlag.pipe(Flag.optional),
     ...signingFlags
   },
-  Effect.fnUntraced(function*({ db, env, out, tenant, vkey, ...signing }) {
+  Effect.fnUntraced(function*({ db, env, out, tenant, vkey, ...key }) {
     const older = Option.isNone(vkey) ? [] : yield* readVkeys(vkey.value)
     yield* run({ tenantId: tenant, env }, out, older).pipe(
-      Effect.provide(ledgerOf(db, signing)),
+      Effect.provide(signing(db, key)),
       Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
     )
   })

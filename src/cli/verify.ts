@@ -1,8 +1,4 @@
-/**
- * `effect-audit verify`: recomputes a store, or an export.
- *
- * @internal
- */
+/** `effect-audit verify`: recomputes a store, or an export. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -13,7 +9,7 @@ import type { Vkeys } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
 import { DoesNotHold, UsageError } from "./exit.ts"
 import { progress } from "./progress.ts"
-import { dbFlag, envFlag, failing, ledgerOf, print, readText, readVkeys, tenantFlag, vkeyFlag } from "./store.ts"
+import { dbFlag, envFlag, failing, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
 import { printable } from "./table.ts"
 
 const faultLine = (finding: Extract<Ledger.Finding, { readonly _tag: "Fault" }>): string => {
@@ -106,7 +102,7 @@ export const verify = Command.make(
         : undefined
       const known = Option.isNone(old) ? undefined : yield* readText(old.value)
       faults = yield* verifyStore({ log, vkey: keys, known }).pipe(
-        Effect.provide(ledgerOf(db.value)),
+        Effect.provide(verifiable(db.value)),
         Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
       )
     }

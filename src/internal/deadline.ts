@@ -1,7 +1,5 @@
 /**
  * Services that end every call by a deadline of their own, or without waiting at all, so that the engine need not watch
  * them: watching costs a fiber per event.
- *
- * @internal
  */
 export const keepsDeadline = new WeakSet<object>()

@@ -2,12 +2,18 @@
  * Reads a draft once, when it is handed over, and checks it.
  *
  * The result holds copies only: what the caller changes afterwards does not count.
- *
- * @internal
  */
 import * as DateTime from "effect/DateTime"
-import type { Content, Draft, Outcome, Severity, StorageClass } from "../DatasetEvent.ts"
-import { reservedKeys } from "../DatasetEvent.ts"
+import * as Option from "effect/Option"
+import {
+  type Content,
+  type Draft,
+  type Outcome,
+  reservedKeys,
+  type Resource,
+  type Severity,
+  type StorageClass
+} from "../DatasetEvent.ts"
 import {
   findDeeper,
   type Json,
@@ -18,6 +24,7 @@ import {
   pointerToken,
   Refusal
 } from "./json.ts"
+import { timeOf } from "./time.ts"
 
 /** A draft that was read: facts, the caller's words as JSON, and how large it was. */
 export interface DraftFields {
@@ -29,8 +36,8 @@ export interface DraftFields {
   readonly subjectIds: ReadonlyArray<string> | undefined
   readonly occurredAt: string | undefined
   readonly content: Content
-  /** The output of a record of the ledger's own, which has nothing to strip: it takes the place of the content's. */
-  readonly ownOutput?: Json | undefined
+  /** What a record of the ledger's own says: facts of the package, not words of a caller. */
+  readonly record: Json | undefined
   /** About the draft's bytes as JSON, never less than a sixth of them. */
   readonly bytes: number
   readonly keys: number
@@ -86,34 +93,72 @@ const string = (path: string, value: unknown): string =>
   typeof value === "string" ? value.toWellFormed() : refuse(path, "must be a string")
 
 /**
- * A draft as it was when it was handed over. What the caller changes afterwards does not count, however late the effect
- * that records it runs, and however often.
+ * A draft as it was when it was handed over: what the caller changes afterwards does not count, however late the effect
+ * that records it runs, and however often. It has the fields of a draft, so that it can be passed on as one.
  */
-export class DraftSnapshot {
-  /** @internal */
-  readonly fields: DraftFields | Refusal
+export class ReadDraft implements Draft {
+  readonly #fields: DraftFields | Refusal
+  readonly action: string
+  readonly resource?: Resource | undefined
+  readonly outcome?: Outcome | undefined
+  readonly errorTag?: string | undefined
+  readonly durationMillis?: number | undefined
+  readonly subjectIds?: ReadonlyArray<string> | undefined
+  readonly input?: Json | undefined
+  readonly output?: Json | undefined
+  readonly metadata?: JsonObject | undefined
+  readonly severity?: Severity | undefined
+  readonly storageClass?: StorageClass | undefined
+  readonly occurredAt?: string | undefined
+  readonly analytics?: { readonly [key: string]: string } | undefined
+
   private constructor(fields: DraftFields | Refusal) {
-    this.fields = fields
+    this.#fields = fields
+    if (fields instanceof Refusal) {
+      // A copy of it is refused as well, for want of an action.
+      this.action = ""
+      return
+    }
+    const { content } = fields
+    this.action = fields.action
+    this.resource = content.resource
+    this.outcome = fields.outcome
+    this.errorTag = content.errorTag
+    this.durationMillis = fields.durationMillis
+    this.subjectIds = fields.subjectIds
+    this.input = content.input
+    this.output = content.output
+    this.metadata = content.metadata
+    this.severity = fields.severity
+    this.storageClass = fields.storageClass
+    this.occurredAt = fields.occurredAt
+    this.analytics = content.analytics
   }
-  /** Reads a draft from outside: every field is checked, whatever its type says. `audit` unless it names a storage class. */
-  static fromUnknown(input: unknown): DraftSnapshot {
-    const fields = isDraft(input) ? readDraft(input) : new Refusal("", "must be an object")
-    return new DraftSnapshot(
-      fields instanceof Refusal ? fields : { ...fields, storageClass: fields.storageClass ?? "audit" }
+
+  /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
+  static of(draft: Draft, storageClass?: StorageClass | undefined): ReadDraft {
+    const known = typeof draft === "object" && draft !== null && #fields in draft ? draft : undefined
+    const fields = known === undefined ? readDraft(draft, false) : known.#fields
+    if (storageClass === undefined || fields instanceof Refusal || fields.storageClass === storageClass) {
+      return known ?? new ReadDraft(fields)
+    }
+    return new ReadDraft({ ...fields, storageClass })
+  }
+  /** Reads a draft from outside: every field is checked, whatever its type says. Of a storage class unless it names one. */
+  static fromUnknown(input: unknown, storageClass: StorageClass): ReadDraft {
+    const fields = isDraft(input) ? readDraft(input, false) : new Refusal("", "must be an object")
+    return new ReadDraft(
+      fields instanceof Refusal ? fields : { ...fields, storageClass: fields.storageClass ?? storageClass }
     )
   }
-  /** Reads a draft of the ledger's own: its action is one of those that no caller may use. */
-  static own(draft: Draft, ownOutput: Json): DraftSnapshot {
+  /** Reads a draft of the ledger's own, with what it records: its action is one of those that no caller may use. */
+  static own(draft: Draft, record: Json): ReadDraft {
     const fields = readDraft(draft, true)
-    return new DraftSnapshot(fields instanceof Refusal ? fields : { ...fields, ownOutput, storageClass: "audit" })
+    return new ReadDraft(fields instanceof Refusal ? fields : { ...fields, record, storageClass: "audit" })
   }
-  /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
-  static of(draft: Draft | DraftSnapshot, storageClass?: StorageClass | undefined): DraftSnapshot {
-    const fields = draft instanceof DraftSnapshot ? draft.fields : readDraft(draft)
-    if (storageClass === undefined || fields instanceof Refusal) {
-      return draft instanceof DraftSnapshot ? draft : new DraftSnapshot(fields)
-    }
-    return new DraftSnapshot({ ...fields, storageClass })
+  /** What was read, or why it is refused. */
+  static fieldsOf(draft: ReadDraft): DraftFields | Refusal {
+    return draft.#fields
   }
 }
 
@@ -121,7 +166,7 @@ export class DraftSnapshot {
 const isDraft = (input: unknown): input is Draft => typeof input === "object" && input !== null && !Array.isArray(input)
 
 /** Reads a draft and never throws; how it fails is part of the result. */
-export const readDraft = (draft: Draft, own = false): DraftFields | Refusal => {
+const readDraft = (draft: Draft, own: boolean): DraftFields | Refusal => {
   try {
     return read(draft, own)
   } catch (cause) {
@@ -164,6 +209,7 @@ const read = (draft: Draft, own: boolean): DraftFields => {
     durationMillis,
     subjectIds: subjectIds === undefined ? undefined : readSubjects(subjectIds),
     occurredAt: occurredAt === undefined ? undefined : readTime(occurredAt),
+    record: undefined,
     content,
     bytes: reader.bytes + (subjectIds === undefined ? 0 : subjectIds.length * 131),
     keys: reader.keys,
@@ -220,14 +266,9 @@ const readSubjects = (value: unknown): ReadonlyArray<string> => {
 }
 
 const readTime = (value: unknown): string => {
-  const date = value instanceof Date
-    ? value
-    : DateTime.isDateTime(value)
-    ? new Date(DateTime.toEpochMillis(value))
-    : typeof value === "string" && timePattern.test(value)
-    ? new Date(value)
-    : undefined
-  const time = date === undefined ? NaN : Date.prototype.getTime.call(date)
+  // Text must name its offset: what is recorded as a fact is not guessed.
+  const given = typeof value === "string" && !timePattern.test(value) ? undefined : value
+  const time = Option.match(timeOf(given), { onNone: () => Number.NaN, onSome: DateTime.toEpochMillis })
   // Four-digit years: RFC 3339 has no others.
   return time >= -62_167_219_200_000 && time <= 253_402_300_799_999
     ? new Date(time).toISOString()

@@ -1,8 +1,4 @@
-/**
- * Random bytes and event ids.
- *
- * @internal
- */
+/** Random bytes and event ids. */
 import * as Context from "effect/Context"
 import { randomFillSync } from "node:crypto"
 
@@ -30,7 +26,7 @@ const system = (): Entropy => {
   }
 }
 
-/** @internal */
+/** Where randomness comes from. */
 export const Entropy = Context.Reference<Entropy>("effect-audit/internal/Entropy", { defaultValue: system })
 
 const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))

@@ -11,8 +11,6 @@
  * | taken by the writer | `CommitUnknown` |
  *
  * Closing refuses new entries with `SinkClosed` and drains for at most the deadline.
- *
- * @internal
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -24,8 +24,6 @@
  *
  * Each property is read once. A key `__proto__` is kept as an ordinary key. The same object may occur twice; a cycle is
  * refused, and so is what exceeds a limit.
- *
- * @internal
  */
 
 /** A JSON value. */
@@ -72,11 +70,7 @@ export const setKey = (target: Record<string, Json>, key: string, value: Json): 
   } else target[key] = value
 }
 
-/**
- * Copies values into JSON and counts what it copies. One instance serves one draft.
- *
- * @internal
- */
+/** Copies values into JSON and counts what it copies. One instance serves one draft. */
 export class JsonReader {
   readonly limits: Limits
   /** Size of the JSON read so far: about its UTF-8 bytes, never less than a sixth of them. */

@@ -2,38 +2,50 @@
  * The ledger: one append-only Merkle log per tenant and env, that outsiders can verify.
  *
  * Every event that is stored is an entry of its log, in the same commit. A checkpoint, the signed head of the log's tree,
- * says what the log holds; a proof file shows to anyone, without the store, that an event is in it. Erasing takes an event's
- * content away and leaves its entry and its proofs.
+ * says what the log holds; a proof file shows to anyone, without the store, that an event is in it. The rules are here, over
+ * `LogStore`; whichever medium holds the rows.
  *
  * `AuditError` says that something could not be done; `IntegrityError` that the evidence does not hold: never retry, wake
- * someone.
+ * someone. A log whose tree does not extend its last signed head is stopped: it takes no more events (`LogStopped`), while
+ * other logs go on, and reading and verifying too.
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { AuditError, IntegrityError } from "../AuditError.ts"
+import {
+  AuditError,
+  CheckpointInconsistent,
+  HashMismatch,
+  IntegrityError,
+  type IntegrityReason,
+  NotFound,
+  ProofInvalid,
+  SignatureInvalid,
+  SignerRefused
+} from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
-import type { Receipt } from "../LoggingEngine.ts"
-import type { Hash } from "../Merkle.ts"
-import type { Env, RequestContext, TenantId } from "../RequestContext.ts"
-import type { Checkpoint } from "./Checkpoint.ts"
-import type { ProofFile } from "./Proof.ts"
-import type { Vkeys } from "./SigningKey.ts"
-import type { Source } from "./Tiles.ts"
+import { consistencyProof, type Hash, inclusionProof, leafHash, leafHashes, root, verifyInclusion } from "../Merkle.ts"
+import type { LogName } from "../RequestContext.ts"
+import { commitment, entry, entryType } from "../Seal.ts"
+import { stated } from "./Checkpoint.ts"
+import { breach, contradiction, type Head, headOf } from "./extends.ts"
+import type { Finding } from "./Finding.ts"
+import { type Log, LogStore, type StoredEvent } from "./LogStore.ts"
+import * as Proof from "./Proof.ts"
+import { type SignedCheckpoint, Signer } from "./Signer.ts"
+import { signAll } from "./signing.ts"
+import type { Source, Tile } from "./Tiles.ts"
+import { hashBytes, runLength, TreeReader } from "./treeReader.ts"
+import { verifying, type VerifyOptions } from "./verify.ts"
 
-/** The log of a tenant and env. */
-export interface LogName {
-  readonly tenantId: TenantId
-  readonly env: Env
-}
-
-/** A checkpoint, and the text that was signed, with its signatures. */
-export interface SignedCheckpoint {
-  readonly checkpoint: Checkpoint
-  readonly note: string
-}
+export type { Fault, Finding } from "./Finding.ts"
+export type { SignedCheckpoint } from "./Signer.ts"
+export type { VerifyOptions } from "./verify.ts"
 
 /** What shows that one checkpoint extends another. */
 export interface Consistency {
@@ -43,91 +55,7 @@ export interface Consistency {
   readonly signed: SignedCheckpoint
 }
 
-/**
- * What can be wrong with a log.
- *
- * - `changed`: an event, an entry or a hash is not what was stored.
- * - `missing`: an entry, event or hash that was stored is not there; or an event is gone and no erasure says so.
- * - `reordered`: an event lies at another's position.
- * - `duplicated`: a position, or an event id, is there twice.
- * - `truncated`: the log is shorter than a checkpoint.
- * - `inconsistent`: the tree is not the one of a checkpoint.
- * - `signature`: a checkpoint is not signed by the key, or is of another log.
- */
-export type Fault =
-  | "changed"
-  | "missing"
-  | "reordered"
-  | "duplicated"
-  | "truncated"
-  | "inconsistent"
-  | "signature"
-
-/** One thing that verification says. */
-export type Finding =
-  | {
-    readonly _tag: "Fault"
-    readonly fault: Fault
-    readonly log: LogName
-    readonly position: number | undefined
-    readonly eventId: EventId | undefined
-    readonly detail: string
-  }
-  | {
-    /** The end of one log. */
-    readonly _tag: "Verified"
-    readonly log: LogName
-    readonly origin: string
-    /** Entries in the log. */
-    readonly size: number
-    /** Entries that the newest good checkpoint covers; those above it are not proven yet. */
-    readonly covered: number
-    readonly erased: number
-    readonly checkpoints: number
-    readonly signaturesChecked: boolean
-    readonly faults: number
-  }
-  | {
-    readonly _tag: "Progress"
-    readonly entries: number
-    readonly total: number
-    readonly entriesPerSecond: number
-  }
-
-/** What to verify. */
-export interface VerifyOptions {
-  /** One log; all of them unless given. */
-  readonly log?: LogName | undefined
-  /** The signer's verifier keys, or the log's own. Without them no signature is checked. */
-  readonly vkey?: Vkeys | undefined
-  /** A checkpoint that someone kept: the log must extend it. */
-  readonly known?: string | undefined
-}
-
-/** What to erase: some events, all of a person (`user_id` and `subject_ids`), or all recorded before a time. */
-export type Selection =
-  | { readonly eventIds: ReadonlyArray<EventId> }
-  | { readonly person: string }
-  | { readonly before: Date }
-
-/** What to hold: a person, events, or a range of times of recording (`since` included, `before` not). */
-export type HoldSelection = Selection | { readonly since: Date; readonly before: Date }
-
-/** What an erasure did. */
-export interface Erasure {
-  /** Events that this call erased. */
-  readonly count: number
-  /** Their positions, as ranges from first to last. */
-  readonly positions: ReadonlyArray<readonly [first: number, last: number]>
-  /** Of the events `audit.erased` that record it; none where nothing was left to erase. */
-  readonly receipts: ReadonlyArray<Receipt>
-  /**
-   * Whether the bytes are gone from the store's files. `false` while a reader holds the write-ahead log: repeat the call.
-   */
-  readonly scrubbed: boolean
-}
-
-/** Publishes checkpoints, answers proofs, verifies, erases. */
+/** Publishes checkpoints, proves and verifies. */
 export class Ledger extends Context.Service<Ledger, {
   /** Signs the head of a log now and stores the checkpoint. May be repeated; the same head gives the same note. */
   readonly checkpoint: (log: LogName) => Effect.Effect<SignedCheckpoint, AuditError | IntegrityError>
@@ -138,7 +66,7 @@ export class Ledger extends Context.Service<Ledger, {
    * erased event it proves that the entry was there.
    */
   readonly prove: (event: LogName & { readonly eventId: EventId }) => Effect.Effect<
-    ProofFile,
+    Proof.ProofFile,
     AuditError | IntegrityError
   >
   /** Shows that the newest checkpoint, or the one of `size`, extends the tree of `oldSize`. */
@@ -152,21 +80,6 @@ export class Ledger extends Context.Service<Ledger, {
    * bounded. What is wrong is a finding, not a failure.
    */
   readonly verify: (options?: VerifyOptions | undefined) => Stream.Stream<Finding, AuditError>
-  /**
-   * Erases the content of events of the context's log, and records `audit.erased`, in one transaction. Events under legal
-   * hold fail the whole call with `Held`. Idempotent. Never reaches another tenant, nor the records of erasures.
-   */
-  readonly erase: (
-    selection: Selection & { readonly reason: string }
-  ) => Effect.Effect<Erasure, AuditError | IntegrityError, RequestContext>
-  /** Puts events of the context's log under legal hold, those to come as well, and records `audit.held`. */
-  readonly hold: (
-    selection: HoldSelection & { readonly reason: string }
-  ) => Effect.Effect<Receipt, AuditError | IntegrityError, RequestContext>
-  /** Ends the holds of exactly this selection, and records `audit.released`; `NotFound` if there are none. */
-  readonly release: (
-    selection: HoldSelection & { readonly reason: string }
-  ) => Effect.Effect<Receipt, AuditError | IntegrityError, RequestContext>
 }>()("effect-audit/ledger/Ledger") {}
 
 /** Signs the head of a log now. */
@@ -176,27 +89,250 @@ export const checkpoint = (log: LogName): Effect.Effect<SignedCheckpoint, AuditE
 /** A proof file for an event. */
 export const prove = (
   event: LogName & { readonly eventId: EventId }
-): Effect.Effect<ProofFile, AuditError | IntegrityError, Ledger> =>
+): Effect.Effect<Proof.ProofFile, AuditError | IntegrityError, Ledger> =>
   Effect.flatMap(Ledger, (ledger) => ledger.prove(event))
 
 /** Recomputes commitments, leaves, trees and signatures. */
 export const verify = (options?: VerifyOptions | undefined): Stream.Stream<Finding, AuditError, Ledger> =>
   Stream.unwrap(Effect.map(Ledger, (ledger) => ledger.verify(options)))
 
-/** Erases the content of events of the context's log. */
-export const erase = (
-  selection: Selection & { readonly reason: string }
-): Effect.Effect<Erasure, AuditError | IntegrityError, Ledger | RequestContext> =>
-  Effect.flatMap(Ledger, (ledger) => ledger.erase(selection))
+type Failure = AuditError | IntegrityError
 
-/** Puts events of the context's log under legal hold. */
-export const hold = (
-  selection: HoldSelection & { readonly reason: string }
-): Effect.Effect<Receipt, AuditError | IntegrityError, Ledger | RequestContext> =>
-  Effect.flatMap(Ledger, (ledger) => ledger.hold(selection))
+const broken = (method: string, reason: IntegrityReason) => new IntegrityError({ method, reason })
+const refuse = (method: string, reason: AuditError["reason"]) => new AuditError({ method, reason })
 
-/** Ends the holds of exactly this selection. */
-export const release = (
-  selection: HoldSelection & { readonly reason: string }
-): Effect.Effect<Receipt, AuditError | IntegrityError, Ledger | RequestContext> =>
-  Effect.flatMap(Ledger, (ledger) => ledger.release(selection))
+/** What one ledger works with. */
+interface Rules {
+  readonly store: LogStore["Service"]
+  readonly tree: TreeReader
+  readonly signer: Signer["Service"] | undefined
+}
+
+const logOf = (store: LogStore["Service"], method: string, name: LogName): Effect.Effect<Log, AuditError> =>
+  Effect.flatMap(store.logs(name), ([log]) =>
+    log === undefined
+      ? Effect.fail(refuse(method, new NotFound({ detail: `${name.tenantId} has no log in ${name.env}` })))
+      : Effect.succeed(log))
+
+const signedOf = (method: string, note: string): Effect.Effect<SignedCheckpoint, IntegrityError> => {
+  const checkpoint = stated(note)
+  return typeof checkpoint === "string"
+    ? Effect.fail(
+      broken(method, new SignatureInvalid({ detail: `a stored checkpoint cannot be read: ${checkpoint}` }))
+    )
+    : Effect.succeed({ checkpoint, note })
+}
+
+const newest = (
+  { store }: Rules,
+  method: string,
+  log: Log
+): Effect.Effect<SignedCheckpoint | undefined, Failure> =>
+  Effect.flatMap(
+    store.notes(log, { newest: 1 }),
+    ([stored]) => stored === undefined ? Effect.undefined : signedOf(method, stored.note)
+  )
+
+/** The head of a log now; fails if it does not extend what was signed of it, in the store or by the signer. */
+const headNow = Effect.fnUntraced(function*(
+  { store, tree }: Rules,
+  found: Log,
+  last: Head | undefined
+): Effect.fn.Return<Head, Failure> {
+  const method = "Ledger.checkpoint"
+  // Read before the size: a checkpoint that is stored meanwhile may cover entries that this size does not.
+  const notes = yield* store.notes(found, { newest: 1 })
+  const log = yield* logOf(store, method, found.name)
+  if (log.stopped !== undefined) {
+    return yield* broken(method, new CheckpointInconsistent({ detail: log.stopped }))
+  }
+  const signed = [...notes.map(({ note }) => headOf(note)), ...(last === undefined ? [] : [last])]
+  const [reason, top] = yield* tree.compute(
+    log,
+    log.size,
+    (read) => [breach(log.size, signed, read), root(log.size, read)] as const
+  )
+  return reason === undefined ? { size: log.size, root: top } : yield* broken(method, reason)
+})
+
+/** Remembers that a log is not what was signed: from now on it takes no events, in any process. */
+const stopLog = Effect.fnUntraced(function*({ store }: Rules, log: Log, reason: IntegrityReason) {
+  const now = yield* Clock.currentTimeMillis
+  yield* store.change(log.name, (writer, log) => writer.stop(log, reason.detail, now))
+  yield* Effect.annotateLogs(Effect.logError(`The log ${log.origin} is stopped: ${reason.message}`), {
+    tenant: log.name.tenantId,
+    env: log.name.env
+  })
+})
+
+const makeCheckpoint = (rules: Rules) =>
+  Effect.fn("Ledger.checkpoint")(function*(name: LogName): Effect.fn.Return<SignedCheckpoint, Failure> {
+    const method = "Ledger.checkpoint"
+    const { signer, store } = rules
+    if (signer === undefined) {
+      return yield* refuse(method, new SignerRefused({ detail: "this ledger has no signing key" }))
+    }
+    const log = yield* logOf(store, method, name)
+    const signed = yield* Effect.tapError(
+      signer.sign(log.origin, (last) => headNow(rules, log, last)),
+      (error) => error._tag === "IntegrityError" ? stopLog(rules, log, error.reason) : Effect.void
+    )
+    const now = yield* Clock.currentTimeMillis
+    const note = { size: signed.checkpoint.size, keyId: signer.keyIdOf(log.origin), note: signed.note }
+    yield* store.change(name, (writer, log) => writer.putNote(log, note, now))
+    return signed
+  })
+
+const subjectOf = (method: string, event: StoredEvent, id: EventId): Effect.Effect<Proof.Subject, IntegrityError> => {
+  const { body, commitment: stored, position, salt } = event
+  if (body === undefined || salt === undefined) return Effect.succeed({ erased: true, entry: entry(stored) })
+  if (Buffer.compare(commitment(salt, body), stored) === 0) {
+    return Effect.succeed({ erased: false, event: body, salt })
+  }
+  const detail = `event ${id} at position ${position} is not what its entry commits to`
+  return Effect.fail(broken(method, new HashMismatch({ detail })))
+}
+
+/** The proof file of an event under the newest stored checkpoint; `undefined` if none covers it. */
+const proofOf = Effect.fnUntraced(function*(
+  rules: Rules,
+  name: LogName & { readonly eventId: EventId }
+): Effect.fn.Return<Proof.ProofFile | undefined, Failure> {
+  const method = "Ledger.prove"
+  const { eventId } = name
+  const log = yield* logOf(rules.store, method, name)
+  const [event] = yield* rules.store.find(log, [eventId])
+  if (event === undefined) {
+    return yield* refuse(method, new NotFound({ detail: `there is no event ${eventId} in this log` }))
+  }
+  const index = event.position
+  const signed = yield* newest(rules, method, log)
+  if (signed === undefined || signed.checkpoint.size <= index) return undefined
+  const { root, size } = signed.checkpoint
+  const subject = yield* subjectOf(method, event, eventId)
+  const hashes = yield* rules.tree.compute(log, size, (read) => inclusionProof(index, size, read))
+  if (!verifyInclusion({ index, size, leafHash: leafHash(entry(event.commitment)), proof: hashes, root })) {
+    const detail = `event ${eventId} at position ${index} does not lead to the checkpoint of size ${size}`
+    return yield* broken(method, new ProofInvalid({ detail }))
+  }
+  return Proof.make(subject, { index, hashes, note: signed.note })
+})
+
+const makeProve = (rules: Rules, checkpoint: Ledger["Service"]["checkpoint"]) =>
+  Effect.fn("Ledger.prove")(function*(
+    event: LogName & { readonly eventId: EventId }
+  ): Effect.fn.Return<Proof.ProofFile, Failure> {
+    const method = "Ledger.prove"
+    const proof = yield* proofOf(rules, event)
+    if (proof !== undefined) return proof
+    if (rules.signer === undefined) {
+      const detail = `no checkpoint covers event ${event.eventId} yet, and this ledger has no signing key`
+      return yield* refuse(method, new SignerRefused({ detail }))
+    }
+    yield* checkpoint(event)
+    const signed = yield* proofOf(rules, event)
+    if (signed !== undefined) return signed
+    const detail = `event ${event.eventId} is not below the checkpoint that was signed for it`
+    return yield* broken(method, new CheckpointInconsistent({ detail }))
+  })
+
+const makeConsistency = (rules: Rules) =>
+  Effect.fn("Ledger.consistency")(function*(
+    { oldSize, size, ...name }: LogName & { readonly oldSize: number; readonly size?: number | undefined }
+  ): Effect.fn.Return<Consistency, Failure> {
+    const method = "Ledger.consistency"
+    const log = yield* logOf(rules.store, method, name)
+    const inconsistent = (detail: string) => broken(method, new CheckpointInconsistent({ detail }))
+    const [stored] = yield* rules.store.notes(log, size === undefined ? { newest: 1 } : { size })
+    if (stored === undefined) {
+      if (log.size < oldSize) {
+        return yield* inconsistent(`the log has ${log.size} entries, the old checkpoint ${oldSize}`)
+      }
+      const detail = size === undefined ? "the log has no checkpoint yet" : `there is no checkpoint of size ${size}`
+      return yield* refuse(method, new NotFound({ detail }))
+    }
+    const signed = yield* signedOf(method, stored.note)
+    const head = signed.checkpoint
+    if (oldSize > head.size) {
+      return yield* inconsistent(`the log's checkpoint has size ${head.size}, the old one ${oldSize}`)
+    }
+    const [there, proof] = yield* rules.tree.compute(
+      log,
+      head.size,
+      (read) => [root(head.size, read), consistencyProof(oldSize, head.size, read)] as const
+    )
+    const reason = contradiction(head, there)
+    return reason === undefined ? { oldSize, proof, signed } : yield* broken(method, reason)
+  })
+
+const makeTiles = ({ signer, store, tree }: Rules, checkpoint: Ledger["Service"]["checkpoint"]) =>
+  Effect.fn("Ledger.tiles")(function*(name: LogName): Effect.fn.Return<Source, Failure> {
+    const signed = yield* checkpoint(name)
+    const log = yield* logOf(store, "Ledger.tiles", name)
+    const runOf = ({ index, level, width }: Tile) => ({
+      tier: level === "entries" ? 0 : level,
+      first: index * runLength,
+      count: width
+    })
+    const hashes = (tile: Tile) => tree.run(log, runOf(tile))
+    return {
+      checkpoint: signed.checkpoint,
+      note: signed.note,
+      vkey: signer?.vkey ?? "",
+      hashes: (tile) =>
+        Effect.map(hashes(tile), (bytes) => runOf(tile).tier === 0 ? leafHashes(entryType, bytes) : bytes),
+      entries: (tile) =>
+        Effect.map(
+          hashes(tile),
+          (all) => Array.from({ length: tile.width }, (_, i) => entry(all.subarray(i * hashBytes, (i + 1) * hashBytes)))
+        ),
+      rootAt: (size) => tree.compute(log, size, (read) => root(size, read))
+    }
+  })
+
+const make = (store: LogStore["Service"], signer: Signer["Service"] | undefined): Ledger["Service"] => {
+  const rules: Rules = { store, signer, tree: new TreeReader(store) }
+  const checkpoint = makeCheckpoint(rules)
+  return Ledger.of({
+    checkpoint,
+    latest: Effect.fn("Ledger.latest")(function*(name) {
+      return yield* newest(rules, "Ledger.latest", yield* logOf(store, "Ledger.latest", name))
+    }),
+    prove: makeProve(rules, checkpoint),
+    consistency: makeConsistency(rules),
+    tiles: makeTiles(rules, checkpoint),
+    verify: verifying(store, signer?.last ?? (() => Effect.undefined))
+  })
+}
+
+/** The ledger without a signing key: proofs below the newest checkpoint, consistency, verification. */
+export const layer: Layer.Layer<Ledger, never, LogStore> = Layer.effect(
+  Ledger,
+  Effect.map(LogStore, (store) => make(store, undefined))
+)
+
+/** The ledger with a signer that signs on demand only: for programs that run once. */
+export const layerOnDemand: Layer.Layer<Ledger, never, LogStore | Signer> = Layer.effect(
+  Ledger,
+  Effect.gen(function*() {
+    return make(yield* LogStore, yield* Signer)
+  })
+)
+
+/** How the ledger signs. */
+export interface SigningOptions {
+  /** How often heads that have grown are signed; every minute unless given. */
+  readonly interval?: Duration.Input | undefined
+}
+
+/** The ledger with a signer: signs on an interval, and on demand. */
+export const layerSigning = (options: SigningOptions = {}): Layer.Layer<Ledger, never, LogStore | Signer> =>
+  Layer.effect(
+    Ledger,
+    Effect.gen(function*() {
+      const store = yield* LogStore
+      const ledger = make(store, yield* Signer)
+      yield* Effect.forkScoped(signAll(ledger.checkpoint, store.grown, options.interval ?? "1 minute"))
+      return ledger
+    })
+  )

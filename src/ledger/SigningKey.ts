@@ -15,6 +15,7 @@ import { randomBytes } from "node:crypto"
 import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { AuditError, SignerRefused } from "../AuditError.ts"
 import { type Checkpoint, open, stated } from "./Checkpoint.ts"
+import * as Origin from "./Origin.ts"
 import {
   encodeSkey,
   encodeVkey,
@@ -27,12 +28,6 @@ import {
   type Signer,
   type Verifier
 } from "./SignedNote.ts"
-
-/** What the origin of a log looks like. */
-const originPattern = /\/log\/[0-9a-f]{32}$/
-
-/** Whether a text is the origin of a log: `<deployment>/log/<32 hex digits>`. */
-export const isOrigin = (text: string): boolean => /^[a-z0-9.-]{1,128}\/log\/[0-9a-f]{32}$/.test(text)
 
 /** An Ed25519 key that signs checkpoints. */
 export interface SigningKey {
@@ -91,7 +86,7 @@ export const fromConfig = (name: string): Effect.Effect<SigningKey, AuditError |
 /** Makes a key and writes it to a new file of mode 0600; a file that exists is never replaced. */
 export const generate = (path: string, name: string): Effect.Effect<SigningKey, AuditError> =>
   Effect.suspend(() => {
-    const text = originPattern.test(name) ? undefined : encodeSkey(name, randomBytes(32))
+    const text = Origin.isLike(name) ? undefined : encodeSkey(name, randomBytes(32))
     return text === undefined
       ? Effect.fail(refused("the name of a key has no spaces, control characters or +, and is not the origin of a log"))
       : Effect.andThen(write(path, text), make(text, path))
@@ -124,7 +119,7 @@ const write = (path: string, text: string): Effect.Effect<void, AuditError> =>
 export const verifierOf = (vkey: string, origin: string): Verifier | undefined => {
   const verifier = parseVkey(vkey.trim())
   if (verifier === undefined || verifier.name === origin) return verifier
-  return originPattern.test(verifier.name) ? verifier : rename(verifier, origin)
+  return Origin.isLike(verifier.name) ? verifier : rename(verifier, origin)
 }
 
 /** One verifier key, or several: those of keys that signed one after another. */

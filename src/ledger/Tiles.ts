@@ -11,7 +11,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
-import { CheckpointInconsistent, IntegrityError, SignatureInvalid } from "../AuditError.ts"
+import { type AuditError, CheckpointInconsistent, IntegrityError, SignatureInvalid } from "../AuditError.ts"
 import { leafHash, levels, root } from "../Merkle.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
@@ -88,11 +88,11 @@ export interface Source {
   /** The signer's verifier key. */
   readonly vkey: string
   /** The hashes of a tile, one after another. */
-  readonly hashes: (tile: Tile) => Effect.Effect<Uint8Array, IntegrityError>
+  readonly hashes: (tile: Tile) => Effect.Effect<Uint8Array, AuditError | IntegrityError>
   /** The entries of a bundle. */
-  readonly entries: (tile: Tile) => Effect.Effect<ReadonlyArray<Uint8Array>, IntegrityError>
+  readonly entries: (tile: Tile) => Effect.Effect<ReadonlyArray<Uint8Array>, AuditError | IntegrityError>
   /** The root of an earlier size. */
-  readonly rootAt: (size: number) => Effect.Effect<Uint8Array, IntegrityError>
+  readonly rootAt: (size: number) => Effect.Effect<Uint8Array, AuditError | IntegrityError>
 }
 
 /** What an export wrote. */
@@ -109,7 +109,7 @@ const earlier = Effect.fnUntraced(function*(
   file: string,
   source: Source,
   vkeys: Vkeys
-): Effect.fn.Return<number, IntegrityError | PlatformError, FileSystem.FileSystem> {
+): Effect.fn.Return<number, AuditError | IntegrityError | PlatformError, FileSystem.FileSystem> {
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(file))) return 0
   const stored = openCheckpoint(yield* fileSystem.readFileString(file), vkeys)
@@ -144,7 +144,7 @@ export const write = Effect.fnUntraced(function*(
     readonly onTile?: ((done: number, all: number) => void) | undefined
     readonly vkeys?: Vkeys | undefined
   } = {}
-): Effect.fn.Return<Written, IntegrityError | PlatformError, FileSystem.FileSystem> {
+): Effect.fn.Return<Written, AuditError | IntegrityError | PlatformError, FileSystem.FileSystem> {
   const fileSystem = yield* FileSystem.FileSystem
   const put = Effect.fnUntraced(function*(name: string, bytes: Uint8Array) {
     const file = `${directory}/${name}`

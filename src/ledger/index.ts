@@ -1,7 +1,11 @@
-/** The provable ledger: signed tree heads, proofs, verification, tiles, erasure. */
+/** The provable ledger: signed tree heads, proofs, verification, tiles. */
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Finding from "./Finding.ts"
 export * as Ledger from "./Ledger.ts"
+export * as LogStore from "./LogStore.ts"
+export * as Origin from "./Origin.ts"
 export * as Proof from "./Proof.ts"
 export * as SignedNote from "./SignedNote.ts"
+export * as Signer from "./Signer.ts"
 export * as SigningKey from "./SigningKey.ts"
 export * as Tiles from "./Tiles.ts"

@@ -1,8 +1,4 @@
-/**
- * Values in a text that stand after a name: `password=...`, `"apiKey": "..."`, `Authorization: Bearer ...`.
- *
- * @internal
- */
+/** Values in a text that stand after a name: `password=...`, `"apiKey": "..."`, `Authorization: Bearer ...`. */
 import { azureSecretAt, jwtAt, privateKeyAt, tokenEnd, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"

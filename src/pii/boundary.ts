@@ -1,8 +1,4 @@
-/**
- * What stands before a word: an escape (`\n`, `\u0022`, `%3D`, a terminal's colour) separates like a space.
- *
- * @internal
- */
+/** What stands before a word: an escape (`\n`, `\u0022`, `%3D`, a terminal's colour) separates like a space. */
 
 const isHex = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 71) || (code >= 97 && code < 103)

@@ -1,8 +1,4 @@
-/**
- * E-mail addresses.
- *
- * @internal
- */
+/** E-mail addresses. */
 import { escapeEnd } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 

@@ -1,8 +1,4 @@
-/**
- * Keys, tokens and passwords.
- *
- * @internal
- */
+/** Keys, tokens and passwords. */
 import { codeBefore } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 import { vendorTokenEnd } from "./vendors.ts"

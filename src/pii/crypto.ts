@@ -1,8 +1,4 @@
-/**
- * Addresses of cryptocurrencies, with their checksums.
- *
- * @internal
- */
+/** Addresses of cryptocurrencies, with their checksums. */
 import { createHash } from "node:crypto"
 import type { Span } from "./scanner.ts"
 

@@ -1,8 +1,6 @@
 /**
  * Numbers that a state gives to persons and firms, only where a word before them says so: their forms are too many, and their
  * digits could be anything.
- *
- * @internal
  */
 import type { Kind } from "./Kind.ts"
 import type { Span } from "./scanner.ts"

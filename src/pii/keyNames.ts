@@ -2,8 +2,6 @@
  * What the name of a key says about its value.
  *
  * Names are compared by whole words: `userEmail`, `user_email` and `USER-EMAIL` are `user email`.
- *
- * @internal
  */
 import type { Kind } from "./Kind.ts"
 

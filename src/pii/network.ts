@@ -1,8 +1,4 @@
-/**
- * Addresses of machines.
- *
- * @internal
- */
+/** Addresses of machines. */
 import { codeBefore } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 import { isIpv4, isIpv6 } from "./validate.ts"

@@ -1,8 +1,4 @@
-/**
- * Numbers that belong to a person: cards, accounts, social security, telephones, postal codes.
- *
- * @internal
- */
+/** Numbers that belong to a person: cards, accounts, social security, telephones, postal codes. */
 import { codeBefore } from "./boundary.ts"
 import type { Span } from "./scanner.ts"
 import { ibanLength, isCard, isIban, isSsn } from "./validate.ts"

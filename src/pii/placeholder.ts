@@ -1,8 +1,4 @@
-/**
- * What stands where a finding was, told from a text that only looks like it: a value must not hide between brackets.
- *
- * @internal
- */
+/** What stands where a finding was, told from a text that only looks like it: a value must not hide between brackets. */
 import { Kind } from "./Kind.ts"
 
 const placeholder = new RegExp(

@@ -1,8 +1,4 @@
-/**
- * Street addresses, as far as their form or the words around them tell.
- *
- * @internal
- */
+/** Street addresses, as far as their form or the words around them tell. */
 import type { Span } from "./scanner.ts"
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58

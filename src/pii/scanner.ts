@@ -3,8 +3,6 @@
  *
  * One pass over the characters, word by word: at the start of a word, and at rare characters between words (`@`, `:`, `=`, `-`,
  * `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
- *
- * @internal
  */
 import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
 import { escapeEnd } from "./boundary.ts"

@@ -1,8 +1,4 @@
-/**
- * Checks that tell a number that means something from one that only looks like it.
- *
- * @internal
- */
+/** Checks that tell a number that means something from one that only looks like it. */
 
 /** ISO/IEC 7812-1, annex B: the Luhn check digit over the digits of a text. */
 export const luhn = (digits: string): boolean => {

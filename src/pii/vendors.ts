@@ -1,8 +1,6 @@
 /**
  * Tokens that their issuers mark with a prefix: formats from the issuers' documentation and their secret-scanning partners'
  * lists (GitHub secret scanning, GitLab token overview).
- *
- * @internal
  */
 
 import { codeBefore } from "./boundary.ts"

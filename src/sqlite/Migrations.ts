@@ -18,7 +18,7 @@
  * @since 0.1.0
  */
 import type { DatabaseSync } from "node:sqlite"
-import { growTrees } from "./tree.ts"
+import { growTrees } from "./growTrees.ts"
 
 /** "EfAu" in ASCII: marks a file as an audit store. */
 export const applicationId = 0x45664175

@@ -21,8 +21,8 @@ import {
   TrainingPreferences,
   type Unavailable
 } from "../TrainingPreferences.ts"
-import { attempt, Problem } from "./problem.ts"
-import { reasonOf, SqliteClient } from "./SqliteClient.ts"
+import { attempt, Problem, reasonOf } from "./problem.ts"
+import { connection, type SqliteClient } from "./SqliteClient.ts"
 
 const ttlMillis = 500
 const maxCached = 10_000
@@ -37,7 +37,7 @@ const decodeRows = Schema.decodeUnknownSync(Rows)
 
 /** Builds the preferences over the client's file. */
 export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteClient> = Effect.gen(function*() {
-  const client = yield* SqliteClient
+  const client = yield* connection
   const { filename, reader, writer } = client
   const one = reader.prepare("SELECT training_allowed FROM preference WHERE tenant_id = ? AND env = ? AND user_id = ?")
   const all = reader.prepare(
@@ -117,11 +117,11 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
           return set(preference)
         }).pipe(
           Effect.andThen(record),
-          Effect.tap(client.sql.afterCommit(forget))
+          Effect.tap(client.afterCommit(forget))
         )
       )
     },
-    list: (tenantId, env) =>
+    list: ({ env, tenantId }) =>
       attempt(() => all.all(tenantId, env)).pipe(
         Effect.mapError((problem) => failed("TrainingPreferences.list", problem)),
         Effect.flatMap((rows) =>

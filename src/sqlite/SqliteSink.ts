@@ -15,15 +15,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { AuditError, type AuditReason, SinkClosed, SinkRejected, SinkTimeout } from "../AuditError.ts"
+import type { StatementSync } from "node:sqlite"
+import { AuditError, type AuditReason, InvalidInput, SinkClosed, SinkTimeout } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
-import { EventSink, type Evidence } from "../EventSink.ts"
+import { EventSink, type Evidence, refusal } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
-import { Entropy } from "../internal/entropy.ts"
+import { Refused } from "../internal/duplicate.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
-import { eventTableOf, Refused } from "./eventTable.ts"
-import { isBusy, Problem } from "./problem.ts"
-import { backoff, goneAfterCommit, reasonOf, SqliteClient, type Transaction } from "./SqliteClient.ts"
+import * as Origin from "../ledger/Origin.ts"
+import type { ClientConnection, Transaction } from "./connection.ts"
+import type { Writing } from "./eventTable.ts"
+import { attempt, goneAfterCommit, Problem, reasonOf, untilFree } from "./problem.ts"
+import { SignedHeads } from "./signedHeads.ts"
+import { connection, type SqliteClient } from "./SqliteClient.ts"
 
 /** Bounds of the sink. */
 export interface Options {
@@ -38,54 +42,60 @@ export interface Options {
 /** The file is looked at before each commit, and once more after one that took longer than this. */
 const goneMillis = 5
 
-const method = "SqliteSink.append"
-const deploymentPattern = /^[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?$/
+const method = "EventSink.append"
+const failed = (event: Sealed, reason: AuditReason) => new AuditError({ method, eventId: event.eventId, reason })
 
-/** Builds the sink; it closes with its scope, after draining for at most the client's deadline. */
-export const make = Effect.fnUntraced(function*(
-  options: Options = {}
-): Effect.fn.Return<EventSink["Service"], AuditError, SqliteClient | Scope.Scope> {
-  const client = yield* SqliteClient
-  const clock = yield* Clock.Clock
-  const { filename, writer } = client
-  const deployment = options.deployment ?? "effect-audit.local"
-  if (!deploymentPattern.test(deployment)) {
-    const reason = new SinkRejected({ detail: "deployment must be a host name of lower-case letters, digits, . and -" })
-    return yield* new AuditError({ method: "SqliteSink.make", reason })
+/** What the sink's two ways of writing share. */
+interface Sink {
+  readonly client: ClientConnection
+  readonly clock: Clock.Clock
+  readonly writing: Pick<Writing, "deployment" | "signedHead">
+}
+
+type Batch = ReadonlyArray<GroupCommit.Entry<Sealed, Evidence>>
+
+const settleAll = (batch: Batch, reason: AuditReason) => {
+  for (const entry of batch) entry.settle(Exit.fail(failed(entry.value, reason)))
+}
+
+/** Commits batches in transactions of the sink's own. */
+class Committer {
+  private readonly sink: Sink
+  private readonly begin: StatementSync
+  private readonly commit: StatementSync
+
+  constructor(sink: Sink) {
+    this.sink = sink
+    this.begin = sink.client.writer.prepare("BEGIN IMMEDIATE")
+    this.commit = sink.client.writer.prepare("COMMIT")
   }
-  const table = eventTableOf(writer, yield* Entropy)
-  table.deployment = deployment
-  const begin = writer.prepare("BEGIN IMMEDIATE")
-  const commit = writer.prepare("COMMIT")
-  const failed = (event: Sealed, reason: AuditReason) => new AuditError({ method, eventId: event.eventId, reason })
-  const rollback = () => {
+
+  private rollback(): void {
+    const { table, writer } = this.sink.client
     table.forget()
     if (writer.isTransaction) writer.exec("ROLLBACK")
   }
 
-  type Batch = ReadonlyArray<GroupCommit.Entry<Sealed, Evidence>>
-  const settleAll = (batch: Batch, reason: AuditReason) => {
-    for (const entry of batch) entry.settle(Exit.fail(failed(entry.value, reason)))
-  }
-
-  /** Writes a batch in the transaction that is open, and commits it. Nobody is answered before that. */
-  const write = (batch: Batch): void => {
+  /** Writes a batch in the transaction that is open, and commits it. No caller hears of success before that. */
+  private write(batch: Batch): void {
+    const { client, clock, writing } = this.sink
+    const { filename, table } = client
     let committing = false
     const outcomes: Array<Evidence | Refused> = []
     try {
       table.begin()
-      const now = clock.currentTimeMillisUnsafe()
-      for (let i = 0; i < batch.length; i++) outcomes.push(table.append(batch[i]!.value, now, "committed"))
+      const each: Writing = { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "committed" }
+      for (let i = 0; i < batch.length; i++) outcomes.push(table.append(batch[i]!.value, each))
       const gone = client.gone()
       if (gone !== undefined) {
-        rollback()
+        this.rollback()
         return settleAll(batch, gone)
       }
       committing = true
-      commit.run()
+      this.commit.run()
     } catch (cause) {
       const reason = reasonOf(new Problem({ cause }), filename, committing)
-      rollback()
+      this.rollback()
       return settleAll(batch, reason)
     }
     const gone = client.gone(goneMillis)
@@ -97,84 +107,99 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
-  /** One commit; entries stay in the queue, with their deadline, until the lock is held. Answers whether to wait for it. */
-  const commitOnce = (waiting: GroupCommit.Waiting<Sealed, Evidence>): boolean => {
-    if (waiting.isEmpty()) return false
-    try {
-      begin.run()
-    } catch (cause) {
-      if (isBusy(cause)) return true
-      settleAll(waiting.take(), reasonOf(new Problem({ cause }), filename, false))
-      return false
-    }
-    write(waiting.take())
-    return false
+  /** One commit. While another process holds the lock, entries stay in the queue, with their deadline. */
+  once(waiting: GroupCommit.Waiting<Sealed, Evidence>): Effect.Effect<void> {
+    const { exclusively, filename } = this.sink.client
+    const step = Effect.flatMap(
+      Effect.suspend(() =>
+        waiting.isEmpty() ? Effect.succeed(false) : Effect.as(attempt(() => this.begin.run()), true)
+      ),
+      (begun) => Effect.sync(() => begun ? this.write(waiting.take()) : undefined)
+    )
+    return Effect.catch(
+      untilFree(exclusively(step), Infinity),
+      (problem) => Effect.sync(() => settleAll(waiting.take(), reasonOf(problem, filename, false)))
+    )
   }
+}
 
+/** Writes on the caller's transaction, past the queue. */
+const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
+  const { deadlineMillis, filename, table, transactionOf } = client
+  const join = (event: Sealed, transaction: Transaction): Effect.Effect<Evidence, AuditError> =>
+    Effect.suspend(() => {
+      if (isClosed()) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
+      const write = {}
+      let outcome: Evidence | Refused
+      try {
+        const each: Writing = { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "with-transaction" }
+        outcome = table.join(event, each, transaction.connection, write)
+      } catch (cause) {
+        return Effect.fail(failed(event, reasonOf(new Problem({ cause }), filename, false)))
+      }
+      const evidence = outcome instanceof Refused ? Effect.fail(failed(event, outcome.reason)) : Effect.succeed(outcome)
+      return Effect.andThen(client.afterCommit(Effect.sync(() => table.committed(write))), evidence)
+    })
+  /** Another fiber's savepoint is open in the same transaction, and could take the event with it: waits for its end. */
+  const whenInnermost = (
+    event: Sealed,
+    context: Context.Context<never>,
+    until: number,
+    append: EventSink["Service"]["append"]
+  ): Effect.Effect<Evidence, AuditError> =>
+    Effect.suspend(() => {
+      const transaction = transactionOf(context)
+      if (transaction === undefined) return append(event)
+      if (transaction.innermost) return join(event, transaction)
+      return clock.currentTimeMillisUnsafe() > until
+        ? Effect.fail(failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" })))
+        : Effect.andThen(Effect.sleep(1), whenInnermost(event, context, until, append))
+    })
+  return (event: Sealed, context: Context.Context<never>, append: EventSink["Service"]["append"]) =>
+    whenInnermost(event, context, clock.currentTimeMillisUnsafe() + deadlineMillis, append)
+}
+
+/** Builds the sink; it closes with its scope, after draining for at most the client's deadline. */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<EventSink["Service"], AuditError, SqliteClient | Scope.Scope> {
+  const client = yield* connection
+  const deployment = options.deployment ?? "effect-audit.local"
+  if (!Origin.isDeployment(deployment)) {
+    const detail = "must be a host name of lower-case letters, digits, . and -"
+    return yield* new AuditError({
+      method: "SqliteSink.make",
+      reason: new InvalidInput({ path: "/deployment", detail })
+    })
+  }
+  const sink: Sink = {
+    client,
+    clock: yield* Clock.Clock,
+    writing: { deployment, signedHead: yield* SignedHeads }
+  }
+  const committer = new Committer(sink)
   const append = yield* GroupCommit.make<Sealed, Evidence>({
     capacity: options.capacity ?? 8192,
     maxBatch: options.maxBatch ?? 1024,
     deadline: client.deadlineMillis,
     method,
-    write: (waiting) => {
-      const go = (tries: number): Effect.Effect<void> =>
-        Effect.flatMap(
-          client.exclusively(Effect.sync(() => commitOnce(waiting))),
-          (busy) => busy ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1)) : Effect.void
-        )
-      return go(0)
-    }
+    write: (waiting) => committer.once(waiting)
   })
-
   let closed = false
   yield* Effect.addFinalizer(() => Effect.sync(() => closed = true))
-
-  /** Writes on the caller's transaction, past the queue. */
-  const join = (event: Sealed, transaction: Transaction): Effect.Effect<Evidence, AuditError> =>
-    Effect.suspend(() => {
-      if (closed) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
-      const write = {}
-      let outcome: Evidence | Refused
-      try {
-        outcome = table.join(event, clock.currentTimeMillisUnsafe(), transaction.connection, write)
-      } catch (cause) {
-        return Effect.fail(failed(event, reasonOf(new Problem({ cause }), filename, false)))
-      }
-      const evidence = outcome instanceof Refused ? Effect.fail(failed(event, outcome.reason)) : Effect.succeed(outcome)
-      return Effect.andThen(client.sql.afterCommit(Effect.sync(() => table.committed(write))), evidence)
-    })
-
-  /** Another fiber's savepoint is open in the same transaction, and could take the event with it: waits for its end. */
-  const joinWhenInnermost = (
-    event: Sealed,
-    context: Context.Context<never>,
-    until: number
-  ): Effect.Effect<Evidence, AuditError> =>
-    Effect.suspend(() => {
-      const transaction = client.transactionOf(context)
-      if (transaction === undefined) return append(event)
-      if (transaction.innermost) return join(event, transaction)
-      return clock.currentTimeMillisUnsafe() > until
-        ? Effect.fail(failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" })))
-        : Effect.andThen(Effect.sleep(1), joinWhenInnermost(event, context, until))
-    })
-
-  const sink = EventSink.of({
+  const join = joining(sink, () => closed)
+  const service = EventSink.of({
     append: (event) =>
-      Effect.withFiber((fiber) =>
-        client.transactionOf(fiber.context) === undefined
-          ? append(event)
-          : joinWhenInnermost(event, fiber.context, clock.currentTimeMillisUnsafe() + client.deadlineMillis)
-      ),
-    transact: client.transact
+      Effect.withFiber((fiber) => {
+        const refused = refusal(method, event)
+        if (refused !== undefined) return Effect.fail(refused)
+        return client.transactionOf(fiber.context) === undefined ? append(event) : join(event, fiber.context, append)
+      })
   })
-  keepsDeadline.add(sink)
-  return sink
+  keepsDeadline.add(service)
+  return service
 })
 
-/** The sink, with its default bounds. */
-export const layer: Layer.Layer<EventSink, AuditError, SqliteClient> = Layer.effect(EventSink, make())
-
-/** The sink, with other bounds. */
-export const layerWith = (options: Options): Layer.Layer<EventSink, AuditError, SqliteClient> =>
+/** The sink. */
+export const layer = (options?: Options | undefined): Layer.Layer<EventSink, AuditError, SqliteClient> =>
   Layer.effect(EventSink, make(options))

@@ -3,11 +3,7 @@
  *
  * Keeps what the next row needs in memory (the next row number, the size of each log) and reads it again when another
  * connection has written, or when a transaction that it wrote in was rolled back.
- *
- * @internal
  */
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { createHmac } from "node:crypto"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import {
@@ -15,46 +11,35 @@ import {
   CheckpointInconsistent,
   IntegrityError,
   type IntegrityReason,
-  InvalidDraft,
-  SinkRejected
+  LogStopped
 } from "../AuditError.ts"
-import { EventId, type Sealed, WireFromText } from "../DatasetEvent.ts"
-import type { Durability, Evidence, First } from "../EventSink.ts"
+import { EventId, type Sealed } from "../DatasetEvent.ts"
+import type { Durability, Evidence } from "../EventSink.ts"
+import { Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
-import { makeLogCreated } from "../internal/logCreated.ts"
-import { sameFacts } from "../internal/sameFacts.ts"
-import { blobOf, integerOf, type Row, stringOf, textOf } from "./row.ts"
+import { breach, type Head, headOf } from "../ledger/extends.ts"
+import { commitmentsOf, Growth } from "../ledger/growth.ts"
+import { makeLogCreated } from "../ledger/logCreated.ts"
+import { treeOf } from "../ledger/treeReader.ts"
+import { type Log, LogCache } from "./logCache.ts"
+import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
-import { GrowingTree, type Head, Tree } from "./tree.ts"
+import { SqliteTreeRows } from "./treeRows.ts"
 
-/** The log of a tenant and env. */
-interface Log {
-  readonly id: number
-  readonly origin: string
-  size: number
-  /** Set when the log takes no more events. */
-  readonly stopped: AuditReason | undefined
+/** How one event is written. */
+export interface Writing {
+  readonly millis: number
+  readonly durability: Durability
+  /** Names the deployment in the origin of a new log. */
+  readonly deployment: string
+  /** The last head that a signer of this process signed of an origin. */
+  readonly signedHead: (origin: string) => Head | undefined
 }
-
-/** What a signer knows of a log besides the stored checkpoints: the last head that it signed. */
-export type SignedHead = (origin: string) => Head | undefined
-
-/** An event that was refused on its own; nothing was written for it. */
-export class Refused {
-  readonly reason: AuditReason
-  constructor(reason: AuditReason) {
-    this.reason = reason
-  }
-}
-
-const decodeBody = Schema.decodeUnknownResult(WireFromText)
 
 export class EventTable {
-  /** Names the deployment in the origin of new logs. */
-  deployment = "effect-audit.local"
   readonly index: SearchIndex
-  readonly tree: Tree
-  readonly growing: GrowingTree
+  readonly growth: Growth
+  readonly treeRows: SqliteTreeRows
   private readonly db: DatabaseSync
   private readonly entropy: Entropy
   private readonly insertEvent: StatementSync
@@ -62,8 +47,10 @@ export class EventTable {
   private readonly lastSeq: StatementSync
   private readonly counts: StatementSync
   private readonly bySeq: StatementSync
-  private readonly logs = new Map<string, Log>()
-  private readonly signedHeads = new Set<SignedHead>()
+  private readonly newestNote: StatementSync
+  private readonly logs = new LogCache()
+  /** Events that were begun to be written: one that comes again may be stored already. */
+  private readonly tried = new WeakSet<Sealed>()
   private version = -1
   private nextSeq = -1
   /** Erasing transactions and stopped logs, of any connection, when they were last looked at. */
@@ -76,43 +63,37 @@ export class EventTable {
     this.db = db
     this.entropy = entropy
     this.index = new SearchIndex(db)
-    this.tree = new Tree(db, this.index)
-    this.growing = new GrowingTree(db, this.tree)
+    this.treeRows = new SqliteTreeRows(db, this.index)
+    this.growth = new Growth(this.treeRows)
     this.insertEvent = db.prepare(
       "INSERT INTO event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     )
     this.dataVersion = db.prepare("PRAGMA data_version")
-    this.lastSeq = db.prepare("SELECT max(seq) AS seq FROM event")
+    this.lastSeq = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM event")
     this.counts = db.prepare("SELECT (SELECT max(id) FROM erasure) AS erasures, (SELECT count(*) FROM stop) AS stops")
     this.bySeq = db.prepare("SELECT log, position, event_id, body FROM event WHERE seq = ?")
+    this.newestNote = db.prepare("SELECT note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
   }
 
-  /** Has logs checked against what a signer knows of them, before they take an event; until the answer is called. */
-  guard(signed: SignedHead): () => void {
-    this.signedHeads.add(signed)
-    this.logs.clear()
-    return () => void this.signedHeads.delete(signed)
-  }
-
-  /** Has every log looked at again before it takes an event. */
-  recheck(): void {
-    this.logs.clear()
+  /** A log was stopped here: it is looked at again before it takes an event. */
+  stopped(): void {
+    this.logs.end("stopped")
   }
 
   /** Forgets what is kept in memory, after a rollback. */
   forget(): void {
     this.nextSeq = -1
     this.index.forget()
-    this.growing.forget()
+    this.growth.forget()
     this.unsettled.clear()
-    this.logs.clear()
+    this.logs.end("rolled back")
   }
 
   /**
    * Writes one event in a transaction of the caller, all of it or nothing. The transaction may be rolled back without a
    * word: `committed` is called with `write` if it is not.
    */
-  join(event: Sealed, millis: number, transaction: object, write: object): Evidence | Refused {
+  join(event: Sealed, writing: Writing, transaction: object, write: object): Evidence | Refused {
     // What another transaction left unsettled was rolled back, and its rows may be another process's by now.
     if (this.unsettled.size !== 0 && this.transaction !== transaction) this.forget()
     this.refresh()
@@ -120,7 +101,7 @@ export class EventTable {
     this.unsettled.add(write)
     this.db.exec("SAVEPOINT effect_audit")
     try {
-      const outcome = this.append(event, millis, "with-transaction")
+      const outcome = this.append(event, writing)
       this.db.exec("RELEASE effect_audit")
       return outcome
     } catch (cause) {
@@ -145,16 +126,22 @@ export class EventTable {
     this.refresh()
   }
 
+  private newestSeq(): number {
+    const seq = integerOf(this.lastSeq.get(), "seq")
+    if (seq === undefined) throw new Error("the last row number of the store is not a number")
+    return seq
+  }
+
   private refresh(): void {
-    const version = integerOf(this.dataVersion.get(), "data_version") ?? 0
+    const version = integerOf(this.dataVersion.get(), "data_version")
     const last = this.nextSeq === -1 || version !== this.version || this.unsettled.size !== 0
-      ? integerOf(this.lastSeq.get(), "seq") ?? 0
+      ? this.newestSeq()
       : this.nextSeq - 1
     if (this.nextSeq !== -1 && last + 1 < this.nextSeq) this.forget()
     if (this.nextSeq === -1) this.nextSeq = last + 1
     else if (last >= this.nextSeq) this.catchUp(last)
     if (version !== this.version) this.look()
-    this.version = version
+    this.version = version ?? -1
   }
 
   /** Notices what other connections did other than to append: erased rows are not in memory any more, stopped logs stop. */
@@ -163,44 +150,34 @@ export class EventTable {
     const seen = `${row?.["erasures"]} ${row?.["stops"]}`
     if (seen !== this.seen) {
       this.index.forget()
-      this.logs.clear()
+      this.logs.end("erased or stopped elsewhere")
     }
     this.seen = seen
   }
 
   /** Rows are only appended, so what another connection wrote is what comes after the last known row. */
   private catchUp(last: number): void {
-    const sizes = new Map([...this.logs.values()].map((log) => [log.id, log]))
     const rows = this.db.prepare("SELECT log, max(position) AS position FROM event WHERE seq >= ? GROUP BY log").all(
       this.nextSeq
     )
     for (const row of rows) {
-      const log = sizes.get(integerOf(row, "log") ?? -1)
-      if (log === undefined) continue
-      log.size = (integerOf(row, "position") ?? 0) + 1
-      this.growing.forget(log.id)
+      const log = this.logs.byId(integerOf(row, "log"))
+      const position = integerOf(row, "position")
+      if (log === undefined || position === undefined) continue
+      log.size = position + 1
+      this.growth.forget(log.id)
     }
     this.nextSeq = last + 1
   }
 
   /** Writes one event. Throws what SQLite throws; then the transaction is to be rolled back. */
-  append(event: Sealed, millis: number, durability: Durability): Evidence | Refused {
-    const log = this.logOf(event, millis)
+  append(event: Sealed, writing: Writing): Evidence | Refused {
+    const log = this.logOf(event, writing)
     if (log.stopped !== undefined) return new Refused(log.stopped)
     const key = event.idempotency === undefined ? undefined : keyHash(log, event.idempotency.key)
-    if (key !== undefined && event.idempotency !== undefined) {
-      const known = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?").get(
-        log.id,
-        key
-      )
-      if (known !== undefined) return this.firstByKey(known, event.idempotency.digest, durability)
-    }
-    if (event.delivery.mayBeStored) {
-      const found = this.index.findById(event.eventId)
-      const row = found === undefined ? undefined : this.bySeq.get(integerOf(found, "seq") ?? 0)
-      if (row !== undefined) return this.firstById(row, event, log, durability)
-    }
-    event.delivery.mayBeStored = true
+    const known = this.known(event, log, key, writing.durability)
+    if (known !== undefined) return known
+    this.tried.add(event)
     const seq = this.nextSeq
     const refused = this.insert(log, event)
     if (refused !== undefined) return new Refused(refused)
@@ -208,17 +185,42 @@ export class EventTable {
       this.db.prepare("INSERT INTO idempotency_key (log, key_hash, seq, digest) VALUES (?, ?, ?, ?)")
         .run(log.id, key, seq, event.idempotency.digest)
     }
-    return { eventId: event.eventId, position: log.size - 1, duplicate: false, durability }
+    return { eventId: event.eventId, position: log.size - 1, duplicate: false, durability: writing.durability }
+  }
+
+  /** What is to be said of an event whose key or id was used before. */
+  private known(
+    event: Sealed,
+    log: Log,
+    key: Uint8Array | undefined,
+    durability: Durability
+  ): Evidence | Refused | undefined {
+    if (key !== undefined) {
+      const used = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?").get(
+        log.id,
+        key
+      )
+      const stored = this.storedAt(integerOf(used, "seq"))
+      if (stored !== undefined) return usedKey(event, blobOf(used, "digest"), stored, durability)
+    }
+    if (!event.repeated && !this.tried.has(event)) return undefined
+    const stored = this.storedAt(integerOf(this.index.findById(event.eventId), "seq"))
+    return stored === undefined ? undefined : usedId(event, stored.log === log.id, stored, durability)
+  }
+
+  private storedAt(seq: number | undefined): (Stored & { readonly log: number }) | undefined {
+    const row: Row | undefined = seq === undefined ? undefined : this.bySeq.get(seq)
+    const log = integerOf(row, "log")
+    const position = integerOf(row, "position")
+    const id = blobOf(row, "event_id")
+    if (log === undefined || position === undefined || id === undefined) return undefined
+    return { log, position, eventId: EventId.make(uuidText(id), { disableChecks: true }), body: blobOf(row, "body") }
   }
 
   /** Entry, event and the subtrees that they complete; nothing, if the log's earlier entries are not there. */
   private insert(log: Log, event: Sealed): AuditReason | undefined {
-    try {
-      this.growing.add(log.id, log.size, event.commitment)
-    } catch (cause) {
-      if (cause instanceof IntegrityError) return stopped(log.origin, cause.reason)
-      throw cause
-    }
+    const refused = this.growth.add(log.id, log.size, event.commitment)
+    if (refused !== undefined) return stoppedBy(log.origin, refused)
     this.insertEvent.run(
       this.nextSeq,
       log.id,
@@ -235,100 +237,62 @@ export class EventTable {
     return undefined
   }
 
-  private logOf(event: Sealed, millis: number): Log {
-    const key = `${event.tenantId}/${event.env}`
-    const known = this.logs.get(key)
+  private logOf(event: Sealed, writing: Writing): Log {
+    const known = this.logs.get(event)
     if (known !== undefined) return known
     const row = this.db.prepare("SELECT id, origin FROM log WHERE tenant_id = ? AND env = ?").get(
       event.tenantId,
       event.env
     )
     const id = integerOf(row, "id")
-    const log = id === undefined ? this.createLog(event, millis) : this.readLog(id, stringOf(row, "origin") ?? "")
-    this.logs.set(key, log)
+    const origin = stringOf(row, "origin")
+    const log = id === undefined || origin === undefined
+      ? this.createLog(event, writing)
+      : this.readLog(id, origin, writing)
+    this.logs.set(event, log)
     return log
   }
 
-  private createLog(event: Sealed, millis: number): Log {
-    const created = makeLogCreated(event, this.deployment, this.entropy, millis)
-    const { origin } = created
+  private createLog(event: Sealed, { deployment, millis }: Writing): Log {
+    const created = makeLogCreated(event, deployment, this.entropy, millis)
     const { lastInsertRowid } = this.db.prepare("INSERT INTO log (tenant_id, env, origin) VALUES (?, ?, ?)")
-      .run(event.tenantId, event.env, origin)
-    const log = { id: Number(lastInsertRowid), origin, size: 0, stopped: undefined }
-    this.insert(log, created)
+      .run(event.tenantId, event.env, created.origin)
+    const log = { id: Number(lastInsertRowid), origin: created.origin, size: 0, stopped: undefined }
+    this.insert(log, created.event)
     return log
   }
 
-  private readLog(id: number, origin: string): Log {
+  private readLog(id: number, origin: string, { signedHead }: Writing): Log {
     const size = this.index.sizeOf(id)
-    const breach = this.breachOf(id, origin, size)
-    return { id, origin, size, stopped: breach === undefined ? undefined : stopped(origin, breach) }
+    const reason = this.breachOf(id, size, signedHead(origin))
+    return { id, origin, size, stopped: reason === undefined ? undefined : stoppedBy(origin, reason) }
   }
 
   /** Why a log takes no more events: it was stopped, or does not extend what was signed of it. */
-  private breachOf(id: number, origin: string, size: number): IntegrityReason | undefined {
+  private breachOf(id: number, size: number, signed: Head | undefined): IntegrityReason | undefined {
     const detail = stringOf(this.db.prepare("SELECT detail FROM stop WHERE log = ?").get(id), "detail")
     if (detail !== undefined) return new CheckpointInconsistent({ detail })
-    const heads = [this.tree.newestHead(id), ...[...this.signedHeads].map((signed) => signed(origin))]
-    const read = this.tree.read(id, size)
-    for (const head of heads) {
-      const breach = head === undefined ? undefined : this.tree.breach(size, head, read)
-      if (breach !== undefined) return breach
-    }
-    return undefined
-  }
-
-  private firstByKey(known: Row, digest: Uint8Array, durability: Durability): Evidence | Refused {
-    const row = this.bySeq.get(integerOf(known, "seq") ?? 0)
-    const used = blobOf(known, "digest")
-    if (used !== undefined && Buffer.compare(used, digest) !== 0) {
-      return new Refused(new InvalidDraft({ path: "/idempotencyKey", detail: "this key was used for something else" }))
-    }
-    return this.duplicate(row, durability)
-  }
-
-  private firstById(row: Row, event: Sealed, log: Log, durability: Durability): Evidence | Refused {
-    const body = blobOf(row, "body")
-    if (integerOf(row, "log") !== log.id || (body !== undefined && !sameFacts(body, event.body))) {
-      return new Refused(new InvalidDraft({ path: "/eventId", detail: "this event id was used for something else" }))
-    }
-    return this.duplicate(row, durability)
-  }
-
-  private duplicate(row: Row | undefined, durability: Durability): Evidence {
-    const body = blobOf(row, "body")
-    return {
-      eventId: EventId.make(uuidText(blobOf(row, "event_id") ?? new Uint8Array(16))),
-      position: integerOf(row, "position") ?? 0,
-      duplicate: true,
-      durability,
-      first: body === undefined ? { erased: true } : first(body)
+    const note = stringOf(this.newestNote.get(id), "note")
+    const heads = [...(note === undefined ? [] : [headOf(note)]), ...(signed === undefined ? [] : [signed])]
+    const read = treeOf(size, ({ count, first, tier }) =>
+      tier === 0
+        ? commitmentsOf(this.treeRows, id, first, first + count)
+        : this.treeRows.subtrees(id, tier * 8, first, count))
+    try {
+      return breach(size, heads, read)
+    } catch (cause) {
+      if (cause instanceof IntegrityError) return cause.reason
+      throw cause
     }
   }
-}
-
-const first = (body: Uint8Array): First => {
-  const event = Result.getOrThrow(decodeBody(textOf(body)))
-  return { erased: false, piiFlags: event.pii_flags, trainOk: event.train_ok }
 }
 
 /** Key hashes are bound to the log's random origin: the same key in two logs, or two stores, has nothing in common. */
 const keyHash = (log: Log, key: string): Uint8Array =>
   createHmac("sha256", log.origin).update(key, "utf8").digest().subarray(0, 16)
 
-const stopped = (origin: string, reason: IntegrityReason): AuditReason =>
-  new SinkRejected({
-    detail: `the log ${origin} takes no more events: ${reason.message}`,
+const stoppedBy = (origin: string, reason: IntegrityReason): AuditReason =>
+  new LogStopped({
+    detail: `${origin}: ${reason.message}`,
     cause: new IntegrityError({ method: "EventSink.append", reason })
   })
-
-const tables = new WeakMap<DatabaseSync, EventTable>()
-
-/** The one table of a connection: two would not hear of each other's rows. */
-export const eventTableOf = (db: DatabaseSync, entropy: Entropy): EventTable => {
-  const known = tables.get(db)
-  if (known !== undefined) return known
-  const table = new EventTable(db, entropy)
-  tables.set(db, table)
-  return table
-}

@@ -1,8 +1,5 @@
-/**
- * Looks at a file before SQLite does, and again while it is open.
- *
- * @internal
- */
+/** Looks at a file before SQLite does, and again while it is open. */
+import type * as Clock from "effect/Clock"
 import { closeSync, constants, fchmodSync, lstatSync, openSync, readSync, statSync } from "node:fs"
 import { type AuditReason, NotFound, SinkRejected, SinkUnavailable } from "../AuditError.ts"
 import { applicationId, migrations } from "./Migrations.ts"
@@ -27,7 +24,7 @@ export const releaseFile = (identity: FileIdentity): void => {
   else open.delete(key(identity))
 }
 
-/** The file at a path, if there is one. */
+/** The file at a path; `undefined` if there is none. */
 export const identityOf = (path: string): FileIdentity | undefined => {
   const stat = statSync(path, { throwIfNoEntry: false })
   return stat === undefined ? undefined : { dev: stat.dev, ino: stat.ino }
@@ -37,6 +34,46 @@ export const identityOf = (path: string): FileIdentity | undefined => {
 export const isOpenHere = (path: string, identity: FileIdentity): boolean => {
   const now = identityOf(path)
   return now !== undefined && now.ino === identity.ino && now.dev === identity.dev
+}
+
+/** The file is looked at with every commit; its write-ahead log alone, which no one removes alone, at most this often. */
+const walCheckMillis = 20
+
+/** Watches that the open file is the one at its path. */
+export class FileWatch {
+  private readonly filename: string
+  private readonly identity: FileIdentity
+  private readonly wal: FileIdentity | undefined
+  private readonly clock: Clock.Clock
+  private walChecked = -Infinity
+  private fileChecked = -Infinity
+
+  /** Begins when a connection has read: then the write-ahead log exists, and stays as long as the connection. */
+  constructor(filename: string, identity: FileIdentity, clock: Clock.Clock) {
+    this.filename = filename
+    this.identity = identity
+    this.wal = identityOf(`${filename}-wal`)
+    this.clock = clock
+  }
+
+  private isWalHere(now: number): boolean {
+    if (this.wal === undefined || Math.abs(now - this.walChecked) < walCheckMillis) return true
+    this.walChecked = now
+    return isOpenHere(`${this.filename}-wal`, this.wal)
+  }
+
+  /** Why the open file is not the one at its path any more, if so. What is said may be as old as `withinMillis`. */
+  gone(withinMillis = 0): AuditReason | undefined {
+    const now = this.clock.currentTimeMillisUnsafe()
+    if (Math.abs(now - this.fileChecked) < withinMillis) return undefined
+    if (isOpenHere(this.filename, this.identity) && this.isWalHere(now)) {
+      this.fileChecked = now
+      return undefined
+    }
+    this.fileChecked = -Infinity
+    this.walChecked = -Infinity
+    return new SinkUnavailable({ detail: `${this.filename} was removed or replaced while it was open` })
+  }
 }
 
 const errno = (cause: unknown): string =>
@@ -59,7 +96,7 @@ export const checkFile = (
   }
 }
 
-/** Whether the file at a path is a regular one; `undefined` if there is none. Links are not followed. */
+/** Whether the file at a path is a regular one; `undefined` if there is no file. Links are not followed. */
 export const isRegularFile = (path: string): boolean | undefined => lstatSync(path, { throwIfNoEntry: false })?.isFile()
 
 /** Creates a file of mode 0600; one that exists is an error. */

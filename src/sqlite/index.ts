@@ -1,7 +1,8 @@
-/** The audit store in a SQLite file, over `node:sqlite`. */
+/** The embedded medium: one SQLite file, with the application's own tables. */
+export * as Sqlite from "./Sqlite.ts"
 export * as SqliteClient from "./SqliteClient.ts"
-export * as SqliteLedger from "./SqliteLedger.ts"
+export * as SqliteLogStore from "./SqliteLogStore.ts"
 export * as SqlitePreferences from "./SqlitePreferences.ts"
-export * as SqliteSigner from "./SqliteSigner.ts"
+export * as SqliteSignerState from "./SqliteSignerState.ts"
 export * as SqliteSink from "./SqliteSink.ts"
 export * as SqliteTrail from "./SqliteTrail.ts"

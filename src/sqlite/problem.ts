@@ -1,13 +1,11 @@
-/**
- * What SQLite threw, and what it means.
- *
- * @internal
- */
+/** What SQLite threw, what it means, and the one wait for another process's lock. */
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import { classifySqliteError, type SqlErrorReason } from "effect/sql/SqlError"
-import { type AuditReason, SinkFull, SinkRejected, SinkUnavailable } from "../AuditError.ts"
+import { AuditError, type AuditReason, CommitUnknown, SinkFull, SinkRejected, SinkUnavailable } from "../AuditError.ts"
 
 /** A failed call of SQLite. */
 export class Problem extends Data.TaggedError("Problem")<{ readonly cause: unknown }> {
@@ -50,3 +48,49 @@ export const sqliteReason = (cause: unknown, detail: string): AuditReason => {
       return new SinkUnavailable({ detail: text, cause })
   }
 }
+
+/** What a failed statement or commit means for an event; `committing` when the outcome may be unknown. */
+export const reasonOf = (problem: Problem, filename: string, committing: boolean): AuditReason => {
+  const code = errorCode(problem.cause)
+  // An I/O error of a commit may come after the bytes were written: only SQLITE_FULL says that they were not.
+  if (committing && code !== undefined && (code & 0xff) === 10) {
+    return new CommitUnknown({ detail: `the commit to ${filename} failed with an I/O error`, cause: problem.cause })
+  }
+  const reason = sqliteReason(problem.cause, `cannot write to ${filename}`)
+  return reason instanceof SinkFull
+    ? new SinkFull({ detail: `no space left for ${filename}`, cause: problem.cause })
+    : reason
+}
+
+/** A file found missing after the commit may have been there before it: the outcome is not known. */
+export const goneAfterCommit = (reason: AuditReason): AuditReason => new CommitUnknown({ detail: reason.message })
+
+/** A problem of reading or changing, as the error of a method; what already is one stays it. */
+export const failing = (method: string, filename: string) => (problem: Problem): AuditError =>
+  problem.cause instanceof AuditError
+    ? problem.cause
+    : new AuditError({ method, reason: reasonOf(problem, filename, false) })
+
+/** Waits between tries for a lock that another process holds: 1 ms, then more, up to 20 ms. */
+const backoff = (tries: number): Duration.Duration => Duration.millis(Math.min(20, 1 + tries * 2))
+
+/** Retries what another process's lock prevents, on a timer, so that the event loop never blocks on it. */
+export const untilFree = <A, R>(
+  step: Effect.Effect<A, Problem, R>,
+  deadlineMillis: number
+): Effect.Effect<A, Problem, R> =>
+  Effect.flatMap(Clock.currentTimeMillis, (started) => {
+    const go = (tries: number): Effect.Effect<A, Problem, R> =>
+      Effect.catch(step, (problem) =>
+        isBusy(problem.cause)
+          ? Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            now - started < deadlineMillis
+              ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1))
+              : Effect.fail(problem))
+          : Effect.fail(problem))
+    return go(0)
+  })
+
+/** The problem of a lock that is held, where SQLite says so without throwing. */
+export const busy = (detail: string): Problem =>
+  new Problem({ cause: Object.assign(new Error(detail), { errcode: 5 }) })

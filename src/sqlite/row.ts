@@ -1,8 +1,4 @@
-/**
- * Columns of a row of `node:sqlite`, by the type that they must have.
- *
- * @internal
- */
+/** Columns of a row of `node:sqlite`, by the type that they must have. */
 
 /** A row as it comes from the driver. */
 export type Row = Record<string, unknown>
@@ -23,23 +19,4 @@ export const blobOf = (row: Row | undefined, column: string): Uint8Array | undef
 export const stringOf = (row: Row | undefined, column: string): string | undefined => {
   const value = row?.[column]
   return typeof value === "string" ? value : undefined
-}
-
-/** The text of UTF-8 bytes, without a copy of the bytes. */
-export const textOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8")
-
-const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** The fields of an object; none, if it is not one. */
-export const fieldsOf = (value: unknown): { readonly [key: string]: unknown } => isObject(value) ? value : {}
-
-/** The fields of a stored event; none, if its bytes are not JSON, which is for verification to report. */
-export const eventFields = (body: Uint8Array): { readonly [key: string]: unknown } => {
-  try {
-    return fieldsOf(JSON.parse(textOf(body)))
-  } catch {
-    return {}
-  }
 }

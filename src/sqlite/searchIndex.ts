@@ -1,22 +1,18 @@
-/**
- * The search index of an open connection: written segment by segment, and looked up by event id and by log.
- *
- * @internal
- */
-import * as Schema from "effect/Schema"
+/** The search index of the connection that writes: kept up segment by segment, in the commits that fill them. */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { type Sealed, searchKeys, WireFromText } from "../DatasetEvent.ts"
-import { uuidBytes, uuidText } from "../internal/entropy.ts"
-import { blobOf, integerOf, type Row, textOf } from "./row.ts"
+import { type Sealed, searchKeys } from "../DatasetEvent.ts"
+import { decodeEvent, textOf } from "../internal/body.ts"
+import { uuidText } from "../internal/entropy.ts"
+import { Postings } from "./postings.ts"
+import { blobOf, integerOf, type Row } from "./row.ts"
 import {
-  bucketOf,
   buckets,
   eachTerm,
   encodeBuckets,
   idTerm,
   keptTerms,
+  knowsLateFields,
   logTerm,
-  offsetsOf,
   postingsOf,
   segmentRows
 } from "./terms.ts"
@@ -61,32 +57,21 @@ class RecentRows {
   }
 }
 
-const decodeBody = Schema.decodeUnknownResult(WireFromText)
+/** The terms that stay of an erased row: its log and its event id. */
+const lastingTerms = (row: Row | undefined): ReadonlyArray<number> => {
+  const log = integerOf(row, "log")
+  const id = blobOf(row, "event_id")
+  return log === undefined || id === undefined ? [] : [logTerm(log), idTerm(uuidText(id))]
+}
 
-/** Milliseconds since 1970 of a UUIDv7 (RFC 9562, section 5.7). */
-const timeOf = (id: Uint8Array): number => Buffer.from(id.buffer, id.byteOffset, 6).readUIntBE(0, 6)
-
-export class SearchIndex {
+export class SearchIndex extends Postings {
   private readonly db: DatabaseSync
   private readonly recent = new RecentRows()
-  private readonly lastSegment: StatementSync
-  private readonly timesOf: StatementSync
-  private readonly bySeq: StatementSync
-  private readonly ofLog: StatementSync
-  private readonly byId: StatementSync
-  private readonly postings: StatementSync
   private readonly body: StatementSync
 
   constructor(db: DatabaseSync) {
+    super(db)
     this.db = db
-    this.lastSegment = db.prepare("SELECT max(id) AS id FROM segment")
-    this.timesOf = db.prepare("SELECT min_recorded_at AS low, max_recorded_at AS high FROM segment WHERE id = ?")
-    this.bySeq = db.prepare("SELECT seq, log, position, event_id, commitment FROM event WHERE seq = ?")
-    this.ofLog = db.prepare(
-      "SELECT seq, log, position, event_id, commitment FROM event WHERE seq > ? AND log = ? ORDER BY seq DESC"
-    )
-    this.byId = db.prepare("SELECT seq, log, position, event_id, commitment FROM event WHERE seq > ? AND event_id = ?")
-    this.postings = db.prepare("SELECT postings FROM bucket WHERE segment = ? AND bucket = ?")
     this.body = db.prepare(
       "SELECT log, event_id, body, CASE WHEN recorded_at <= 9007199254740991 THEN recorded_at END AS recorded_at " +
         "FROM event WHERE seq = ?"
@@ -104,80 +89,6 @@ export class SearchIndex {
     this.recent.clear()
   }
 
-  /** Segments that are written. */
-  private segments(): number {
-    return (integerOf(this.lastSegment.get(), "id") ?? -1) + 1
-  }
-
-  private offsets(segment: number, wanted: number): ReadonlyArray<number> {
-    const postings = blobOf(this.postings.get(segment, bucketOf(wanted)), "postings")
-    return postings === undefined ? [] : offsetsOf(postings, wanted)
-  }
-
-  /**
-   * The row of an event id: after the last segment, else by the index. An id is a time, so segments of about that time are
-   * looked at first.
-   */
-  findById(eventId: string): Row | undefined {
-    const id = uuidBytes(eventId)
-    const segments = this.segments()
-    const unindexed = this.byId.get(segments * segmentRows, id)
-    if (unindexed !== undefined) return unindexed
-    const wanted = idTerm(eventId)
-    const find = (segment: number): Row | undefined => {
-      for (const offset of this.offsets(segment, wanted)) {
-        const row = this.bySeq.get(segment * segmentRows + 1 + offset)
-        const found = blobOf(row, "event_id")
-        if (found !== undefined && Buffer.compare(found, id) === 0) return row
-      }
-      return undefined
-    }
-    const start = this.segmentAt(timeOf(id), segments)
-    for (let distance = 0; distance <= segments; distance++) {
-      const row = (start + distance < segments ? find(start + distance) : undefined) ??
-        (distance > 0 && start - distance >= 0 ? find(start - distance) : undefined)
-      if (row !== undefined) return row
-    }
-    return undefined
-  }
-
-  /** The first segment that ends at a time or later, as far as clocks went forward. */
-  private segmentAt(millis: number, segments: number): number {
-    let low = 0
-    let high = Math.max(segments - 1, 0)
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      if ((integerOf(this.timesOf.get(middle), "high") ?? 0) < millis) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  /** Goes through the rows of a log, the newest first, until `each` answers false. */
-  eachOfLog(log: number, each: (row: Row) => boolean): void {
-    const segments = this.segments()
-    for (const row of this.ofLog.iterate(segments * segmentRows, log)) {
-      if (!each(row)) return
-    }
-    const wanted = logTerm(log)
-    for (let segment = segments - 1; segment >= 0; segment--) {
-      for (const offset of this.offsets(segment, wanted).toReversed()) {
-        const row = this.bySeq.get(segment * segmentRows + 1 + offset)
-        if (row !== undefined && row["log"] === log && !each(row)) return
-      }
-    }
-  }
-
-  /** Entries of a log: one more than the last position. */
-  sizeOf(log: number): number {
-    let size = 0
-    this.eachOfLog(log, (row) => {
-      size = (integerOf(row, "position") ?? 0) + 1
-      return false
-    })
-    return size
-  }
-
   /** Takes erased rows out of the index: what is left leads to them by log and event id only. */
   erase(seqs: ReadonlyArray<number>): void {
     this.recent.clear()
@@ -187,16 +98,10 @@ export class SearchIndex {
     for (const [segment, rows] of segments) {
       if (segment >= written) continue
       const erased = new Set(rows.map((seq) => (seq - 1) % segmentRows))
-      const kept = new Set<number>()
-      for (const seq of rows) {
-        const row = this.bySeq.get(seq)
-        kept.add(logTerm(integerOf(row, "log") ?? 0)).add(
-          idTerm(uuidText(blobOf(row, "event_id") ?? new Uint8Array(16)))
-        )
-      }
+      const kept = new Set(rows.flatMap((seq) => lastingTerms(this.bySeq.get(seq)))).add(knowsLateFields)
       const left = new Map<number, ReadonlyArray<number>>()
       for (let bucket = 0; bucket < buckets; bucket++) {
-        const postings = blobOf(this.postings.get(segment, bucket), "postings")
+        const postings = this.bucket(segment, bucket)
         for (const [term, offsets] of postings === undefined ? [] : postingsOf(postings)) {
           const rest = kept.has(term) ? offsets : offsets.filter((offset) => !erased.has(offset))
           if (rest.length > 0) left.set(term, rest)
@@ -208,7 +113,7 @@ export class SearchIndex {
 
   /** Writes the index of a segment that is full. */
   private write(segment: number): void {
-    const postings = new Map<number, Array<number>>()
+    const postings = new Map<number, Array<number>>([[knowsLateFields, [0]]])
     let offset = 0
     const add = (term: number) => {
       const offsets = postings.get(term)
@@ -233,17 +138,16 @@ export class SearchIndex {
   }
 
   /**
-   * Adds the terms of a row that another connection wrote, or that was stored before this one opened; answers its time,
+   * Adds the terms of a row that another connection wrote, or that was stored before this one opened; returns its time,
    * which an erased row has not.
    */
   private read(seq: number, add: (term: number) => void): number | undefined {
     const row = this.body.get(seq)
+    for (const term of lastingTerms(row)) add(term)
     const body = blobOf(row, "body")
-    add(logTerm(integerOf(row, "log") ?? 0))
-    add(idTerm(uuidText(blobOf(row, "event_id") ?? new Uint8Array(16))))
     if (body === undefined) return undefined
     // A row that is no event is for verification to report: it must not keep others from being stored.
-    const event = decodeBody(textOf(body))
+    const event = decodeEvent(textOf(body))
     if (event._tag === "Success") eachTerm(searchKeys(event.success), add)
     return integerOf(row, "recorded_at")
   }

@@ -8,10 +8,9 @@
  *
  * A value is found by a 32-bit hash of its field and text. Different values may share one: every row that is found is
  * compared with what was asked for.
- *
- * @internal
  */
 import type { SearchKeys } from "../DatasetEvent.ts"
+import { searchFields } from "../trail/searchFields.ts"
 
 /** Rows that share one segment of the search index. */
 export const segmentRows = 2048
@@ -47,8 +46,13 @@ export const logTerm = (log: number): number => term("log", String(log))
 /** The term of an event id. */
 export const idTerm = (eventId: string): number => term("event_id", eventId)
 
+/** The term that segments have whose index knows the late fields, which those of the first release lack. */
+export const knowsLateFields = term("segment", "2")
+
 /** Terms of one event that the writer keeps in memory; an event with more is read again when its segment is written. */
-export const keptTerms = 24
+export const keptTerms = 28
+
+const plainFields = searchFields.filter(({ key }) => key !== "action" && key !== "subjectIds")
 
 /** Calls `add` with every term of an event, apart from its log. */
 export const eachTerm = (keys: SearchKeys, add: (term: number) => void): void => {
@@ -57,18 +61,13 @@ export const eachTerm = (keys: SearchKeys, add: (term: number) => void): void =>
     add(term("action", `${action.slice(0, dot)}.*`))
   }
   add(term("action", action))
-  add(term("agentId", keys.agentId))
-  add(term("outcome", keys.outcome))
-  add(term("trace_id", keys.trace_id))
-  add(term("request_id", keys.request_id))
-  add(term("severity", keys.severity))
-  add(term("storage_class", keys.storage_class))
-  add(term("train_ok", keys.train_ok))
-  if (keys.user_id !== undefined) add(term("user_id", keys.user_id))
-  if (keys.resource_type !== undefined) add(term("resource_type", keys.resource_type))
-  if (keys.resource_id !== undefined) add(term("resource_id", keys.resource_id))
-  if (keys.correlation_id !== undefined) add(term("correlation_id", keys.correlation_id))
-  if (keys.run_id !== undefined) add(term("run_id", keys.run_id))
+  for (let i = 0; i < plainFields.length; i++) {
+    const { key, wire } = plainFields[i]!
+    const value = keys[key]
+    if (typeof value === "string") add(term(wire, value))
+  }
+  const { subjectIds } = keys
+  if (subjectIds !== undefined) { for (const id of subjectIds) add(term("subject_ids", id)) }
 }
 
 /** The postings of a segment lie in 64 buckets, so that a look-up reads little and a segment has few rows. */
@@ -103,7 +102,7 @@ export const encodeBuckets = (postings: ReadonlyMap<number, ReadonlyArray<number
   })
 }
 
-/** The offsets of one term in a bucket, ascending; none if it is not there. */
+/** The offsets of one term in a bucket, ascending; none if the term is not in it. */
 export const offsetsOf = (bucket: Uint8Array, wanted: number): Array<number> => {
   const view = new DataView(bucket.buffer, bucket.byteOffset, bucket.byteLength)
   for (let at = 0; at + 6 <= bucket.length;) {

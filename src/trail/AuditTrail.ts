@@ -9,21 +9,16 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { AuditError, InvalidCursor } from "../AuditError.ts"
-import { type EventId, type Wire, WireFromText } from "../DatasetEvent.ts"
-import { MemoryEvents } from "../EventSink.ts"
-import type { Env, TenantId } from "../RequestContext.ts"
-import { checkQuery, decodeCursor, encodeCursor } from "./cursor.ts"
-import { conditions, type Filter, matches, type Order } from "./Filter.ts"
+import type { AuditError } from "../AuditError.ts"
+import { EventId, Wire } from "../DatasetEvent.ts"
+import type { LogName } from "../RequestContext.ts"
+import type { Filter, Order } from "./Filter.ts"
 
 /** What to read. */
-export interface Query {
-  readonly tenantId: TenantId
-  readonly env: Env
+export interface Query extends LogName {
   readonly filter?: Filter | undefined
   /** `desc`, newest first, unless given. */
   readonly order?: Order | undefined
@@ -34,26 +29,53 @@ export interface Query {
 }
 
 /** One event of a log, or what is left of an erased one. */
-export type Item =
-  | { readonly erased: false; readonly position: number; readonly eventId: EventId; readonly event: Wire }
-  | { readonly erased: true; readonly position: number; readonly eventId: EventId }
+export const Item = Schema.Union([
+  Schema.Struct({ erased: Schema.Literal(false), position: Schema.Int, eventId: EventId, event: Wire }),
+  Schema.Struct({ erased: Schema.Literal(true), position: Schema.Int, eventId: EventId })
+])
+export type Item = typeof Item.Type
 
 /** Some events, and where to go on. */
-export interface Page {
-  readonly items: ReadonlyArray<Item>
+export const Page = Schema.Struct({
+  items: Schema.Array(Item),
   /** The cursor of the next page; absent when there is nothing more now. */
-  readonly next: string | undefined
+  next: Schema.optional(Schema.String)
+})
+export type Page = typeof Page.Type
+
+/** A log, as its operator sees it. */
+export interface LogInfo extends LogName {
+  /** How its checkpoints name it. */
+  readonly origin: string
+  /** Entries: one more than the last position. */
+  readonly size: number
+  /** Why it takes no more events, if it was stopped. */
+  readonly stopped: string | undefined
 }
 
-/** Reads what was recorded. */
+/** Reads what was recorded. Every method reads only, may be repeated, and is safe to call concurrently. */
 export class AuditTrail extends Context.Service<AuditTrail, {
-  /** One page. Reads only, may be repeated, and is safe to call concurrently. */
+  /** One page. */
   readonly query: (query: Query) => Effect.Effect<Page, AuditError>
+  /** One event of a log; `NotFound` if the log has no event of this id. */
+  readonly get: (event: LogName & { readonly eventId: EventId }) => Effect.Effect<Item, AuditError>
+  /** All logs of the store, by tenant and env: for its operator, not for a tenant. */
+  readonly logs: Effect.Effect<ReadonlyArray<LogInfo>, AuditError>
 }>()("effect-audit/trail/AuditTrail") {}
 
 /** One page of events. */
 export const query = (query: Query): Effect.Effect<Page, AuditError, AuditTrail> =>
   Effect.flatMap(AuditTrail, (trail) => trail.query(query))
+
+/** One event of a log; `NotFound` if the log has no event of this id. */
+export const get = (event: LogName & { readonly eventId: EventId }): Effect.Effect<Item, AuditError, AuditTrail> =>
+  Effect.flatMap(AuditTrail, (trail) => trail.get(event))
+
+/** All logs of the store: for its operator, not for a tenant. */
+export const logs: Effect.Effect<ReadonlyArray<LogInfo>, AuditError, AuditTrail> = Effect.flatMap(
+  AuditTrail,
+  (trail) => trail.logs
+)
 
 /** All events of a query, page by page: memory holds one page, `limit` events, at a time. */
 export const stream = (query: Query): Stream.Stream<Item, AuditError, AuditTrail> =>
@@ -63,45 +85,3 @@ export const stream = (query: Query): Stream.Stream<Item, AuditError, AuditTrail
         trail.query({ limit: 250, ...query, cursor }),
         ({ items, next }) => [items, next === undefined ? Option.none() : Option.some(next)] as const
       ))))
-
-const decodeBody = Schema.decodeUnknownSync(WireFromText)
-
-/** Reads what a memory sink has stored. */
-export const layerMemory: Layer.Layer<AuditTrail, never, MemoryEvents> = Layer.effect(
-  AuditTrail,
-  Effect.map(MemoryEvents, (memory) =>
-    AuditTrail.of({
-      query: Effect.fnUntraced(function*(query) {
-        const refused = checkQuery(query)
-        if (refused !== undefined) return yield* refused
-        const place = decodeCursor(query)
-        if (place instanceof AuditError) return yield* place
-        const wanted = conditions(query.filter ?? {})
-        const all = (yield* memory.all).map((stored, seq) => ({ ...stored, seq }))
-        const inLog = all.filter(({ event }) => event.tenantId === query.tenantId && event.env === query.env)
-        const last = place === undefined ? undefined : inLog.find(({ seq }) => seq === place.seq)
-        if (place !== undefined && last?.position !== place.position) {
-          const reason = new InvalidCursor({ detail: "there is no such place in this log" })
-          return yield* new AuditError({ method: "AuditTrail.query", reason })
-        }
-        const descending = (query.order ?? "desc") === "desc"
-        const rest = (descending ? inLog.toReversed() : inLog).filter(({ seq }) =>
-          place === undefined || (descending ? seq < place.seq : seq > place.seq)
-        )
-        const found: Array<{ readonly seq: number; readonly item: Item }> = []
-        const limit = query.limit ?? 100
-        for (const { event, position, seq } of rest) {
-          if (!matches(event.keys, event.recordedAtMillis, wanted, query.filter ?? {})) continue
-          const decoded = decodeBody(Buffer.from(event.body).toString("utf8"))
-          found.push({ seq, item: { erased: false, position, eventId: event.eventId, event: decoded } })
-          if (found.length > limit) break
-        }
-        const page = found.slice(0, limit)
-        const end = page.at(-1)
-        const next = found.length > limit && end !== undefined
-          ? encodeCursor(query, { seq: end.seq, position: end.item.position })
-          : undefined
-        return { items: page.map(({ item }) => item), next }
-      })
-    }))
-)

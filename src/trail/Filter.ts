@@ -1,100 +1,117 @@
 /**
- * What to look for in a log, and where to go on.
+ * What to look for in a log.
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import { Outcome, type SearchKeys, Severity, StorageClass } from "../DatasetEvent.ts"
+import { type Condition, meets, searchFields } from "./searchFields.ts"
 
-/** RFC 3339 text or milliseconds since 1970 are both seen as a time; inside the package a time is milliseconds. */
+/** What an event must have; without a field, anything. */
 export interface Filter {
   /** `note.create`, or `note.*` for all actions below `note`. */
   readonly action?: string | undefined
-  /** The acting human's, agent's or tool's id: `agentId`. */
-  readonly actor?: string | undefined
+  /** The acting human's, agent's or tool's id: `agentId` on the wire. */
+  readonly actorId?: string | undefined
   /** The person behind it: `user_id`. */
-  readonly user?: string | undefined
+  readonly userId?: string | undefined
+  /** A person whom the event is about: one of `subject_ids`. */
+  readonly subjectId?: string | undefined
   readonly resourceType?: string | undefined
   readonly resourceId?: string | undefined
   readonly outcome?: Outcome | undefined
-  readonly trace?: string | undefined
-  readonly request?: string | undefined
-  readonly correlation?: string | undefined
-  readonly run?: string | undefined
+  readonly traceId?: string | undefined
+  readonly requestId?: string | undefined
+  readonly correlationId?: string | undefined
+  readonly runId?: string | undefined
+  readonly stepId?: string | undefined
+  readonly projectId?: string | undefined
+  readonly surface?: string | undefined
   readonly severity?: Severity | undefined
   readonly storageClass?: StorageClass | undefined
   readonly trainOk?: boolean | undefined
-  /** `recorded_at` not before this time, in milliseconds since 1970. */
-  readonly since?: number | undefined
-  /** `recorded_at` before this time, in milliseconds since 1970. */
-  readonly until?: number | undefined
+  /** `recorded_at` not before this time: whatever `DateTime.make` takes; text without an offset is UTC. */
+  readonly since?: DateTime.DateTime.Input | undefined
+  /** `recorded_at` before this time. */
+  readonly until?: DateTime.DateTime.Input | undefined
 }
 
-/** The schema of a filter, for what comes from outside. */
-export const Filter = Schema.Struct({
-  action: Schema.optionalKey(Schema.String.check(
+const Text = Schema.optional(Schema.NonEmptyString)
+const texts = {
+  action: Schema.optional(Schema.String.check(
     Schema.isPattern(/^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$/, {
       description: "an action such as note.create or note.*"
     })
   )),
-  actor: Schema.optionalKey(Schema.NonEmptyString),
-  user: Schema.optionalKey(Schema.NonEmptyString),
-  resourceType: Schema.optionalKey(Schema.NonEmptyString),
-  resourceId: Schema.optionalKey(Schema.NonEmptyString),
-  outcome: Schema.optionalKey(Outcome),
-  trace: Schema.optionalKey(Schema.NonEmptyString),
-  request: Schema.optionalKey(Schema.NonEmptyString),
-  correlation: Schema.optionalKey(Schema.NonEmptyString),
-  run: Schema.optionalKey(Schema.NonEmptyString),
-  severity: Schema.optionalKey(Severity),
-  storageClass: Schema.optionalKey(StorageClass),
-  trainOk: Schema.optionalKey(Schema.Boolean),
-  since: Schema.optionalKey(Schema.Finite),
-  until: Schema.optionalKey(Schema.Finite)
+  actorId: Text,
+  userId: Text,
+  subjectId: Text,
+  resourceType: Text,
+  resourceId: Text,
+  outcome: Schema.optional(Outcome),
+  traceId: Text,
+  requestId: Text,
+  correlationId: Text,
+  runId: Text,
+  stepId: Text,
+  projectId: Text,
+  surface: Text,
+  severity: Schema.optional(Severity),
+  storageClass: Schema.optional(StorageClass)
+}
+
+/** A filter with its times as values. */
+export const Filter = Schema.Struct({
+  ...texts,
+  trainOk: Schema.optional(Schema.Boolean),
+  since: Schema.optional(Schema.DateTimeUtc),
+  until: Schema.optional(Schema.DateTimeUtc)
+})
+
+const Time = Schema.optional(Schema.DateTimeUtcFromString)
+
+/** A filter as it comes in a query string: everything is text; times are RFC 3339, or a date. */
+export const FilterFromStrings = Schema.Struct({
+  ...texts,
+  trainOk: Schema.optional(
+    Schema.Literals(["true", "false"]).pipe(Schema.decodeTo(Schema.Boolean, {
+      decode: SchemaGetter.transform((text) => text === "true"),
+      encode: SchemaGetter.transform((value) => value ? "true" : "false")
+    }))
+  ),
+  since: Time,
+  until: Time
 })
 
 /** `desc` is newest first: order is the position, never a clock. */
 export const Order = Schema.Literals(["asc", "desc"])
 export type Order = typeof Order.Type
 
-/** A value that a filter asks for, and where the event must have it. */
-export type Condition = readonly [field: keyof SearchKeys, value: string]
-
-/** The values that a filter asks for, without its times; the most telling first. */
-export const conditions = (filter: Filter): ReadonlyArray<Condition> => {
-  const found: Array<Condition> = []
-  const add = (field: keyof SearchKeys, value: string | boolean | undefined) => {
-    if (value !== undefined) found.push([field, String(value)])
-  }
-  add("trace_id", filter.trace)
-  add("request_id", filter.request)
-  add("resource_id", filter.resourceId)
-  add("correlation_id", filter.correlation)
-  add("run_id", filter.run)
-  add("user_id", filter.user)
-  add("agentId", filter.actor)
-  add("action", filter.action)
-  add("resource_type", filter.resourceType)
-  add("severity", filter.severity)
-  add("outcome", filter.outcome)
-  add("storage_class", filter.storageClass)
-  add("train_ok", filter.trainOk)
-  return found
+/** A filter that was read: the values that are asked for, the most telling first, and the times in milliseconds since 1970. */
+export interface Search {
+  readonly conditions: ReadonlyArray<Condition>
+  readonly sinceMillis: number | undefined
+  readonly untilMillis: number | undefined
 }
 
-/** Whether an event is what a filter looks for. */
-export const matches = (
-  keys: SearchKeys,
-  recordedAtMillis: number,
-  wanted: ReadonlyArray<Condition>,
-  filter: Pick<Filter, "since" | "until">
-): boolean => {
-  if (filter.since !== undefined && recordedAtMillis < filter.since) return false
-  if (filter.until !== undefined && recordedAtMillis >= filter.until) return false
-  for (const [field, expected] of wanted) {
-    if (field === "action" && expected.endsWith(".*")) {
-      if (!keys.action.startsWith(expected.slice(0, -1))) return false
-    } else if (keys[field] !== expected) return false
-  }
-  return true
-}
+/** Whether a search asks for anything. */
+export const isEmpty = ({ conditions, sinceMillis, untilMillis }: Search): boolean =>
+  conditions.length === 0 && sinceMillis === undefined && untilMillis === undefined
+
+/** Reads a filter whose fields are known to be right. */
+export const searchOf = (filter: typeof Filter.Type): Search => ({
+  conditions: searchFields.flatMap((field) => {
+    const value = filter[field.filter]
+    return value === undefined ? [] : [{ field, value: String(value) }]
+  }),
+  sinceMillis: filter.since === undefined ? undefined : DateTime.toEpochMillis(filter.since),
+  untilMillis: filter.until === undefined ? undefined : DateTime.toEpochMillis(filter.until)
+})
+
+/** Whether an event is what a search looks for. */
+export const matches = (keys: SearchKeys, recordedAtMillis: number, search: Search): boolean =>
+  (search.sinceMillis === undefined || recordedAtMillis >= search.sinceMillis) &&
+  (search.untilMillis === undefined || recordedAtMillis < search.untilMillis) &&
+  search.conditions.every((condition) => meets(keys, condition))

@@ -65,7 +65,7 @@ describe("effect-audit ingest", () => {
         Buffer.from("not json\n"),
         Buffer.from([0x22, 0xff, 0x22, 0x0a]),
         Buffer.from(line(6, { draft: { metadata: { trace_id: "x" } } })),
-        Buffer.from(line(7, { context: { tenantId: "acme" } })),
+        Buffer.from(line(7, { context: { tenantId: "-acme" } })),
         Buffer.from(line(8, { context: { extra: 1 } })),
         Buffer.from(line(9, { draft: { extra: 1 } })),
         Buffer.from(`{"context": {}, "draft": {}, "extra": 1}\n`),

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Stream } from "effect"
 import { Ledger, SigningKey } from "effect-audit/ledger"
-import { SqliteSigner } from "effect-audit/sqlite"
+import { SqliteSignerState } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 import { spawn } from "node:child_process"
 import { chmodSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -134,7 +134,7 @@ describe("the ledger's verbs", () => {
       assert.strictEqual(forked.code, 1)
       assert.match(forked.stderr, /the log has 11 entries, and a checkpoint was signed at 21/)
       const [refused] = yield* ingest(line(30))
-      assert.strictEqual(refused?.reason, "SinkRejected")
+      assert.strictEqual(refused?.reason, "LogStopped")
       const [other] = yield* ingest(line(30, { context: { tenantId: "t_globex" } }))
       assert.strictEqual(other?.status, "accepted")
       const found = yield* on("verify", "--vkey", vkey, "--old", path("later"))
@@ -156,16 +156,16 @@ describe("the ledger's verbs", () => {
       const { db, ingest, key, on, path, vkey } = yield* store
       const stored = yield* ingest(lines(0, 6, { context: { actor: { type: "human", id: "u_gone" } } }))
       yield* ingest(lines(6, 6))
-      const why = ["--reason", "request 4711", "--actor", "officer"]
-      assert.match((yield* on("hold", "--user", "u_gone", ...why)).stdout, /^held; recorded at position 13$/m)
-      const held = yield* on("erase", "--user", "u_gone", ...why)
+      const why = ["--reason", "request 4711", "--actor-id", "officer"]
+      assert.match((yield* on("hold", "--person", "u_gone", ...why)).stdout, /^held; recorded at position 13$/m)
+      const held = yield* on("erase", "--person", "u_gone", ...why)
       assert.strictEqual(held.code, 2)
       assert.match(held.stderr, /Under legal hold/)
-      assert.strictEqual((yield* on("release", "--user", "u_gone", ...why)).code, 0)
-      assert.strictEqual((yield* on("release", "--user", "u_gone", ...why)).code, 2)
+      assert.strictEqual((yield* on("release", "--person", "u_gone", ...why)).code, 0)
+      assert.strictEqual((yield* on("release", "--person", "u_gone", ...why)).code, 2)
       const one = yield* on("erase", "--event-id", stored[2]?.event_id ?? "", ...why)
       assert.match(one.stdout, /^erased 1 events at positions 3; recorded at position 15\nscrubbed: /)
-      const all = yield* on("erase", "--user", "u_gone", ...why)
+      const all = yield* on("erase", "--person", "u_gone", ...why)
       assert.match(all.stdout, /^erased 7 events at positions 1-2, 4-6, 13-14; recorded at position 16\n/)
       assert.isFalse(readFileSync(db).includes("u_gone"))
       const eventId = stored[2]?.event_id ?? ""
@@ -173,7 +173,7 @@ describe("the ledger's verbs", () => {
       const proven = yield* run(["verify-proof", path("proof.json"), "--vkey", vkey])
       assert.strictEqual(proven.code, 0)
       assert.match(proven.stdout, /^erased: the entry at position 3$/m)
-      const both = yield* on("erase", "--user", "u1", "--before", "2020-01-01", ...why)
+      const both = yield* on("erase", "--person", "u1", "--before", "2020-01-01", ...why)
       assert.strictEqual(both.code, 2)
       const early = yield* on("erase", "--before", "2020-01-01", ...why)
       assert.match(early.stdout, /^nothing to erase/)
@@ -227,7 +227,7 @@ describe("a killed process", () => {
         const keyFile = join(folder, "key")
         const key = yield* SigningKey.generate(keyFile, "test/signer")
         const signer = { key, state: `${keyFile}.state`, newSigner: true }
-        yield* Effect.scoped(Layer.build(SqliteSigner.layer(signer)))
+        yield* Effect.scoped(Layer.build(SqliteSignerState.layer(signer)))
         for (let round = 0; round < 12; round++) {
           const said = yield* killedAfter(30 + Math.floor(Math.random() * 200), [filename, keyFile])
           const whole = said.slice(0, said.lastIndexOf("\n") + 1)
@@ -242,7 +242,7 @@ describe("a killed process", () => {
             assert.isAbove(end.size, Math.max(0, ...stored))
             for (const [, person, count] of erased) {
               assert.strictEqual(Number(count), 20)
-              const left = yield* AuditTrail.query({ ...log, filter: { user: person } })
+              const left = yield* AuditTrail.query({ ...log, filter: { userId: person } })
               assert.strictEqual(left.items.length, 0)
             }
             yield* Ledger.checkpoint(log)

@@ -114,9 +114,9 @@ describe("effect-audit prefs", () => {
       const db = yield* temporaryFile
       const prefs = (verb: string, ...more: ReadonlyArray<string>) =>
         run(["prefs", verb, "--db", db, "--tenant", "t_acme", "--env", "prod", ...more])
-      assert.strictEqual((yield* prefs("set", "--user", "u1", "--opt-out")).code, 0)
+      assert.strictEqual((yield* prefs("set", "--user-id", "u1", "--opt-out")).code, 0)
       yield* run(["ingest", "--db", db], line(1))
-      yield* prefs("set", "--user", "u1", "--opt-in")
+      yield* prefs("set", "--user-id", "u1", "--opt-in")
       yield* run(["ingest", "--db", db], line(2))
       yield* prefs("set", "--opt-out")
       yield* run(["ingest", "--db", db], line(3))

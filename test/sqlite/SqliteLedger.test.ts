@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, ConfigProvider, Effect, Fiber, Layer, Stream } from "effect"
-import { AuditError, AuditLogger, DatasetEvent, EventSink, LoggingEngine, Merkle, RequestContext } from "effect-audit"
-import { Checkpoint, Ledger, Proof, SignedNote, SigningKey } from "effect-audit/ledger"
-import { SqliteLedger, SqliteSigner } from "effect-audit/sqlite"
+import { AuditError, AuditLogger, DatasetEvent, LoggingEngine, Merkle, PiiStripper, RequestContext } from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
+import { Checkpoint, Ledger, Proof, SignedNote, Signer, SigningKey } from "effect-audit/ledger"
+import { Memory } from "effect-audit/memory"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
 import {
@@ -103,9 +104,9 @@ describe("SqliteLedger: checkpoints", () => {
   it.live("are signed on the interval, for every log that has grown", () =>
     Effect.gen(function*() {
       const { filename, signer } = yield* ledgerFiles
-      const ledger = SqliteLedger.layerSigning({ interval: "20 millis" }).pipe(
-        Layer.provide(SqliteSigner.layer(signer)),
-        Layer.provideMerge(sqliteAt({ filename }))
+      const ledger = Ledger.layerSigning({ interval: "20 millis" }).pipe(
+        Layer.provide(Signer.layer(signer)),
+        Layer.provideMerge(sqliteAt({ filename, signer }))
       )
       yield* Effect.gen(function*() {
         yield* emitMany(3)
@@ -160,7 +161,7 @@ describe("SqliteLedger: the signer's state", () => {
       yield* Effect.gen(function*() {
         // The signer's state is known to the sink of this process: the log does not even take an event.
         const refused = yield* Effect.flip(emit(9))
-        assert.strictEqual(reasonOf(refused), "AuditError SinkRejected")
+        assert.strictEqual(reasonOf(refused), "AuditError LogStopped")
         assert("cause" in refused.reason)
         assert.instanceOf(refused.reason.cause, AuditError.IntegrityError)
         assert.strictEqual(
@@ -175,7 +176,7 @@ describe("SqliteLedger: the signer's state", () => {
       }).pipe(Effect.provide(stack))
       // Without the signer the stop is still known: it is in the store.
       yield* Effect.gen(function*() {
-        assert.strictEqual(reasonOf(yield* Effect.flip(emit(9))), "AuditError SinkRejected")
+        assert.strictEqual(reasonOf(yield* Effect.flip(emit(9))), "AuditError LogStopped")
         yield* emit(2, { tenantId: "t_globex" })
         const [fault] = yield* faults({ known: later.note, vkey: key.vkey })
         assert.strictEqual(fault?.fault, "truncated")
@@ -195,7 +196,7 @@ describe("SqliteLedger: the signer's state", () => {
           reasonOf(yield* Effect.flip(Ledger.checkpoint(log))),
           "IntegrityError CheckpointInconsistent"
         )
-        assert.strictEqual(reasonOf(yield* Effect.flip(emit(6))), "AuditError SinkRejected")
+        assert.strictEqual(reasonOf(yield* Effect.flip(emit(6))), "AuditError LogStopped")
       }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
     }))
 
@@ -290,7 +291,7 @@ describe("SqliteLedger: a log whose rows were changed", () => {
         )
         const refused = all.flatMap((result, n) => result._tag === "Failure" ? [[n % 2, reasonOf(result.failure)]] : [])
         // Positions up to 254 are free: after these every event would be the 256th.
-        assert.deepStrictEqual(refused, Array.from({ length: 16 }, () => [0, "AuditError SinkRejected"]))
+        assert.deepStrictEqual(refused, Array.from({ length: 16 }, () => [0, "AuditError LogStopped"]))
       }).pipe(Effect.provide(ledgerAt({ filename })))
     }))
 })
@@ -363,7 +364,7 @@ describe("SqliteLedger: erasure", () => {
         )
         yield* Ledger.checkpoint(log)
         const before = yield* Ledger.prove({ ...log, eventId: about[3]!.eventId })
-        const erased = yield* by(Ledger.erase({ person: "u_gone", reason: "request 4711" }))
+        const erased = yield* by(Erasure.erase({ person: "u_gone", reason: "request 4711" }))
         assert.strictEqual(erased.count, 104)
         assert.isTrue(erased.scrubbed)
         const bytes = bytesOf(folder)
@@ -382,11 +383,11 @@ describe("SqliteLedger: erasure", () => {
         assert.deepStrictEqual(record.event.input, { selection: "person", reason: "request 4711" })
         assert.strictEqual(record.event.user_id, "officer")
         assert.deepStrictEqual(record.event.output, { count: 104, positions: erased.positions })
-        const again = yield* by(Ledger.erase({ person: "u_gone", reason: "request 4711" }))
+        const again = yield* by(Erasure.erase({ person: "u_gone", reason: "request 4711" }))
         assert.deepStrictEqual(again, { count: 0, positions: [], receipts: [], scrubbed: true })
         const page = yield* AuditTrail.query({ ...log, limit: 1000 })
         assert.strictEqual(page.items.filter((item) => item.erased).length, 104)
-        assert.strictEqual((yield* AuditTrail.query({ ...log, filter: { user: "u_gone" } })).items.length, 0)
+        assert.strictEqual((yield* AuditTrail.query({ ...log, filter: { userId: "u_gone" } })).items.length, 0)
       }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
     }))
 
@@ -400,9 +401,9 @@ describe("SqliteLedger: erasure", () => {
         )
         yield* emitMany(4200)
         const trail = (correlation: string) =>
-          Effect.map(AuditTrail.query({ ...log, filter: { correlation } }), ({ items }) => items.length)
+          Effect.map(AuditTrail.query({ ...log, filter: { correlationId: correlation } }), ({ items }) => items.length)
         assert.strictEqual(yield* trail("corr_gone"), 1)
-        const { count, scrubbed } = yield* by(Ledger.erase({ eventIds: [gone.eventId], reason: "r" }))
+        const { count, scrubbed } = yield* by(Erasure.erase({ eventIds: [gone.eventId], reason: "r" }))
         assert.deepStrictEqual([count, scrubbed], [1, true])
         assert.strictEqual(yield* trail("corr_gone"), 0)
         assert.isFalse(bytesOf(folder).includes("quokka"))
@@ -415,7 +416,7 @@ describe("SqliteLedger: erasure", () => {
           [true, true, gone.position]
         )
         // The rest of the index still leads to what is there.
-        const { items } = yield* AuditTrail.query({ ...log, limit: 1000, filter: { user: "u1" } })
+        const { items } = yield* AuditTrail.query({ ...log, limit: 1000, filter: { userId: "u1" } })
         assert.strictEqual(items.length, 1000)
       }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
     }))
@@ -428,16 +429,16 @@ describe("SqliteLedger: erasure", () => {
         yield* Effect.sleep(5)
         const now = yield* Clock.currentTimeMillis
         yield* emit(99)
-        const first = yield* by(Ledger.erase({ before: new Date(now), reason: "retention" }))
+        const first = yield* by(Erasure.erase({ before: new Date(now), reason: "retention" }))
         assert.strictEqual(first.count, 20)
         assert.deepStrictEqual(first.positions, [[1, 20]])
-        const all = yield* by(Ledger.erase({ before: new Date(now + 60_000), reason: "retention" }))
+        const all = yield* by(Erasure.erase({ before: new Date(now + 60_000), reason: "retention" }))
         assert.strictEqual(all.count, 1)
         const { items } = yield* AuditTrail.query({ ...log, filter: { action: "audit.*" } })
         assert.strictEqual(items.length, 3)
         for (const { eventId } of items) {
-          const refused = yield* Effect.flip(by(Ledger.erase({ eventIds: [eventId], reason: "r" })))
-          const isRecord = reasonOf(refused) === "AuditError SinkRejected"
+          const refused = yield* Effect.flip(by(Erasure.erase({ eventIds: [eventId], reason: "r" })))
+          const isRecord = reasonOf(refused) === "AuditError Protected"
           assert.isTrue(isRecord, reasonOf(refused))
         }
         assert.deepStrictEqual(yield* faults({ vkey: key.vkey }), [])
@@ -450,12 +451,12 @@ describe("SqliteLedger: erasure", () => {
       yield* Effect.gen(function*() {
         const mine = yield* emit(1)
         const { eventId } = yield* emit(1, { tenantId: "t_globex" })
-        const other = yield* Effect.flip(by(Ledger.erase({ eventIds: [mine.eventId, eventId], reason: "r" })))
+        const other = yield* Effect.flip(by(Erasure.erase({ eventIds: [mine.eventId, eventId], reason: "r" })))
         assert.strictEqual(reasonOf(other), "AuditError NotFound")
-        assert.strictEqual((yield* by(Ledger.erase({ person: "u_nobody", reason: "r" }))).count, 0)
+        assert.strictEqual((yield* by(Erasure.erase({ person: "u_nobody", reason: "r" }))).count, 0)
         const stranger = within({ tenantId: "t_nobody" })
         assert.strictEqual(
-          reasonOf(yield* Effect.flip(stranger(Ledger.erase({ person: "u1", reason: "r" })))),
+          reasonOf(yield* Effect.flip(stranger(Erasure.erase({ person: "u1", reason: "r" })))),
           "AuditError NotFound"
         )
         for (
@@ -465,10 +466,10 @@ describe("SqliteLedger: erasure", () => {
             { eventIds: [], reason: "r" },
             { before: new Date(NaN), reason: "r" }
           ]
-        ) assert.strictEqual(reasonOf(yield* Effect.flip(by(Ledger.erase(wrong)))), "AuditError InvalidDraft")
+        ) assert.strictEqual(reasonOf(yield* Effect.flip(by(Erasure.erase(wrong)))), "AuditError InvalidInput")
         const items = (yield* AuditTrail.query(log)).items
         assert.isTrue(items.every((item) => !item.erased))
-        const { count } = yield* by(Ledger.erase({ person: "u1", reason: "r" }))
+        const { count } = yield* by(Erasure.erase({ person: "u1", reason: "r" }))
         assert.strictEqual(count, 1)
         const globex = { ...log, tenantId: RequestContext.TenantId.make("t_globex") }
         assert.isTrue((yield* AuditTrail.query(globex)).items.every((item) => !item.erased))
@@ -483,10 +484,10 @@ describe("SqliteLedger: erasure", () => {
         const reader = new DatabaseSync(filename, { readOnly: true })
         reader.exec("BEGIN")
         reader.prepare("SELECT count(*) FROM event").get()
-        const first = yield* by(Ledger.erase({ person: "u_gone", reason: "r" }))
+        const first = yield* by(Erasure.erase({ person: "u_gone", reason: "r" }))
         assert.deepStrictEqual([first.count, first.scrubbed], [1, false])
         reader.close()
-        const second = yield* by(Ledger.erase({ person: "u_gone", reason: "r" }))
+        const second = yield* by(Erasure.erase({ person: "u_gone", reason: "r" }))
         assert.deepStrictEqual([second.count, second.scrubbed], [0, true])
         assert.isFalse(bytesOf(folder).includes("quokka"))
       }).pipe(Effect.provide(ledgerAt({ filename, deadline: "200 millis" }, signer)))
@@ -500,7 +501,7 @@ describe("SqliteLedger: erasure", () => {
         Layer.build(Layer.fresh(ledgerAt({ filename })))
       ])
       yield* emit(1, { actor: { type: "human", id: "u_gone" }, correlationId: "corr_gone" }).pipe(Effect.provide(one))
-      yield* by(Ledger.erase({ person: "u_gone", reason: "r" })).pipe(Effect.provide(two))
+      yield* by(Erasure.erase({ person: "u_gone", reason: "r" })).pipe(Effect.provide(two))
       yield* emitMany(2100).pipe(Effect.provide(one))
       const db = new DatabaseSync(filename, { readOnly: true })
       assert.strictEqual(db.prepare("SELECT count(*) AS n FROM segment").get()?.["n"], 1)
@@ -514,7 +515,7 @@ describe("SqliteLedger: erasure", () => {
       yield* Effect.gen(function*() {
         for (const action of ["audit.erased", "audit.held", "audit.released", "audit.log_created"]) {
           const refused = yield* Effect.flip(AuditLogger.emit({ action }).pipe(within()))
-          assert(refused.reason._tag === "InvalidDraft")
+          assert(refused.reason._tag === "InvalidInput")
           assert.strictEqual(refused.reason.path, "/action")
         }
       }).pipe(Effect.provide(ledgerAt({ filename })))
@@ -527,13 +528,13 @@ describe("SqliteLedger: erasure", () => {
       const elsewhere = Layer.effect(
         LoggingEngine.LoggingEngine,
         LoggingEngine.make()
-      ).pipe(Layer.provide(EventSink.layerMemory))
-      const stack = SqliteLedger.layer.pipe(
+      ).pipe(Layer.provide([Memory.layer(), PiiStripper.layer()]))
+      const stack = Erasure.layer.pipe(
         Layer.provide(elsewhere),
         Layer.provideMerge(sqliteAt({ filename }))
       )
       yield* Effect.gen(function*() {
-        const refused = yield* Effect.flip(by(Ledger.erase({ person: "u1", reason: "r" })))
+        const refused = yield* Effect.flip(by(Erasure.erase({ person: "u1", reason: "r" })))
         assert.strictEqual(reasonOf(refused), "AuditError SinkRejected")
         assert.isTrue((yield* AuditTrail.query(log)).items.every((item) => !item.erased))
       }).pipe(Effect.provide(stack))
@@ -547,13 +548,13 @@ describe("SqliteLedger: legal hold", () => {
       yield* Effect.gen(function*() {
         const { eventId } = yield* emit(1, { actor: { type: "human", id: "u_held" } })
         const now = yield* Clock.currentTimeMillis
-        const selections: ReadonlyArray<Ledger.HoldSelection> = [
+        const selections: ReadonlyArray<Erasure.HoldSelection> = [
           { person: "u_held" },
           { eventIds: [eventId] },
           { before: new Date(now + 60_000) },
           { since: new Date(now - 60_000), before: new Date(now + 60_000) }
         ]
-        const ledger = yield* Ledger.Ledger
+        const ledger = yield* Erasure.Erasure
         for (const selection of selections) {
           yield* by(ledger.hold({ ...selection, reason: "case 12" }))
           for (const erasing of [{ person: "u_held" }, { eventIds: [eventId] }, { before: new Date(now + 60_000) }]) {
@@ -591,7 +592,7 @@ describe("SqliteLedger: concurrency", () => {
             const { eventId } = yield* emit(n, { actor: { type: "human", id: `u_${n}` } })
             yield* Ledger.checkpoint(log)
             yield* Ledger.prove({ ...log, eventId })
-            assert.strictEqual((yield* by(Ledger.erase({ person: `u_${n}`, reason: "r" }))).count, 1)
+            assert.strictEqual((yield* by(Erasure.erase({ person: `u_${n}`, reason: "r" }))).count, 1)
             assert.deepStrictEqual(yield* faults({ vkey: key.vkey }), [])
           }), { concurrency: 3 })
         yield* work

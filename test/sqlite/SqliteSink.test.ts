@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
-import { AuditLogger, EventSink, RequestContext } from "effect-audit"
+import { AuditLogger, EventSink, RequestContext, Transactions } from "effect-audit"
 import { SqliteClient, SqliteSink } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
@@ -435,10 +435,9 @@ describe("SqliteSink: what others do to the same file", () => {
   it.live("an event that cannot be written whole leaves nothing in the caller's transaction", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
-      const client = yield* SqliteClient.SqliteClient
       yield* emit(0)
       const [pages] = yield* sql<{ readonly page_count: number }>`PRAGMA page_count`
-      client.writer.exec(`PRAGMA max_page_count = ${(pages?.page_count ?? 0) + 2}`)
+      yield* sql.unsafe(`PRAGMA max_page_count = ${(pages?.page_count ?? 0) + 2}`)
       const rows = Effect.map(
         sql<
           { readonly n: number }
@@ -494,8 +493,8 @@ describe("SqliteSink: what others do to the same file", () => {
         const sql = yield* SqlClient.SqlClient
         const error = yield* sql.withTransaction(
           Effect.gen(function*() {
-            const logger = yield* AuditLogger.AuditLogger
-            return yield* Fiber.join(Effect.runFork(Effect.flip(logger.transact(Effect.void))))
+            const { transact } = yield* Transactions.Transactions
+            return yield* Fiber.join(Effect.runFork(Effect.flip(transact(Effect.void))))
           })
         )
         assert.strictEqual(error.reason._tag, "SinkTimeout")
@@ -532,14 +531,14 @@ describe("SqliteSink: what others do to the same file", () => {
     }))
 })
 
-describe("SqliteSink.layerWith", () => {
+describe("SqliteSink.layer", () => {
   it.live("refuses a deployment that is no host name", () =>
     Effect.gen(function*() {
       const filename = yield* temporaryFile
       const error = yield* Effect.flip(Effect.provide(
         EventSink.EventSink,
-        SqliteSink.layerWith({ deployment: "Not a host" }).pipe(Layer.provide(SqliteClient.layer({ filename })))
+        SqliteSink.layer({ deployment: "Not a host" }).pipe(Layer.provide(SqliteClient.layer({ filename })))
       ))
-      assert.strictEqual(error.reason._tag, "SinkRejected")
+      assert.strictEqual(error.reason._tag, "InvalidInput")
     }))
 })

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { AuditLogger, RequestContext } from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
 import { Checkpoint, Ledger, SignedNote } from "effect-audit/ledger"
 import { copyFileSync } from "node:fs"
 import { join } from "node:path"
@@ -19,8 +20,8 @@ const faultsOf = (filename: string, options: Ledger.VerifyOptions) =>
     Effect.map((all) => all.filter((finding) => finding._tag === "Fault")),
     Effect.provide(ledgerAt({ filename }))
   )
-const erase = (selection: Ledger.Selection) =>
-  Ledger.erase({ ...selection, reason: "r" }).pipe(within({ actor: { type: "human", id: "officer" } }))
+const erase = (selection: Erasure.Selection) =>
+  Erasure.erase({ ...selection, reason: "r" }).pipe(within({ actor: { type: "human", id: "officer" } }))
 
 /** A store with a checkpoint, erased events and events above the checkpoint; closed. */
 const storeOf = Effect.fnUntraced(function*(count: number, above = 4) {

@@ -45,22 +45,22 @@ const suite = <E>(name: string, layer: Layer.Layer<Stack, E>, total: number) =>
           [{ action: "note.create" }, (n) => n % 2 === 0],
           [{ action: "note.*" }, (n) => n % 2 === 0 || n % 3 === 0],
           [{ action: "note.tag.*" }, (n) => n % 2 === 1 && n % 3 === 0],
-          [{ actor: "a1" }, (n) => n % 3 === 1],
-          [{ user: "u4" }, (n) => n % 6 === 4],
+          [{ actorId: "a1" }, (n) => n % 3 === 1],
+          [{ userId: "u4" }, (n) => n % 6 === 4],
           [{ resourceType: "folder" }, (n) => n % 2 === 1],
           [{ resourceId: "id7" }, (n) => n % 50 === 7],
           [{ outcome: "denied" }, (n) => n % 5 === 0],
-          [{ trace: "trace3" }, (n) => Math.floor(n / 10) === 3],
-          [{ request: `r${total - 1}` }, (n) => n === total - 1],
-          [{ request: "r12" }, (n) => n === 12],
-          [{ correlation: "c4" }, (n) => n % 8 === 4],
-          [{ run: "run3" }, (n) => n % 9 === 3],
+          [{ traceId: "trace3" }, (n) => Math.floor(n / 10) === 3],
+          [{ requestId: `r${total - 1}` }, (n) => n === total - 1],
+          [{ requestId: "r12" }, (n) => n === 12],
+          [{ correlationId: "c4" }, (n) => n % 8 === 4],
+          [{ runId: "run3" }, (n) => n % 9 === 3],
           [{ severity: "warning" }, (n) => n % 7 === 0],
           [{ storageClass: "ops" }, (n) => n % 4 !== 0],
           [{ trainOk: false }, (n) => n % 10 === 0],
-          [{ action: "note.*", user: "u2", outcome: "success", trainOk: true }, (n) =>
+          [{ action: "note.*", userId: "u2", outcome: "success", trainOk: true }, (n) =>
             n % 6 === 2 && n % 5 !== 0 && n % 10 !== 0],
-          [{ trace: "trace1", actor: "nobody" }, () =>
+          [{ traceId: "trace1", actorId: "nobody" }, () =>
             false]
         ]
         for (const [filter, expected] of cases) {
@@ -124,11 +124,11 @@ const suite = <E>(name: string, layer: Layer.Layer<Stack, E>, total: number) =>
         yield* emit(2)
         for (const limit of [0, -1, 1001, 1.5]) {
           const error = yield* Effect.flip(AuditTrail.query({ ...log, limit }))
-          assert(error.reason._tag === "InvalidDraft")
+          assert(error.reason._tag === "InvalidInput")
           assert.strictEqual(error.reason.path, "/limit")
         }
         const error = yield* Effect.flip(AuditTrail.query({ ...log, filter: { action: "note*" } }))
-        assert(error.reason._tag === "InvalidDraft")
+        assert(error.reason._tag === "InvalidInput")
         assert.strictEqual(error.reason.path, "/filter/action")
         const { next } = yield* AuditTrail.query({ ...log, limit: 1 })
         assert.isDefined(next)
@@ -137,10 +137,10 @@ const suite = <E>(name: string, layer: Layer.Layer<Stack, E>, total: number) =>
             { ...log, cursor: "nonsense" },
             { ...log, cursor: "" },
             { ...log, cursor: next, order: "asc" as const },
-            { ...log, cursor: next, filter: { user: "u1" } },
+            { ...log, cursor: next, filter: { userId: "u1" } },
             {
               ...log,
-              cursor: Buffer.from(Buffer.from(next ?? "", "base64url").toString().replace(/^\[1,\d+/, "[1,999999"))
+              cursor: Buffer.from(Buffer.from(next ?? "", "base64url").toString().replace(/^\[2,\d+/, "[2,999999"))
                 .toString("base64url")
             }
           ]
@@ -165,7 +165,7 @@ describe("AuditTrail over SQLite", () => {
         Effect.gen(function*() {
           const { eventId } = yield* AuditLogger.emit({ action: "note.create" }).pipe(within({ requestId: `r${n}` }))
           if (n % 100 > 2 && n % 2048 > 10 && n % 2048 < 2040) return
-          const { items } = yield* AuditTrail.query({ ...log, filter: { request: `r${n}` } })
+          const { items } = yield* AuditTrail.query({ ...log, filter: { requestId: `r${n}` } })
           assert.deepStrictEqual(items.map((item) => item.eventId), [eventId])
         }), { concurrency: 50 })
     }).pipe(Effect.provide(sqlite)))

@@ -64,7 +64,7 @@ it("steps cannot be skipped: neither a draft nor a literal passes for a later sh
     body: new Uint8Array(0),
     keys: sealed.keys,
     idempotency: undefined,
-    delivery: { mayBeStored: false }
+    repeated: false
   })
   // @ts-expect-error a stripped event is not decided
   Seal.seal(stripped, new Uint8Array(32), 0)

@@ -1,12 +1,9 @@
-/**
- * A set of positions, kept as ranges.
- *
- * @internal
- */
+/** Positions of a log, kept as ranges. */
 
 /** First and last position of a range. */
 export type Range = readonly [first: number, last: number]
 
+/** Positions; in memory as many numbers as there are ranges. */
 export class Ranges {
   /** Disjoint, but for what `addRange` brought out of order; put in order when they are asked for. */
   private ranges: Array<[number, number]> = []
@@ -45,7 +42,7 @@ export class Ranges {
     return this.all().reduce((sum, [first, last]) => sum + last - first + 1, 0)
   }
 
-  /** Takes a position out; answers whether it was in. */
+  /** Takes a position out; returns whether it was in. */
   delete(position: number): boolean {
     this.all()
     let index = 0

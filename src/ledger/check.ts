@@ -1,23 +1,22 @@
 /**
- * Recomputes one log while its rows go by in the order of storing.
+ * Recomputes one log while its rows go by in the order in which they are kept.
  *
  * Three things must agree: the rows of the events, the bundles of entries, and the hashes over them; signed heads say which
- * of them to believe where they do not. Keeps one bundle in memory, and what is wrong.
- *
- * @internal
+ * of them to believe where they do not. Pure: who calls it fetches what is stored. Keeps one bundle in memory, and what is
+ * wrong.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { EventId } from "../DatasetEvent.ts"
+import { erasedPositions, rowProblem } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
-import { stated } from "../ledger/Checkpoint.ts"
-import type { Fault, Finding, LogName } from "../ledger/Ledger.ts"
-import { openCheckpoint, type Vkeys } from "../ledger/SigningKey.ts"
+import { Ranges } from "../internal/ranges.ts"
 import { CompactRange, emptyRoot, type Hash, leafHashes, levels, nodeHash } from "../Merkle.ts"
 import { commitment, entryType } from "../Seal.ts"
-import { wrongColumn } from "./columns.ts"
-import { Ranges } from "./ranges.ts"
-import { blobOf, eventFields, fieldsOf, integerOf, type Row, stringOf } from "./row.ts"
-import { type Head, runLength, type Tree } from "./tree.ts"
+import { stated } from "./Checkpoint.ts"
+import { contradiction, type Head } from "./extends.ts"
+import type { Fault, Finding } from "./Finding.ts"
+import type { Log, Run, StoredEvent, StoredNote } from "./LogStore.ts"
+import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
+import { hashBytes, runLength } from "./treeReader.ts"
 
 /** A head that the log must have had, and where it is from. */
 interface Claim extends Head {
@@ -33,12 +32,6 @@ interface Mismatch {
   readonly detail: string
 }
 
-export interface LogRow {
-  readonly id: number
-  readonly name: LogName
-  readonly origin: string
-}
-
 /** Mismatches, missing positions and other faults of one log that are kept to be named; beyond it they are only counted. */
 const maxKept = 10_000
 
@@ -47,26 +40,23 @@ const maxGap = 4_194_304
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex")
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
-const idOf = (row: Row): EventId | undefined => {
-  const id = blobOf(row, "event_id")
-  return id?.length === 16 ? EventId.make(uuidText(id), { disableChecks: true }) : undefined
-}
+const idOf = ({ eventId }: StoredEvent): EventId | undefined =>
+  eventId.length === 16 ? EventId.make(uuidText(eventId), { disableChecks: true }) : undefined
+
 const span = (first: number, last: number): string =>
   first === last ? `position ${first}` : `positions ${first} to ${last}`
 
 /** One log while its rows go by. */
 export class LogCheck {
-  readonly log: LogRow
-  private readonly tree: Tree
+  readonly log: Log
   private readonly report: (finding: Finding) => void
   private readonly vkey: Vkeys | undefined
-  private readonly nextNotes: StatementSync
-  private readonly claims: Array<Claim>
-  private notesAfter = { size: -1, keyId: -1 }
+  private readonly claims: Array<Claim> = []
+  private notesRead = { size: -1, keyId: -1 }
   private notesLeft = true
   /** The bundle that rows are collected for. */
   private bundle = 0
-  private readonly rows = new Uint8Array(runLength * 32)
+  private readonly rows = new Uint8Array(runLength * hashBytes)
   private readonly have = new Uint8Array(runLength)
   private readonly ids: Array<EventId | undefined> = []
   private last = -1
@@ -82,19 +72,13 @@ export class LogCheck {
   private covered = 0
   private checkpoints = 0
 
-  constructor(db: DatabaseSync, tree: Tree, log: LogRow, claims: ReadonlyArray<Claim>, options: {
+  constructor(log: Log, options: {
     readonly vkey: Vkeys | undefined
     readonly report: (finding: Finding) => void
   }) {
-    this.tree = tree
     this.log = log
     this.report = options.report
     this.vkey = options.vkey
-    this.claims = [...claims]
-    this.nextNotes = db.prepare(
-      "SELECT size, key_id, note FROM checkpoint WHERE log = ? AND (size, key_id) > (?, ?) ORDER BY size, key_id LIMIT 64"
-    )
-    this.readNotes()
   }
 
   fault(fault: Fault, position: number | undefined, eventId: EventId | undefined, detail: string): void {
@@ -104,73 +88,78 @@ export class LogCheck {
     }
   }
 
-  /** The next stored checkpoints, as claims in the order of their size. */
-  private readNotes(): void {
-    const rows = this.nextNotes.all(this.log.id, this.notesAfter.size, this.notesAfter.keyId)
-    this.notesLeft = rows.length === 64
-    for (const row of rows) {
-      const size = integerOf(row, "size") ?? -1
-      this.notesAfter = { size, keyId: integerOf(row, "key_id") ?? -1 }
-      const claim = this.claimOf(stringOf(row, "note") ?? "", `the stored checkpoint of size ${size}`, size)
+  /** The checkpoint after which stored ones are wanted, if some up to a size have not been read yet. */
+  notesWanted(size: number): { readonly size: number; readonly keyId: number } | undefined {
+    return this.notesLeft && this.notesRead.size <= size ? this.notesRead : undefined
+  }
+
+  /** Takes the next stored checkpoints, as claims in the order of their size; fewer than `limit` are the last. */
+  addNotes(notes: ReadonlyArray<StoredNote>, limit: number): void {
+    this.notesLeft = notes.length >= limit
+    for (const { keyId, note, size } of notes) {
+      this.notesRead = { size, keyId }
       this.checkpoints++
-      if (claim !== undefined) this.claims.push(claim)
+      this.claimNote(note, `the stored checkpoint of size ${size}`, size)
     }
-    this.claims.sort((a, b) => a.size - b.size)
   }
 
-  private readNotesTo(size: number): void {
-    while (this.notesLeft && this.notesAfter.size <= size) this.readNotes()
-  }
-
-  /** Reads a note; what is wrong with it is a fault. */
-  claimOf(note: string, from: string, size?: number): Claim | undefined {
+  /** Takes a checkpoint that the log must extend; what is wrong with it is a fault. */
+  claimNote(note: string, from: string, size?: number): void {
     const said = stated(note)
     if (typeof said === "string") {
       this.fault("signature", undefined, undefined, `${from} cannot be read: ${said}`)
-      return undefined
+      return
     }
     if (said.origin !== this.log.origin) {
       this.fault("signature", undefined, undefined, `${from} is of another log: ${said.origin}`)
-      return undefined
+      return
     }
     if (size !== undefined && said.size !== size) {
       this.fault("signature", undefined, undefined, `${from} says size ${said.size}`)
-      return undefined
+      return
     }
     const opened = this.vkey === undefined ? said : openCheckpoint(note, this.vkey)
     if (typeof opened === "string") {
       this.fault("signature", undefined, undefined, `${from} cannot be trusted: ${opened}`)
-      return undefined
+      return
     }
-    return { size: said.size, root: said.root, from }
+    this.claim({ size: said.size, root: said.root }, from)
   }
 
-  /** A head that someone else holds of this log. */
-  claim(claim: Claim): void {
-    this.claims.push(claim)
+  /** Takes a head that the log must extend. */
+  claim(head: Head, from: string): void {
+    this.claims.push({ ...head, from })
     this.claims.sort((a, b) => a.size - b.size)
   }
 
-  /** Takes a row, in the order of storing. */
-  add(row: Row): void {
-    const position = integerOf(row, "position") ?? -1
+  private isPlaced(position: number): boolean {
+    return position >= 0 && position <= this.last + maxGap
+  }
+
+  /** Whether a bundle is to be finished before a row can be taken. */
+  isBefore({ position }: StoredEvent): boolean {
+    return this.isPlaced(position) && this.bundle < Math.floor(position / runLength)
+  }
+
+  /** Takes a row, in the order in which rows are kept, once the bundles before its own are finished. */
+  add(row: StoredEvent): void {
+    const { commitment: stored, position } = row
     const eventId = idOf(row)
-    const stored = blobOf(row, "commitment")
-    if (position < 0 || position > this.last + maxGap) {
+    if (!this.isPlaced(position)) {
       return this.fault("changed", position, eventId, "the event's position is not one of its log's")
     }
-    this.checkContent(row, position, eventId, stored)
-    const index = Math.floor(position / runLength)
-    if (index < this.bundle) return this.late(position, eventId)
-    while (this.bundle < index) this.finish(runLength)
+    this.checkContent(row, eventId)
+    if (Math.floor(position / runLength) < this.bundle) return this.late(position, eventId)
     const slot = position % runLength
     if (this.have[slot] === 1) {
       return this.fault("duplicated", position, eventId, "another event has this position as well")
     }
     if (position < this.last) this.fault("reordered", position, eventId, "it was stored after a later position")
     this.last = Math.max(this.last, position)
-    if (stored?.length !== 32) return this.fault("changed", position, eventId, "its commitment does not have 32 bytes")
-    this.rows.set(stored, slot * 32)
+    if (stored.length !== hashBytes) {
+      return this.fault("changed", position, eventId, "its commitment does not have 32 bytes")
+    }
+    this.rows.set(stored, slot * hashBytes)
     this.have[slot] = 1
     this.ids[slot] = eventId
   }
@@ -181,45 +170,26 @@ export class LogCheck {
     } else this.fault("duplicated", position, eventId, "another event has this position as well")
   }
 
-  /** Salt and body against the commitment, and the columns against the body. */
-  private checkContent(
-    row: Row,
-    position: number,
-    eventId: EventId | undefined,
-    stored: Uint8Array | undefined
-  ): void {
-    const salt = blobOf(row, "salt")
-    const body = blobOf(row, "body")
-    if (salt === undefined && body === undefined && row["erased"] === 1) return this.erased.add(position)
+  /** Salt and body against the commitment, and what the row says against the body. */
+  private checkContent(row: StoredEvent, eventId: EventId | undefined): void {
+    const { body, commitment: stored, position, recordedAtMillis, salt } = row
+    if (salt === undefined && body === undefined && row.erased) return this.erased.add(position)
     if (salt === undefined || body === undefined) {
       return this.fault("missing", position, eventId, "its salt or body is gone, and it is not marked as erased")
     }
     const made = commitment(salt, body)
-    if (stored === undefined || !equal(made, stored)) {
+    if (!equal(made, stored)) {
       return this.mismatch({
         position,
         eventId,
         actual: hex(made),
-        expected: stored === undefined ? "" : hex(stored),
+        expected: hex(stored),
         detail: "its salt or body is not what its entry commits to"
       })
     }
-    const detail = wrongColumn(row, body, this.log, eventId)
+    const detail = rowProblem({ position, eventId, recordedAtMillis }, body, this.log)
     if (detail !== undefined) return this.fault("changed", position, eventId, detail)
-    if (Buffer.from(body.buffer, body.byteOffset, body.length).includes("\"action\":\"audit.erased\"")) {
-      this.readErasure(body)
-    }
-  }
-
-  /** Which positions an event `audit.erased` names. */
-  private readErasure(body: Uint8Array): void {
-    const { action, output } = eventFields(body)
-    const { positions } = fieldsOf(output)
-    if (action !== "audit.erased" || !Array.isArray(positions)) return
-    for (const range of positions) {
-      const [first, last] = Array.isArray(range) ? range : []
-      if (Number.isSafeInteger(first) && Number.isSafeInteger(last)) this.recorded.addRange(first, last)
-    }
+    for (const [first, last] of erasedPositions(body)) this.recorded.addRange(first, last)
   }
 
   private mismatch(mismatch: Mismatch): void {
@@ -227,12 +197,22 @@ export class LogCheck {
     else this.fault("changed", mismatch.position, mismatch.eventId, mismatch.detail)
   }
 
-  /** Checks the bundle whose rows have gone by, `count` entries of it, and goes on to the next. */
-  private finish(count: number): void {
+  /** What is stored of the bundle whose rows have gone by: its entries, and the hashes of the runs that it completes. */
+  wanted(count: number): ReadonlyArray<Run> {
+    const wanted: Array<Run> = [{ tier: 0, first: this.bundle * runLength, count: runLength }]
+    if (count < runLength) return wanted
+    for (let tier = 1, first = this.bundle;; tier++, first = Math.floor(first / runLength)) {
+      wanted.push({ tier, first, count: 1 })
+      if (first % runLength !== runLength - 1) return wanted
+    }
+  }
+
+  /** Checks the bundle whose rows have gone by, `count` entries of it, by what is stored of it, and goes on to the next. */
+  finish(count: number, [bundle, ...stored]: ReadonlyArray<Uint8Array>): void {
     const first = this.bundle * runLength
-    this.readNotesTo(first + count)
-    const kept = this.tree.bundleOf(this.log.id, this.bundle)
-    const keptCount = Math.min(kept.length / 32, count)
+    const kept = bundle ?? new Uint8Array(0)
+    const keptCount = Math.min(Math.floor(kept.length / hashBytes), count)
+    const subtrees = stored.map((hash) => hash.length === hashBytes ? hash : undefined)
     if (count === runLength && keptCount < runLength) {
       this.fault(
         "missing",
@@ -252,12 +232,11 @@ export class LogCheck {
         fromRows.set(fromBundle.subarray(at, at + 32), at)
       } else if (!equal(fromRows.subarray(at, at + 32), fromBundle.subarray(at, at + 32))) differing.push(slot)
     }
-    const wanted = count === runLength ? this.storedSubtree(8, this.bundle) : undefined
-    const entries = this.choose(fromBundle, fromRows, differing, wanted)
+    const entries = this.choose(fromBundle, fromRows, differing, subtrees[0])
     this.name(first, differing, entries === fromRows, fromBundle, fromRows)
     const tree = levels(leafHashes(entryType, entries))
     this.checkClaims(first, tree, first + count)
-    if (count === runLength) this.completed(8, this.bundle, tree[8] ?? emptyRoot, wanted)
+    if (count === runLength) this.completed(8, this.bundle, tree[8] ?? emptyRoot, subtrees)
     this.bundle++
     this.have.fill(0)
     this.ids.length = 0
@@ -275,7 +254,7 @@ export class LogCheck {
     const leads = (entries: Uint8Array): boolean => {
       const tree = levels(leafHashes(entryType, entries))
       const claim = this.claims.find(({ size }) => size > first && size <= first + entries.length / 32)
-      const signed = claim !== undefined && equal(this.rootAt(first, tree, claim.size), claim.root)
+      const signed = claim !== undefined && contradiction(claim, this.rootAt(first, tree, claim.size)) === undefined
       return signed || (wanted !== undefined && tree[8] !== undefined && equal(tree[8], wanted))
     }
     return !leads(fromBundle) && leads(fromRows) ? fromRows : fromBundle
@@ -305,17 +284,13 @@ export class LogCheck {
     }
   }
 
-  private storedSubtree(level: number, index: number): Hash | undefined {
-    try {
-      return this.tree.subtrees(this.log.id, level, index, 1)
-    } catch {
-      // Reported as missing where it is compared.
-      return undefined
-    }
-  }
-
-  /** A run is complete: compares its hash, and those of the runs that it completes. */
-  private completed(level: number, index: number, hash: Hash, stored: Hash | undefined): void {
+  /** A run is complete: compares its hash, and those of the runs that it completes, with what is stored. */
+  private completed(
+    level: number,
+    index: number,
+    hash: Hash,
+    [stored, ...above]: ReadonlyArray<Hash | undefined>
+  ): void {
     if (stored === undefined || !equal(stored, hash)) {
       const width = 2 ** level
       this.fault(
@@ -328,14 +303,11 @@ export class LogCheck {
       )
     }
     if (level === 8) this.range.append(hash)
-    const tier = level / 8
-    const run = this.runs[tier] ??= []
+    const run = this.runs[level / 8] ??= []
     run.push(hash)
     if (run.length < runLength) return
-    this.runs[tier] = []
-    const above = levels(Buffer.concat(run))[8] ?? emptyRoot
-    const aboveIndex = Math.floor(index / runLength)
-    this.completed(level + 8, aboveIndex, above, this.storedSubtree(level + 8, aboveIndex))
+    this.runs[level / 8] = []
+    this.completed(level + 8, Math.floor(index / runLength), levels(Buffer.concat(run))[8] ?? emptyRoot, above)
   }
 
   /** The root at a size inside the bundle that begins at `first` and has this tree. */
@@ -365,7 +337,7 @@ export class LogCheck {
       if (claim === undefined || claim.size > end) return
       this.claims.shift()
       if (claim.size < first) continue
-      if (equal(claim.size === 0 ? emptyRoot : this.rootAt(first, tree, claim.size), claim.root)) {
+      if (contradiction(claim, this.rootAt(first, tree, claim.size)) === undefined) {
         this.covered = Math.max(this.covered, claim.size)
       } else {
         this.fault(
@@ -378,18 +350,24 @@ export class LogCheck {
     }
   }
 
-  /** No more rows: checks the last bundle, names what was kept, and sums up. */
-  end(): void {
-    const size = this.last + 1
-    let end = size
-    for (let index = this.bundle;; index++) {
-      const kept = this.tree.bundleOf(this.log.id, index).length / 32
-      if (kept === 0) break
-      end = Math.max(end, index * runLength + kept)
-    }
-    if (end > size) this.truncate(size, `entries up to position ${end - 1} were stored`)
-    while (this.bundle * runLength < end) this.finish(Math.min(runLength, end - this.bundle * runLength))
-    this.readNotesTo(Infinity)
+  /** Entries by the rows that have gone by. */
+  get size(): number {
+    return this.last + 1
+  }
+
+  /** How many entries of the bundle that rows are collected for belong to a log of `end` entries; 0 when all are finished. */
+  left(end: number): number {
+    return Math.max(0, Math.min(runLength, end - this.bundle * runLength))
+  }
+
+  /** No more rows, though bundles hold entries up to `end`. */
+  ends(end: number): void {
+    if (end > this.size) this.truncate(this.size, `entries up to position ${end - 1} were stored`)
+  }
+
+  /** All bundles are finished and all checkpoints read: names what was kept, and sums up. */
+  summarize(end: number): void {
+    const { size } = this
     for (const claim of this.claims) {
       if (claim.size > end) this.truncate(size, `${claim.from} has ${claim.size}`)
     }
@@ -397,19 +375,7 @@ export class LogCheck {
     for (const [first, last] of this.missing.all()) {
       this.fault("missing", first, undefined, `there is no event at ${span(first, last)}`)
     }
-    for (const [first, last] of this.erased.without(this.recorded)) {
-      this.fault(
-        "missing",
-        first,
-        undefined,
-        `the content at ${span(first, last)} is gone, and no audit.erased says so`
-      )
-    }
-    for (const [first, last] of this.recorded.without(this.erased)) {
-      if (first <= this.last) {
-        this.fault("changed", first, undefined, `audit.erased names ${span(first, last)}, whose content is there`)
-      }
-    }
+    this.nameErasures()
     this.report({
       _tag: "Verified",
       log: this.log.name,
@@ -421,6 +387,19 @@ export class LogCheck {
       signaturesChecked: this.vkey !== undefined,
       faults: this.faults
     })
+  }
+
+  /** What is gone, and what a record says is gone, must be the same. */
+  private nameErasures(): void {
+    for (const [first, last] of this.erased.without(this.recorded)) {
+      const detail = `the content at ${span(first, last)} is gone, and no audit.erased says so`
+      this.fault("missing", first, undefined, detail)
+    }
+    for (const [first, last] of this.recorded.without(this.erased)) {
+      if (first > this.last) continue
+      const detail = `audit.erased names ${span(first, last)}, whose content is there`
+      this.fault("changed", first, undefined, detail)
+    }
   }
 
   private truncate(size: number, detail: string): void {

@@ -1,0 +1,290 @@
+/**
+ * Erasing, and legal holds: the only way content leaves a log, always with an event that says so.
+ *
+ * An erasure takes the content of events away and leaves their entries, so that every proof stays valid. What it did is an event
+ * of the log, in the same transaction. The rules are here, over `LogStore.change`; a service of its own, so that whoever only
+ * reads cannot erase.
+ *
+ * **Gotchas**
+ *
+ * Copies outside of the store (backups, exports, relays) are out of reach.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { AuditError, type AuditReason, Held, NotFound, Protected, SinkRejected } from "../AuditError.ts"
+import { subjectsOf } from "../internal/body.ts"
+import { ReadDraft } from "../internal/draft.ts"
+import { uuidText } from "../internal/entropy.ts"
+import { Ranges } from "../internal/ranges.ts"
+import { type Hold, type Log, LogStore, type LogWriter, type RowRef, type StoredEvent } from "../ledger/LogStore.ts"
+import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
+import { RequestContext } from "../RequestContext.ts"
+import { describe, type HoldSelection, holdsOf, read, type Selected, type Selection } from "./Selection.ts"
+
+export type { HoldSelection, Selection } from "./Selection.ts"
+
+/** What an erasure did. */
+export interface Erased {
+  /** Events that this call erased. */
+  readonly count: number
+  /** Their positions, as ranges from first to last. */
+  readonly positions: ReadonlyArray<readonly [first: number, last: number]>
+  /** Of the events `audit.erased` that record it; none where nothing was left to erase. */
+  readonly receipts: ReadonlyArray<Receipt>
+  /** Whether the bytes are gone from the medium. `false` while a reader holds them: repeat the call. */
+  readonly scrubbed: boolean
+}
+
+/** Erases the content of events, and keeps it from being erased. */
+export class Erasure extends Context.Service<Erasure, {
+  /**
+   * Erases the content of events of the context's log, and records `audit.erased`, in one transaction. Events under legal
+   * hold fail the whole call with `Held`. Idempotent. Never reaches another tenant, nor the records of erasures (`Protected`).
+   */
+  readonly erase: (
+    selection: Selection & { readonly reason: string }
+  ) => Effect.Effect<Erased, AuditError, RequestContext>
+  /** Puts events of the context's log under legal hold, those to come as well, and records `audit.held`. */
+  readonly hold: (
+    selection: HoldSelection & { readonly reason: string }
+  ) => Effect.Effect<Receipt, AuditError, RequestContext>
+  /** Ends the holds of exactly this selection, and records `audit.released`; `NotFound` if there are none. */
+  readonly release: (
+    selection: HoldSelection & { readonly reason: string }
+  ) => Effect.Effect<Receipt, AuditError, RequestContext>
+}>()("effect-audit/erasure/Erasure") {}
+
+/** Erases the content of events of the context's log. */
+export const erase = (
+  selection: Selection & { readonly reason: string }
+): Effect.Effect<Erased, AuditError, Erasure | RequestContext> =>
+  Effect.flatMap(Erasure, (erasure) => erasure.erase(selection))
+
+/** Puts events of the context's log under legal hold. */
+export const hold = (
+  selection: HoldSelection & { readonly reason: string }
+): Effect.Effect<Receipt, AuditError, Erasure | RequestContext> =>
+  Effect.flatMap(Erasure, (erasure) => erasure.hold(selection))
+
+/** Ends the holds of exactly this selection. */
+export const release = (
+  selection: HoldSelection & { readonly reason: string }
+): Effect.Effect<Receipt, AuditError, Erasure | RequestContext> =>
+  Effect.flatMap(Erasure, (erasure) => erasure.release(selection))
+
+/** Ranges of positions that one record names at most: about 150 kB of JSON. */
+const rangesPerRecord = 8000
+/** Records that stay: what was erased, and which log it is. */
+const stays = new Set<unknown>(["audit.erased", "audit.log_created"])
+
+const refuse = (method: string, reason: AuditReason) => new AuditError({ method, reason })
+
+const isHeld = (holds: ReadonlyArray<Hold>, event: StoredEvent): boolean => {
+  const eventId = uuidText(event.eventId)
+  const recordedAt = event.recordedAtMillis ?? 0
+  const persons = event.body === undefined ? new Set() : subjectsOf(event.body).persons
+  return holds.some((hold) =>
+    hold.eventId !== undefined
+      ? hold.eventId === eventId
+      : hold.person !== undefined
+      ? persons.has(hold.person)
+      : recordedAt >= (hold.sinceMillis ?? -Infinity) && recordedAt < (hold.beforeMillis ?? Infinity)
+  )
+}
+
+/** What a call erases, and how many of it are held. */
+class Targets {
+  readonly rows: Array<RowRef> = []
+  held = 0
+  private readonly holds: ReadonlyArray<Hold>
+  constructor(holds: ReadonlyArray<Hold>) {
+    this.holds = holds
+  }
+  take(event: StoredEvent): void {
+    if (this.holds.length > 0 && isHeld(this.holds, event)) this.held++
+    this.rows.push({ row: event.row, position: event.position })
+  }
+}
+
+const findEach = Effect.fnUntraced(function*(
+  writer: LogWriter,
+  log: Log,
+  eventIds: Extract<Selected, { readonly _tag: "Events" }>["eventIds"],
+  targets: Targets
+): Effect.fn.Return<void, AuditError> {
+  const method = "Erasure.erase"
+  const wanted = [...new Set(eventIds)]
+  const events = new Map((yield* writer.find(log, wanted)).map((event) => [uuidText(event.eventId), event]))
+  for (const eventId of wanted) {
+    const event = events.get(eventId)
+    if (event === undefined) {
+      return yield* refuse(method, new NotFound({ detail: `there is no event ${eventId} in this log` }))
+    }
+    if (event.body === undefined) continue
+    if (stays.has(subjectsOf(event.body).action)) {
+      return yield* refuse(
+        method,
+        new Protected({ detail: `event ${eventId} is a record of the log itself and stays` })
+      )
+    }
+    targets.take(event)
+  }
+})
+
+const scanFor = (writer: LogWriter, log: Log, selected: Exclude<Selected, { readonly _tag: "Events" }>, to: Targets) =>
+  Stream.runForEach(
+    writer.events(
+      log,
+      selected._tag === "Person" ? { person: selected.person } : { beforeMillis: selected.beforeMillis }
+    ),
+    (events) =>
+      Effect.sync(() => {
+        for (const event of events) {
+          if (event.body === undefined) continue
+          const { action, persons } = subjectsOf(event.body)
+          if (stays.has(action)) continue
+          const isMeant = selected._tag === "Person"
+            ? persons.has(selected.person)
+            : (event.recordedAtMillis ?? Infinity) < selected.beforeMillis
+          if (isMeant) to.take(event)
+        }
+      })
+  )
+
+/** The events of a selection that are not erased yet; `Held` if one of them is. */
+const select = Effect.fnUntraced(function*(
+  writer: LogWriter,
+  log: Log,
+  selected: Selected
+): Effect.fn.Return<ReadonlyArray<RowRef>, AuditError> {
+  const targets = new Targets(yield* writer.holds(log))
+  yield* selected._tag === "Events"
+    ? findEach(writer, log, selected.eventIds, targets)
+    : scanFor(writer, log, selected, targets)
+  if (targets.held === 0) return targets.rows
+  const detail = `${targets.held} of the ${targets.rows.length} events are held: release them first; nothing was erased`
+  return yield* refuse("Erasure.erase", new Held({ detail }))
+})
+
+/** Records inside the change; anything else would not be one with what it records. */
+const recording = (engine: LoggingEngine["Service"]) =>
+  Effect.fnUntraced(function*(
+    method: string,
+    writer: LogWriter,
+    log: Log,
+    draft: ReadDraft
+  ): Effect.fn.Return<Receipt, AuditError, RequestContext> {
+    const receipt = yield* engine.log(draft)
+    const [event] = yield* writer.find(log, [receipt.eventId])
+    if (event !== undefined) return receipt
+    const detail = "the engine records to another store than the one that is changed"
+    return yield* refuse(method, new SinkRejected({ detail }))
+  })
+
+const makeErase = (store: LogStore["Service"], record: ReturnType<typeof recording>) =>
+  Effect.fn("Erasure.erase")(function*(
+    selection: Selection & { readonly reason: string }
+  ): Effect.fn.Return<Erased, AuditError, RequestContext> {
+    const method = "Erasure.erase"
+    const { reason } = selection
+    const selected = read(selection, { ranges: false })
+    if (selected._tag === "Failure") return yield* refuse(method, selected.failure)
+    const context = yield* RequestContext
+    const now = yield* Clock.currentTimeMillis
+    const positions = new Ranges()
+    const receipts: Array<Receipt> = []
+    yield* store.change(
+      context,
+      Effect.fnUntraced(function*(writer, log) {
+        const targets = yield* select(writer, log, selected.success)
+        if (targets.length === 0) return
+        for (const { position } of targets) positions.add(position)
+        yield* writer.erase(log, targets, now)
+        const all = positions.all()
+        for (let i = 0; i < all.length; i += rangesPerRecord) {
+          const part = all.slice(i, i + rangesPerRecord).map(([first, last]) => [first, last])
+          const count = part.reduce((sum, [first = 0, last = 0]) => sum + last - first + 1, 0)
+          const draft = { action: "audit.erased", input: { ...describe(selected.success), reason } }
+          receipts.push(yield* record(method, writer, log, ReadDraft.own(draft, { count, positions: part })))
+        }
+      })
+    )
+    return { count: positions.count, positions: positions.all(), receipts, scrubbed: yield* store.scrub }
+  })
+
+/** Changes the holds of a selection and records it, in one transaction. */
+const changeHolds = (
+  store: LogStore["Service"],
+  record: ReturnType<typeof recording>,
+  method: string,
+  action: string,
+  change: (
+    writer: LogWriter,
+    log: Log,
+    holds: ReadonlyArray<Hold>,
+    atMillis: number
+  ) => Effect.Effect<void, AuditError>
+) =>
+  Effect.fn(method)(function*(
+    selection: HoldSelection & { readonly reason: string }
+  ): Effect.fn.Return<Receipt, AuditError, RequestContext> {
+    const { reason } = selection
+    const selected = Result.mapError(read(selection, { ranges: true }), (problem) => refuse(method, problem))
+    const what = yield* Effect.fromResult(selected)
+    const context = yield* RequestContext
+    const now = yield* Clock.currentTimeMillis
+    const draft = {
+      action,
+      ...(what._tag === "Person" ? { subjectIds: [what.person] } : {}),
+      input: { ...describe(what), reason }
+    }
+    const said = what._tag === "Events" ? { event_ids: what.eventIds } : {}
+    return yield* store.change(context, (writer, log) =>
+      Effect.andThen(
+        change(writer, log, holdsOf(what), now),
+        record(method, writer, log, ReadDraft.own(draft, said))
+      ))
+  })
+
+/** Builds the service over a store, and the engine that records to it. */
+export const make: Effect.Effect<Erasure["Service"], never, LogStore | LoggingEngine> = Effect.gen(function*() {
+  const store = yield* LogStore
+  const record = recording(yield* LoggingEngine)
+  return Erasure.of({
+    erase: makeErase(store, record),
+    hold: changeHolds(
+      store,
+      record,
+      "Erasure.hold",
+      "audit.held",
+      Effect.fnUntraced(function*(writer, log, holds, now) {
+        const named = holds.flatMap(({ eventId }) => eventId === undefined ? [] : [eventId])
+        const found = new Set((yield* writer.find(log, named)).map((event) => uuidText(event.eventId)))
+        const lost = named.find((eventId) => !found.has(eventId))
+        if (lost !== undefined) {
+          return yield* refuse("Erasure.hold", new NotFound({ detail: `there is no event ${lost} in this log` }))
+        }
+        yield* writer.hold(log, holds, now)
+      })
+    ),
+    release: changeHolds(
+      store,
+      record,
+      "Erasure.release",
+      "audit.released",
+      Effect.fnUntraced(function*(writer, log, holds) {
+        if ((yield* writer.release(log, holds)) > 0) return
+        return yield* refuse("Erasure.release", new NotFound({ detail: "there is no hold of this selection" }))
+      })
+    )
+  })
+})
+
+/** Erasure over a store. */
+export const layer: Layer.Layer<Erasure, never, LogStore | LoggingEngine> = Layer.effect(Erasure, make)

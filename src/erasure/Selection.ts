@@ -1,0 +1,139 @@
+/**
+ * What to erase, and what to hold.
+ *
+ * A selection is of one kind: events, a person, or a time. Two kinds at once do not compile, and are refused when run.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { InvalidInput } from "../AuditError.ts"
+import { EventId } from "../DatasetEvent.ts"
+import { idPattern } from "../internal/draft.ts"
+import { pointer } from "../internal/json.ts"
+import { timeOf } from "../internal/time.ts"
+import type { Hold } from "../ledger/LogStore.ts"
+
+/** Some events of the log. */
+export interface OfEvents {
+  readonly eventIds: ReadonlyArray<EventId>
+  readonly person?: never
+  readonly since?: never
+  readonly before?: never
+}
+
+/** All of a person: events that name the id as `user_id` or in `subject_ids`. */
+export interface OfPerson {
+  readonly person: string
+  readonly eventIds?: never
+  readonly since?: never
+  readonly before?: never
+}
+
+/** All that was recorded before a time: whatever `DateTime.make` takes; text without an offset is UTC. */
+export interface OfTime {
+  readonly before: DateTime.DateTime.Input
+  readonly eventIds?: never
+  readonly person?: never
+  readonly since?: never
+}
+
+/** All that was recorded in a range of times: `since` included, `before` not. */
+export interface OfRange {
+  readonly since: DateTime.DateTime.Input
+  readonly before: DateTime.DateTime.Input
+  readonly eventIds?: never
+  readonly person?: never
+}
+
+/** What to erase. */
+export type Selection = OfEvents | OfPerson | OfTime
+
+/** What to hold. */
+export type HoldSelection = Selection | OfRange
+
+/** A selection that was read and found right. */
+export type Selected =
+  | { readonly _tag: "Events"; readonly eventIds: ReadonlyArray<EventId> }
+  | { readonly _tag: "Person"; readonly person: string }
+  | { readonly _tag: "Time"; readonly sinceMillis: number | undefined; readonly beforeMillis: number }
+
+const eventIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const fields = new Set(["eventIds", "person", "since", "before", "reason"])
+
+const fail = (path: string, detail: string) => Result.fail(new InvalidInput({ path, detail }))
+
+const readEvents = (eventIds: unknown): Result.Result<Selected, InvalidInput> => {
+  if (!Array.isArray(eventIds) || eventIds.length === 0) return fail("/eventIds", "must name an event")
+  const ids: ReadonlyArray<unknown> = eventIds
+  const texts = ids.filter((id): id is string => typeof id === "string" && eventIdPattern.test(id))
+  return texts.length === ids.length
+    ? Result.succeed({ _tag: "Events", eventIds: texts.map((id) => EventId.make(id, { disableChecks: true })) })
+    : fail(`/eventIds/${ids.findIndex((id) => !texts.some((text) => text === id))}`, "must be an event id")
+}
+
+const readTimes = (since: unknown, before: unknown): Result.Result<Selected, InvalidInput> => {
+  const millisOf = (value: unknown) => Option.map(timeOf(value), DateTime.toEpochMillis)
+  const beforeMillis = Option.getOrUndefined(millisOf(before))
+  const sinceMillis = since === undefined ? undefined : Option.getOrUndefined(millisOf(since))
+  if (beforeMillis === undefined) return fail("/before", "must be a time")
+  if (since !== undefined && sinceMillis === undefined) return fail("/since", "must be a time")
+  return Result.succeed({ _tag: "Time", sinceMillis, beforeMillis })
+}
+
+/** Reads a selection, whatever its type says; `ranges` are for holds alone. */
+export const read = (
+  selection: HoldSelection & { readonly reason: string },
+  options: { readonly ranges: boolean }
+): Result.Result<Selected, InvalidInput> => {
+  const given: { readonly [key: string]: unknown } = { ...selection }
+  const unknown = Object.keys(given).find((key) => !fields.has(key))
+  if (unknown !== undefined) return fail(pointer([unknown]), "is not a field of a selection")
+  const { before, eventIds, person, reason, since } = given
+  if (typeof reason !== "string" || reason.trim() === "") return fail("/reason", "must say why")
+  const kinds = [
+    ["/eventIds", eventIds !== undefined],
+    ["/person", person !== undefined],
+    ["/before", before !== undefined || since !== undefined]
+  ] as const
+  const [first, second] = kinds.filter(([, isGiven]) => isGiven)
+  if (first === undefined) return fail("", "must select events, a person, or a time")
+  if (second !== undefined) return fail(second[0], `is another kind of selection than ${first[0]}: give one of them`)
+  if (eventIds !== undefined) return readEvents(eventIds)
+  if (person !== undefined) {
+    return typeof person === "string" && idPattern.test(person)
+      ? Result.succeed({ _tag: "Person", person })
+      : fail("/person", "must be an id")
+  }
+  if (since !== undefined && !options.ranges) return fail("/since", "is for holds: what is erased has no beginning")
+  return readTimes(since, before)
+}
+
+/** What a selection is, in a record: it does not name the person. */
+export const describe = (selected: Selected): { readonly [key: string]: string } => {
+  switch (selected._tag) {
+    case "Events":
+      return { selection: "events" }
+    case "Person":
+      return { selection: "person" }
+    case "Time": {
+      const text = (millis: number) => new Date(millis).toISOString()
+      const since = selected.sinceMillis === undefined ? {} : { since: text(selected.sinceMillis) }
+      return { selection: "time", ...since, before: text(selected.beforeMillis) }
+    }
+  }
+}
+
+/** The holds of a selection, as a medium keeps them. */
+export const holdsOf = (selected: Selected): ReadonlyArray<Hold> => {
+  const none: Hold = { person: undefined, eventId: undefined, sinceMillis: undefined, beforeMillis: undefined }
+  switch (selected._tag) {
+    case "Events":
+      return selected.eventIds.map((eventId) => ({ ...none, eventId }))
+    case "Person":
+      return [{ ...none, person: selected.person }]
+    case "Time":
+      return [{ ...none, sinceMillis: selected.sinceMillis, beforeMillis: selected.beforeMillis }]
+  }
+}

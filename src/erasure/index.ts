@@ -1,0 +1,3 @@
+/** Erasing, and legal holds. */
+export * as Erasure from "./Erasure.ts"
+export * as Selection from "./Selection.ts"

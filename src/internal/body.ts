@@ -1,0 +1,124 @@
+/**
+ * Where things lie in the stored bytes of an event: the one place that knows.
+ *
+ * Bodies are of `Seal`'s making. Verification and search also meet bytes that someone changed: what cannot be read has no
+ * fields there, and it is the commitment that says so.
+ */
+import * as Schema from "effect/Schema"
+import type { PiiFlags } from "../DatasetEvent.ts"
+import { WireFromText } from "../DatasetEvent.ts"
+import type { LogName } from "../RequestContext.ts"
+
+type Fields = { readonly [key: string]: unknown }
+
+const viewOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+
+/** The text of UTF-8 bytes, without a copy of the bytes. */
+export const textOf = (bytes: Uint8Array): string => viewOf(bytes).toString("utf8")
+
+const isObject = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The fields of an object; none of any other value. */
+export const fieldsOf = (value: unknown): Fields => isObject(value) ? value : {}
+
+/** The fields of a stored event; none if its bytes are not JSON. */
+export const eventFields = (body: Uint8Array): Fields => {
+  try {
+    return fieldsOf(JSON.parse(textOf(body)))
+  } catch {
+    return {}
+  }
+}
+
+/** Decodes a stored event. */
+export const decodeEvent = Schema.decodeUnknownResult(WireFromText)
+
+/** What the first receipt of a stored event said; `undefined` if the bytes are not those of an event. */
+export const receiptOf = (
+  body: Uint8Array
+): { readonly piiFlags: PiiFlags; readonly trainOk: boolean } | undefined => {
+  const event = decodeEvent(textOf(body))
+  return event._tag === "Failure" ? undefined : { piiFlags: event.success.pii_flags, trainOk: event.success.train_ok }
+}
+
+/** What differs between two tries of one call: clocks, the place of the call in a trace, and the preferences by then. */
+const volatile = new Set([
+  "recorded_at",
+  "occurred_at",
+  "trace_id",
+  "span_id",
+  "request_id",
+  "train_ok",
+  "train_reason"
+])
+
+const lasting = (object: Fields): ReadonlyArray<readonly [string, unknown]> =>
+  Object.entries(object).filter(([key]) => !volatile.has(key))
+
+const facts = (body: Uint8Array): string =>
+  JSON.stringify(
+    lasting(eventFields(body)).map(([key, value]) => [key, key === "metadata" ? lasting(fieldsOf(value)) : value])
+  )
+
+/** Whether two bodies say the same: an event id that comes back must bring the same event. */
+export const sameFacts = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0 || facts(a) === facts(b)
+
+/** The action of a stored event, and the persons whom it names. */
+export const subjectsOf = (body: Uint8Array): { readonly action: unknown; readonly persons: ReadonlySet<unknown> } => {
+  const { action, subject_ids: subjects, user_id: user } = eventFields(body)
+  return { action, persons: new Set([user, ...(Array.isArray(subjects) ? subjects : [])]) }
+}
+
+/** The bytes that a body has if it names a person; they may also occur elsewhere in it. */
+export const personNeedle = (person: string): Uint8Array => Buffer.from(JSON.stringify(person))
+
+/** The positions that a record of an erasure names; none of any other event. */
+export const erasedPositions = (body: Uint8Array): ReadonlyArray<readonly [first: number, last: number]> => {
+  if (!viewOf(body).includes("\"action\":\"audit.erased\"")) return []
+  const { action, output } = eventFields(body)
+  const { positions } = fieldsOf(output)
+  if (action !== "audit.erased" || !Array.isArray(positions)) return []
+  return positions.flatMap((range: unknown) => {
+    const [first, last]: ReadonlyArray<unknown> = Array.isArray(range) ? range : []
+    return typeof first === "number" && typeof last === "number" && Number.isSafeInteger(first) &&
+        Number.isSafeInteger(last)
+      ? [[first, last] as const]
+      : []
+  })
+}
+
+/** What a row says of its event beside the bytes that the commitment covers. */
+export interface RowFacts {
+  readonly position: number
+  readonly recordedAtMillis: number | undefined
+  /** As text; `undefined` if the row has no id of 16 bytes. */
+  readonly eventId: string | undefined
+}
+
+/** What is wrong with a row, by the body of its event, if something is: a row is found by what it says, not by its body. */
+export const rowProblem = (
+  row: RowFacts,
+  body: Uint8Array,
+  log: { readonly name: LogName; readonly origin: string }
+): string | undefined => {
+  const text = viewOf(body)
+  const begin = text.toString("latin1", 0, 400)
+  if (!begin.startsWith(`{"event_id":"${row.eventId}"`)) return "the event has another id than its row says"
+  const { env, tenantId } = log.name
+  if (!begin.startsWith(`,"schema_version":"1","tenantId":"${tenantId}","env":"${env}",`, 50)) {
+    return "the event is of another tenant or env than its log"
+  }
+  const time = text.lastIndexOf("\"recorded_at\":\"")
+  if (Date.parse(text.toString("latin1", time + 15, time + 39)) !== row.recordedAtMillis) {
+    return "the event was recorded at another time than its row says"
+  }
+  if (row.position === 0 && fieldsOf(eventFields(body)["resource"])["id"] !== log.origin) {
+    return "the log was created with another origin"
+  }
+  return undefined
+}
+
+/** The name of a field of the wire, with the bytes that a body has if the field has this value; they may occur elsewhere. */
+export const valueNeedle = (name: string, value: string | boolean): Uint8Array =>
+  Buffer.from(JSON.stringify({ [name]: value }).slice(1, -1))

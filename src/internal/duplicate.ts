@@ -1,0 +1,52 @@
+/** What a medium says of an event that it may hold already: rules over the rows that it found. */
+import { type AuditReason, InvalidInput, SinkRejected } from "../AuditError.ts"
+import type { EventId, Sealed } from "../DatasetEvent.ts"
+import type { Durability, Evidence } from "../EventSink.ts"
+import { receiptOf, sameFacts } from "./body.ts"
+
+/** A stored event, as far as these rules ask; of an erased one the body is gone. */
+export interface Stored {
+  readonly eventId: EventId
+  readonly position: number
+  readonly body: Uint8Array | undefined
+}
+
+/** An event that was refused on its own; nothing was written for it. */
+export class Refused {
+  readonly reason: AuditReason
+  constructor(reason: AuditReason) {
+    this.reason = reason
+  }
+}
+
+const evidence = (stored: Stored, durability: Durability): Evidence | Refused => {
+  const { body, eventId, position } = stored
+  const duplicate = { eventId, position, duplicate: true, durability }
+  if (body === undefined) return { ...duplicate, first: { erased: true } }
+  const receipt = receiptOf(body)
+  return receipt === undefined
+    ? new Refused(new SinkRejected({ detail: `the first event, at position ${position}, cannot be read` }))
+    : { ...duplicate, first: { erased: false, ...receipt } }
+}
+
+/** An idempotency key that was used: for the same fields, or for something else. A digest goes with an erasure. */
+export const usedKey = (
+  event: Sealed,
+  digest: Uint8Array | undefined,
+  stored: Stored,
+  durability: Durability
+): Evidence | Refused =>
+  digest !== undefined && event.idempotency !== undefined && Buffer.compare(digest, event.idempotency.digest) !== 0
+    ? new Refused(new InvalidInput({ path: "/idempotencyKey", detail: "this key was used for something else" }))
+    : evidence(stored, durability)
+
+/** An event id that was used: for the same event in the same log, or for something else. */
+export const usedId = (
+  event: Sealed,
+  isSameLog: boolean,
+  stored: Stored,
+  durability: Durability
+): Evidence | Refused =>
+  !isSameLog || (stored.body !== undefined && !sameFacts(stored.body, event.body))
+    ? new Refused(new InvalidInput({ path: "/eventId", detail: "this event id was used for something else" }))
+    : evidence(stored, durability)

@@ -1,0 +1,58 @@
+/**
+ * What verification says.
+ *
+ * @since 0.1.0
+ */
+import type { EventId } from "../DatasetEvent.ts"
+import type { LogName } from "../RequestContext.ts"
+
+/**
+ * What can be wrong with a log.
+ *
+ * - `changed`: an event, an entry or a hash is not what was stored.
+ * - `missing`: an entry, event or hash that was stored is not there; or an event is gone and no erasure says so.
+ * - `reordered`: an event lies at another's position.
+ * - `duplicated`: a position, or an event id, is there twice.
+ * - `truncated`: the log is shorter than a checkpoint.
+ * - `inconsistent`: the tree is not the one of a checkpoint.
+ * - `signature`: a checkpoint is not signed by the key, or is of another log.
+ */
+export type Fault =
+  | "changed"
+  | "missing"
+  | "reordered"
+  | "duplicated"
+  | "truncated"
+  | "inconsistent"
+  | "signature"
+
+/** One thing that verification says. */
+export type Finding =
+  | {
+    readonly _tag: "Fault"
+    readonly fault: Fault
+    readonly log: LogName
+    readonly position: number | undefined
+    readonly eventId: EventId | undefined
+    readonly detail: string
+  }
+  | {
+    /** The end of one log. */
+    readonly _tag: "Verified"
+    readonly log: LogName
+    readonly origin: string
+    /** Entries in the log. */
+    readonly size: number
+    /** Entries that the newest good checkpoint covers; those above it are not proven yet. */
+    readonly covered: number
+    readonly erased: number
+    readonly checkpoints: number
+    readonly signaturesChecked: boolean
+    readonly faults: number
+  }
+  | {
+    readonly _tag: "Progress"
+    readonly entries: number
+    readonly total: number
+    readonly entriesPerSecond: number
+  }

@@ -1,0 +1,103 @@
+/**
+ * Signs the heads of logs, and never two that contradict each other.
+ *
+ * The signer's state holds, for each origin, the last head that was signed. It is written before a signature leaves the process,
+ * and a tree that does not extend it is not signed: so a store that was restored from a backup does not sign its own fork.
+ *
+ * **Gotchas**
+ *
+ * Keep the state where a restored backup of the store does not take it back as well. A lost state refuses to sign, unless it
+ * is told that this is a new signer.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AuditError, SignerRefused } from "../AuditError.ts"
+import { type Checkpoint, sign } from "./Checkpoint.ts"
+import type { Head } from "./extends.ts"
+import * as Origin from "./Origin.ts"
+import type { SigningKey } from "./SigningKey.ts"
+
+/** A checkpoint, and the text that was signed, with its signatures. */
+export interface SignedCheckpoint {
+  readonly checkpoint: Checkpoint
+  readonly note: string
+}
+
+/** The port: where a medium keeps what was signed. */
+export class SignerState extends Context.Service<SignerState, {
+  /** The last head that was signed of an origin. */
+  readonly last: (origin: Origin.Origin) => Effect.Effect<Head | undefined, AuditError>
+  /**
+   * Replaces the last head of an origin, if it is still `from`, and returns whether it was. Durable once it succeeds;
+   * of calls for one origin, in any process, one follows the other.
+   */
+  readonly advance: (
+    origin: Origin.Origin,
+    from: Head | undefined,
+    to: Head
+  ) => Effect.Effect<boolean, AuditError>
+}>()("effect-audit/ledger/SignerState") {}
+
+/** Signs the checkpoints of logs. */
+export class Signer extends Context.Service<Signer, {
+  /** The signer's verifier key: checks every log. */
+  readonly vkey: string
+  /** The id of the key under an origin. */
+  readonly keyIdOf: (origin: string) => number
+  /** The last head that was signed of an origin; none of a text that is no origin. */
+  readonly last: (origin: string) => Effect.Effect<Head | undefined, AuditError>
+  /**
+   * Signs a head of a log. `head` is asked for it with the last head that was signed, which it must extend; it is asked again
+   * where another process has signed meanwhile. The head is durable in the signer's state before the note is returned.
+   */
+  readonly sign: <E>(
+    origin: string,
+    head: (last: Head | undefined) => Effect.Effect<Head, E>
+  ) => Effect.Effect<SignedCheckpoint, AuditError | E>
+}>()("effect-audit/ledger/Signer") {}
+
+const refuse = (detail: string) => new AuditError({ method: "Signer.sign", reason: new SignerRefused({ detail }) })
+
+const same = (a: Head, b: Head): boolean => a.size === b.size && Buffer.compare(a.root, b.root) === 0
+
+/** Builds a signer with a key, over the state of a medium. */
+export const make = Effect.fnUntraced(function*(
+  { key }: { readonly key: SigningKey }
+): Effect.fn.Return<Signer["Service"], never, SignerState> {
+  const state = yield* SignerState
+  const signed = <E>(
+    origin: Origin.Origin,
+    head: (last: Head | undefined) => Effect.Effect<Head, E>
+  ): Effect.Effect<Head, AuditError | E> =>
+    Effect.flatMap(
+      state.last(origin),
+      (last) =>
+        Effect.flatMap(head(last), (next) =>
+          last !== undefined && same(last, next)
+            ? Effect.succeed(next)
+            : Effect.flatMap(
+              state.advance(origin, last, next),
+              (advanced) => advanced ? Effect.succeed(next) : signed(origin, head)
+            ))
+    )
+  return Signer.of({
+    vkey: key.vkey,
+    keyIdOf: (origin) => key.signerOf(origin).keyId,
+    last: (origin) => Origin.is(origin) ? state.last(origin) : Effect.undefined,
+    sign: (origin, head) =>
+      // What is signed begins with the origin: lines in it would be signed as another size and root.
+      Origin.is(origin)
+        ? Effect.map(signed(origin, head), ({ root, size }) => {
+          const checkpoint: Checkpoint = { origin, size, root, extensions: [] }
+          return { checkpoint, note: sign(checkpoint, key.signerOf(origin)) }
+        })
+        : Effect.fail(refuse("the log's origin is not the origin of a log: someone changed it in the store"))
+  })
+})
+
+/** A signer with a key. */
+export const layer = (options: { readonly key: SigningKey }): Layer.Layer<Signer, never, SignerState> =>
+  Layer.effect(Signer, make(options))

@@ -1,0 +1,60 @@
+/** The first event of every log, made by the medium itself. */
+import { Decided, EventId, type Sealed, Stamped, Stripped } from "../DatasetEvent.ts"
+import { type Entropy, makeUuid7 } from "../internal/entropy.ts"
+import { made } from "../internal/made.ts"
+import type { LogName } from "../RequestContext.ts"
+import { saltBytes, seal } from "../Seal.ts"
+import * as Origin from "./Origin.ts"
+
+/** `audit.log_created` for a log, and the origin that it gives the log. */
+export const makeLogCreated = (
+  log: LogName,
+  deployment: string,
+  entropy: Entropy,
+  millis: number
+): { readonly event: Sealed; readonly origin: Origin.Origin } => {
+  const origin = Origin.make(deployment, entropy.bytes(16))
+  const eventId = EventId.make(makeUuid7(entropy)(millis))
+  const stamped = new Stamped(
+    made,
+    {
+      eventId,
+      tenantId: log.tenantId,
+      env: log.env,
+      mode: "saas",
+      projectId: undefined,
+      appId: undefined,
+      surface: undefined,
+      surfaceId: undefined,
+      actorType: "system",
+      actorId: "system",
+      userId: undefined,
+      subjectIds: undefined,
+      requestId: eventId,
+      correlationId: undefined,
+      traceId: eventId,
+      spanId: undefined,
+      runId: undefined,
+      stepId: undefined,
+      action: "audit.log_created",
+      outcome: "success",
+      durationMillis: undefined,
+      severity: "info",
+      storageClass: "audit",
+      occurredAt: new Date(millis).toISOString(),
+      record: undefined
+    },
+    {
+      resource: { type: "log", id: origin },
+      errorTag: undefined,
+      input: undefined,
+      output: undefined,
+      metadata: { origin },
+      analytics: undefined
+    }
+  )
+  // Nothing of a person is in it, and nothing to train on.
+  const piiFlags = { flags: [], policy_reason: "no_pii", counts: {}, truncated: false }
+  const stripped = new Stripped(made, stamped.stamp, stamped.content, piiFlags, true)
+  return { event: seal(new Decided(made, stripped, "policy"), entropy.bytes(saltBytes), millis), origin }
+}

@@ -1,0 +1,271 @@
+/**
+ * Recomputes a store: every commitment, leaf, subtree and signed head, in one pass over the rows of a snapshot.
+ *
+ * Memory is bounded: a bundle for each of at most 2,048 logs (more take another pass), and a table of event ids.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { AuditError, type AuditReason, InvalidInput, NotFound } from "../AuditError.ts"
+import { EventId } from "../DatasetEvent.ts"
+import { eventFields } from "../internal/body.ts"
+import { uuidText } from "../internal/entropy.ts"
+import { Env, type LogName, TenantId } from "../RequestContext.ts"
+import { LogCheck } from "./check.ts"
+import { stated } from "./Checkpoint.ts"
+import type { Head } from "./extends.ts"
+import type { Finding } from "./Finding.ts"
+import type { Log, LogStore, Snapshot, StoredEvent } from "./LogStore.ts"
+import type { Vkeys } from "./SigningKey.ts"
+import { hashBytes, runLength } from "./treeReader.ts"
+
+/** What to verify. */
+export interface VerifyOptions {
+  /** One log; all of them unless given. */
+  readonly log?: LogName | undefined
+  /** The signer's verifier keys, or the log's own. Without them no signature is checked. */
+  readonly vkey?: Vkeys | undefined
+  /** A checkpoint that someone kept: the log must extend it. */
+  readonly known?: string | undefined
+}
+
+/** Logs that are checked in one pass. */
+const logsPerPass = 2048
+/** Checkpoints that are read at a time. */
+const notesPerStep = 64
+/** Events that come twice whose other position is looked for: each look reads the whole store. */
+const maxLooks = 16
+/** Ids that are compared with each other: half the places of a table of 64 MiB. */
+const maxIds = 4_194_304
+
+/** Finds ids that come twice, among as many as fit into bounded memory: then it begins anew. */
+class IdTable {
+  private readonly places: Float64Array
+  private readonly mask: number
+  private used = 0
+  constructor(ids: number) {
+    let size = 1024
+    while (size < Math.min(ids, maxIds) * 2) size *= 2
+    this.places = new Float64Array(size)
+    this.mask = size - 1
+  }
+  /** Whether the id was there before; 53 bits of it are compared. */
+  seen(id: Uint8Array): boolean {
+    if (this.used * 2 > this.places.length) {
+      this.places.fill(0)
+      this.used = 0
+    }
+    const bytes = Buffer.from(id.buffer, id.byteOffset, id.length)
+    const value = bytes.readUInt32LE(12) * 2_097_152 + (bytes.readUInt32LE(8) >>> 12) * 2 + 1
+    let at = bytes.readUInt32LE(12) & this.mask
+    for (; this.places[at] !== 0; at = (at + 1) & this.mask) if (this.places[at] === value) return true
+    this.places[at] = value
+    this.used++
+    return false
+  }
+}
+
+const refuse = (reason: AuditReason) => new AuditError({ method: "Ledger.verify", reason })
+
+/** The log that a checkpoint says it is of; `undefined` if it is no checkpoint. */
+const originOf = (note: string): string | undefined => {
+  const checkpoint = stated(note)
+  return typeof checkpoint === "string" ? undefined : checkpoint.origin
+}
+
+/** The logs to verify, or why the call is wrong. */
+const chosen = Effect.fnUntraced(function*(
+  snapshot: Snapshot,
+  { known, log }: VerifyOptions
+): Effect.fn.Return<ReadonlyArray<Log>, AuditError> {
+  const logs = yield* snapshot.logs(log)
+  if (log !== undefined && logs.length === 0) {
+    return yield* refuse(new NotFound({ detail: `${log.tenantId} has no log in ${log.env}` }))
+  }
+  if (known === undefined) return logs
+  const origin = originOf(known)
+  if (origin === undefined) return yield* refuse(new InvalidInput({ path: "/known", detail: "it is not a checkpoint" }))
+  if (log === undefined && !logs.some((log) => log.origin === origin)) {
+    const detail = `the store has no log ${origin}, which the given checkpoint is of`
+    return yield* refuse(new NotFound({ detail }))
+  }
+  return logs
+})
+
+/** One verification of a snapshot. Owns what it remembers of the rows that went by. */
+class Verification {
+  private readonly snapshot: Snapshot
+  private readonly options: VerifyOptions
+  private readonly headOf: (origin: string) => Head | undefined
+  /** Logs that are in the store, and others that were reported. */
+  private readonly known: Set<number>
+  private checks = new Map<number, LogCheck>()
+  private ids: IdTable
+  private looks = 0
+  private findings: Array<Finding> = []
+
+  constructor(
+    snapshot: Snapshot,
+    logs: ReadonlyArray<Log>,
+    options: VerifyOptions,
+    headOf: (origin: string) => Head | undefined
+  ) {
+    this.snapshot = snapshot
+    this.options = options
+    this.headOf = headOf
+    this.known = new Set(logs.map(({ id }) => id))
+    this.ids = new IdTable(snapshot.rows)
+  }
+
+  begin(pass: ReadonlyArray<Log>): void {
+    this.checks = new Map(pass.map((log) => [log.id, this.checkOf(log)]))
+    this.ids = new IdTable(this.snapshot.rows)
+  }
+
+  private checkOf(log: Log): LogCheck {
+    const { known, log: only, vkey } = this.options
+    const check = new LogCheck(log, { vkey, report: (finding) => this.findings.push(finding) })
+    const head = this.headOf(log.origin)
+    if (head !== undefined) check.claim(head, "the signer's state")
+    if (known !== undefined && (only !== undefined || originOf(known) === log.origin)) {
+      check.claimNote(known, "the given checkpoint")
+    }
+    return check
+  }
+
+  /** What was found since it was last asked. */
+  taken(): ReadonlyArray<Finding> {
+    const found = this.findings
+    this.findings = []
+    return found
+  }
+
+  /** Takes rows, beginning at one of them; waits where what is stored of a bundle is to be read. */
+  take(events: ReadonlyArray<StoredEvent>, at = 0): Effect.Effect<void, AuditError> {
+    return Effect.suspend(() => {
+      for (let i = at; i < events.length; i++) {
+        const event = events[i]!
+        const check = this.checks.get(event.log)
+        if (check === undefined) {
+          if (!this.known.has(event.log)) this.reportStray(event)
+          continue
+        }
+        if (check.isBefore(event)) return Effect.andThen(this.finish(check, runLength), this.take(events, i))
+        const isTwin = event.eventId.length === 16 && this.ids.seen(event.eventId)
+        check.add(event)
+        if (isTwin) return Effect.andThen(this.reportTwins(check, event), this.take(events, i + 1))
+      }
+      return Effect.void
+    })
+  }
+
+  private readNotes(check: LogCheck, size: number): Effect.Effect<void, AuditError> {
+    const after = check.notesWanted(size)
+    return after === undefined ? Effect.void : Effect.flatMap(
+      this.snapshot.notes(check.log, { after, limit: notesPerStep }),
+      (notes) => {
+        check.addNotes(notes, notesPerStep)
+        return this.readNotes(check, size)
+      }
+    )
+  }
+
+  private finish(check: LogCheck, count: number): Effect.Effect<void, AuditError> {
+    const runs = check.wanted(count)
+    return Effect.andThen(
+      this.readNotes(check, (runs[0]?.first ?? 0) + count),
+      Effect.map(this.snapshot.tiles(check.log, runs), (stored) => check.finish(count, stored))
+    )
+  }
+
+  /** No more rows: checks what bundles hold beyond them, and sums each log up. */
+  readonly end = Effect.suspend(() => Effect.forEach(this.checks.values(), (check) => this.endOf(check)))
+
+  private endOf = Effect.fnUntraced(function*(
+    this: Verification,
+    check: LogCheck
+  ): Effect.fn.Return<void, AuditError> {
+    let end = check.size
+    for (let first = check.wanted(0)[0]?.first ?? 0;; first += runLength) {
+      const [bundle] = yield* this.snapshot.tiles(check.log, [{ tier: 0, first, count: runLength }])
+      const kept = Math.floor((bundle?.length ?? 0) / hashBytes)
+      if (kept === 0) break
+      end = Math.max(end, first + kept)
+    }
+    check.ends(end)
+    for (let left = check.left(end); left > 0; left = check.left(end)) yield* this.finish(check, left)
+    yield* this.readNotes(check, Infinity)
+    check.summarize(end)
+  })
+
+  /** A row whose log is not there: someone removed the log's row, or gave the event to another. Once for each log. */
+  private reportStray({ body, log, position }: StoredEvent): void {
+    this.known.add(log)
+    const { env, tenantId } = body === undefined ? {} : eventFields(body)
+    this.findings.push({
+      _tag: "Fault",
+      fault: "missing",
+      log: {
+        tenantId: TenantId.make(typeof tenantId === "string" ? tenantId : "unknown", { disableChecks: true }),
+        env: Env.make(typeof env === "string" ? env : "unknown", { disableChecks: true })
+      },
+      position,
+      eventId: undefined,
+      detail: "the log of this event is not in the store"
+    })
+  }
+
+  private reportTwins(check: LogCheck, event: StoredEvent): Effect.Effect<void, AuditError> {
+    const eventId = EventId.make(uuidText(event.eventId), { disableChecks: true })
+    const fault = (where: string) =>
+      check.fault("duplicated", event.position, eventId, `the same event is at ${where} as well`)
+    // After a few looks, that the id was there before must do.
+    if (this.looks++ >= maxLooks) return Effect.sync(() => fault("an earlier position"))
+    return Effect.map(this.snapshot.find(check.log, [eventId]), ([first, second]) => {
+      if (first !== undefined && second !== undefined) fault(`position ${first.position}`)
+    })
+  }
+}
+
+const passesOf = (logs: ReadonlyArray<Log>): ReadonlyArray<ReadonlyArray<Log>> => {
+  const passes: Array<ReadonlyArray<Log>> = []
+  for (let i = 0; i < logs.length; i += logsPerPass) passes.push(logs.slice(i, i + logsPerPass))
+  // Events without any log are looked at as well.
+  return passes.length === 0 ? [[]] : passes
+}
+
+/** Verifies a store as it is when it begins, against what the signer knows of its logs. */
+export const verifying =
+  (store: LogStore["Service"], lastHead: (origin: string) => Effect.Effect<Head | undefined, AuditError>) =>
+  (options: VerifyOptions = {}): Stream.Stream<Finding, AuditError> =>
+    Stream.unwrap(Effect.gen(function*() {
+      // Before the store is read: a head that is signed later may cover entries that this reading does not see.
+      const heads = new Map<string, Head | undefined>()
+      for (const { origin } of yield* store.logs(options.log)) heads.set(origin, yield* lastHead(origin))
+      const snapshot = yield* store.snapshot
+      const logs = yield* chosen(snapshot, options)
+      const verification = new Verification(snapshot, logs, options, (origin) => heads.get(origin))
+      const clock = yield* Clock.Clock
+      const started = clock.currentTimeMillisUnsafe()
+      const passes = passesOf(logs)
+      const total = snapshot.rows * passes.length
+      const progress = (entries: number): ReadonlyArray<Finding> => {
+        const seconds = Math.max(clock.currentTimeMillisUnsafe() - started, 1) / 1000
+        const entriesPerSecond = Math.round(entries / seconds)
+        return [...verification.taken(), { _tag: "Progress", entries, total, entriesPerSecond }]
+      }
+      const pass = (logs: ReadonlyArray<Log>, before: number) => {
+        const rows = snapshot.scan(options.log === undefined ? undefined : logs[0]).pipe(
+          Stream.mapEffect(({ events, seen }) => Effect.map(verification.take(events), () => progress(before + seen)))
+        )
+        const end = Stream.fromEffect(Effect.map(verification.end, () => progress(before + snapshot.rows)))
+        return Stream.unwrap(Effect.sync(() => {
+          verification.begin(logs)
+          return Stream.concat(rows, end)
+        }))
+      }
+      return Stream.fromIterable(passes.map((logs, index) => pass(logs, index * snapshot.rows))).pipe(
+        Stream.flatMap((pass) => pass),
+        Stream.flatMap(Stream.fromIterable)
+      )
+    }))

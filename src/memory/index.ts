@@ -1,0 +1,2 @@
+/** The medium of tests. */
+export * as Memory from "./Memory.ts"

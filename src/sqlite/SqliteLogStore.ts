@@ -1,0 +1,304 @@
+/**
+ * The logs of a SQLite file, for the rules of the ledger and of erasure.
+ *
+ * Reads committed facts on the connection that reads, and changes logs in transactions of the application's client, so that what
+ * is appended inside a change is part of it.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { resolve } from "node:path"
+import type { DatabaseSync } from "node:sqlite"
+import { AuditError, IntegrityError, type IntegrityReason, NotFound, SinkRejected } from "../AuditError.ts"
+import { uuidBytes } from "../internal/entropy.ts"
+import { type Log, type LogReader, LogStore, type LogWriter, type Mark, type Snapshot } from "../ledger/LogStore.ts"
+import type { LogName } from "../RequestContext.ts"
+import { type ClientConnection, openReader, pragma } from "./connection.ts"
+import { checkFile, releaseFile } from "./file.ts"
+import { grownIn, holdColumns, lastRow, LogRows, stepRows } from "./logRows.ts"
+import { migrations } from "./Migrations.ts"
+import { attempt, busy, failing, untilFree } from "./problem.ts"
+import { integerOf } from "./row.ts"
+import { connection, type SqliteClient } from "./SqliteClient.ts"
+import { segmentRows } from "./terms.ts"
+
+/** Runs synchronous work on a connection, with the errors of the store. */
+type Run = <A>(work: () => A) => Effect.Effect<A, AuditError>
+
+const readerOf = (db: DatabaseSync, rows: LogRows, run: Run): LogReader => ({
+  logs: (only) => run(() => rows.logs(only)),
+  tiles: (log, runs) => run(() => rows.tiles(log, runs)),
+  commitments: (log, from, to) => run(() => rows.commitments(log, from, to)),
+  notes: (log, page) => run(() => rows.notes(log, page)),
+  find: (log, eventIds) => run(() => rows.find(log, eventIds)),
+  holds: (log) => run(() => rows.holds(log)),
+  events: (log, range = {}) =>
+    Stream.unwrap(Effect.map(
+      run(() => [rows.firstRow(log, range), lastRow(db)] as const),
+      ([first, last]) =>
+        Stream.unfold(first, (from) =>
+          from > last ? Effect.undefined : Effect.andThen(
+            Effect.yieldNow,
+            Effect.map(run(() => rows.events(log, range, from)), (events) => [events, from + stepRows] as const)
+          ))
+    ))
+})
+
+/** Reads on the connection that reads, each time in one transaction. */
+const committed = ({ deadlineMillis, filename, reader }: ClientConnection): LogReader =>
+  readerOf(reader, new LogRows(reader), (work) =>
+    Effect.mapError(
+      untilFree(
+        attempt(() => {
+          reader.exec("BEGIN")
+          try {
+            return work()
+          } finally {
+            reader.exec("COMMIT")
+          }
+        }),
+        deadlineMillis
+      ),
+      failing("LogStore", filename)
+    ))
+
+/** Why a file of another version cannot be read, if so: reading never migrates. */
+const versionProblem = (db: DatabaseSync, filename: string): AuditError | undefined => {
+  const version = pragma(db, "user_version")
+  if (version === migrations.length) return undefined
+  const detail = version > migrations.length
+    ? `${filename} has version ${version}, newer than the ${migrations.length} of this release`
+    : `${filename} has version ${version}, and no tree yet: open it for writing once, which migrates it`
+  return new AuditError({ method: "LogStore.snapshot", reason: new SinkRejected({ detail }) })
+}
+
+/** One state of a file, on a connection of its own that only reads. */
+const snapshotOf = Effect.fnUntraced(function*(
+  filename: string,
+  deadlineMillis: number
+): Effect.fn.Return<Snapshot, AuditError, Scope.Scope> {
+  const db = yield* openReader(filename, deadlineMillis)
+  const run: Run = (work) => Effect.mapError(attempt(work), failing("LogStore.snapshot", filename))
+  const problem = yield* run(() => {
+    db.exec("BEGIN")
+    return versionProblem(db, filename)
+  })
+  if (problem !== undefined) return yield* problem
+  const rows = new LogRows(db)
+  return {
+    ...readerOf(db, rows, run),
+    rows: yield* run(() => lastRow(db)),
+    find: (log, eventIds) => run(() => eventIds.flatMap((eventId) => rows.findAll(log, uuidBytes(eventId)))),
+    scan: (only) =>
+      // Rows that someone gave a negative number are looked at as well.
+      Stream.unfold<
+        number | undefined,
+        { readonly seen: number; readonly events: ReturnType<LogRows["scan"]> },
+        AuditError,
+        never
+      >(
+        Number.MIN_SAFE_INTEGER,
+        (after) =>
+          after === undefined ? Effect.undefined : Effect.andThen(
+            Effect.yieldNow,
+            Effect.map(run(() => rows.scan(after, only)), (events) => {
+              const last = events.at(-1)?.row
+              const step = { seen: Math.max(last ?? after, 0), events }
+              return [step, events.length < stepRows ? undefined : last] as const
+            })
+          )
+      )
+  }
+})
+
+const broken = (reason: IntegrityReason) => new IntegrityError({ method: "LogStore.change", reason })
+
+/** Takes content, index terms and digests of rows away, in the open transaction, in steps between which others may run. */
+const eraseRows = Effect.fnUntraced(function*(
+  { table, writer }: ClientConnection,
+  run: Run,
+  log: Log,
+  seqs: ReadonlyArray<number>,
+  now: number
+) {
+  const erase = writer.prepare(
+    "UPDATE event SET body = NULL, salt = NULL, recorded_at = NULL, erased_at = ? WHERE seq = ?"
+  )
+  const segments = Map.groupBy(seqs, (seq) => Math.floor((seq - 1) / segmentRows))
+  for (const part of segments.values()) {
+    yield* run(() => {
+      for (const seq of part) erase.run(now, seq)
+      table.index.erase(part)
+    })
+    yield* Effect.yieldNow
+  }
+  yield* run(() => {
+    const erased = new Set<unknown>(seqs)
+    const clear = writer.prepare("UPDATE idempotency_key SET digest = NULL WHERE log = ? AND key_hash = ?")
+    const used = writer.prepare("SELECT key_hash, seq FROM idempotency_key WHERE log = ? AND digest IS NOT NULL")
+    for (const { key_hash: key, seq } of used.all(log.id)) {
+      if (erased.has(seq) && key instanceof Uint8Array) clear.run(log.id, key)
+    }
+    writer.prepare("INSERT INTO erasure (log, erased_at) VALUES (?, ?)").run(log.id, now)
+    // An erased event's commitment cannot be recomputed: from now on it lies in its bundle as well.
+    const refused = table.growth.keepTail(log.id, table.index.sizeOf(log.id))
+    if (refused !== undefined) throw broken(refused)
+  })
+})
+
+const writerOf = (client: ClientConnection): LogWriter => {
+  const { filename, table, writer } = client
+  const run: Run = (work) =>
+    Effect.mapError(attempt(work), (problem) =>
+      // A tree that lacks entries takes no change, as it takes no event.
+      problem.cause instanceof IntegrityError
+        ? new AuditError({
+          method: "LogStore.change",
+          reason: new SinkRejected({ detail: problem.cause.message, cause: problem.cause })
+        })
+        : failing("LogStore.change", filename)(problem))
+  return {
+    ...readerOf(writer, new LogRows(writer), run),
+    erase: (log, events, now) => eraseRows(client, run, log, events.map(({ row }) => row), now),
+    putNote: (log, { keyId, note, size }, now) =>
+      run(() => {
+        const known = writer.prepare("SELECT 1 AS found FROM checkpoint WHERE log = ? AND size = ? AND key_id = ?")
+        if (known.get(log.id, size, keyId) !== undefined) return
+        writer.prepare("INSERT INTO checkpoint (log, size, key_id, note, signed_at) VALUES (?, ?, ?, ?, ?)")
+          .run(log.id, size, keyId, note, now)
+        const refused = table.growth.keepTail(log.id, size)
+        if (refused !== undefined) throw broken(refused)
+      }),
+    stop: (log, detail, now) =>
+      run(() => {
+        writer.prepare("INSERT OR IGNORE INTO stop (log, detail, stopped_at) VALUES (?, ?, ?)").run(log.id, detail, now)
+        table.stopped()
+      }),
+    hold: (log, holds, now) =>
+      run(() => {
+        const insert = writer.prepare(
+          "INSERT INTO hold (log, user_id, event_id, since, before, held_at) VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        for (const hold of holds) insert.run(log.id, ...holdColumns(hold, uuidBytes), now)
+      }),
+    release: (log, holds) =>
+      run(() => {
+        const remove = writer.prepare(
+          "DELETE FROM hold WHERE log = ? AND user_id IS ? AND event_id IS ? AND since IS ? AND before IS ?"
+        )
+        return holds.reduce((sum, hold) => sum + Number(remove.run(log.id, ...holdColumns(hold, uuidBytes)).changes), 0)
+      })
+  }
+}
+
+/** Empties the write-ahead log, which still has the erased bytes; `false` if a reader held it until the deadline. */
+const scrubbing = ({ deadlineMillis, exclusively, filename, transactionOf, writer }: ClientConnection) =>
+  Effect.withFiber<boolean, AuditError>((fiber) => {
+    if (transactionOf(fiber.context) !== undefined) return Effect.succeed(false)
+    const truncate = writer.prepare("PRAGMA wal_checkpoint(TRUNCATE)")
+    const step = attempt(() => integerOf(truncate.get(), "busy")).pipe(
+      Effect.flatMap((held) => held === 0 ? Effect.succeed(true) : Effect.fail(busy("a reader holds the log")))
+    )
+    return Effect.catch(
+      untilFree(exclusively(step), deadlineMillis),
+      (problem) =>
+        problem.cause instanceof Error && problem.cause.message === "a reader holds the log"
+          ? Effect.succeed(false)
+          : Effect.fail(failing("LogStore.scrub", filename)(problem))
+    )
+  })
+
+/** Rows that are looked at in one step for logs that grew. */
+const grownRows = 8192
+
+/** Builds the store over the client's file. */
+export const make: Effect.Effect<LogStore["Service"], never, SqliteClient> = Effect.gen(function*() {
+  const client = yield* connection
+  const { deadlineMillis, filename, reader, transact } = client
+  const read = committed(client)
+  const writer = writerOf(client)
+  return LogStore.of({
+    ...read,
+    snapshot: snapshotOf(filename, deadlineMillis),
+    change: <A, E, R>(name: LogName, f: (writer: LogWriter, log: Log) => Effect.Effect<A, E, R>) =>
+      transact(Effect.flatMap(writer.logs(name), ([log]): Effect.Effect<A, E | AuditError, R> => {
+        if (log !== undefined) return f(writer, log)
+        const reason = new NotFound({ detail: `${name.tenantId} has no log in ${name.env}` })
+        return Effect.fail(new AuditError({ method: "LogStore.change", reason }))
+      })),
+    grown: (since) =>
+      Effect.mapError(
+        untilFree(
+          attempt(() => {
+            const from = since?.mark ?? 0
+            const end = lastRow(reader)
+            const next: Mark = { mark: Math.min(end, from + grownRows) }
+            const logs = next.mark === from ? [] : grownIn(reader, from, next.mark)
+            return { logs, next, more: next.mark < end }
+          }),
+          deadlineMillis
+        ),
+        failing("LogStore.grown", filename)
+      ),
+    scrub: scrubbing(client)
+  })
+})
+
+/** The logs of the client's file. */
+export const layer: Layer.Layer<LogStore, never, SqliteClient> = Layer.effect(LogStore, make)
+
+/** Which file to read. */
+export interface ReadOnlyOptions {
+  /** Path of the file, which must exist. */
+  readonly filename: string
+  /** How long to wait for another process's lock; 5 seconds unless given. */
+  readonly deadline?: Duration.Input | undefined
+}
+
+/**
+ * The logs of a file that is opened for reading only, and never migrated: for verification, proofs and consistency. Whatever
+ * would change it is refused.
+ */
+export const layerReadOnly = (options: ReadOnlyOptions): Layer.Layer<LogStore, AuditError> =>
+  Layer.effect(
+    LogStore,
+    Effect.gen(function*() {
+      const filename = options.filename === "" ? "" : resolve(options.filename)
+      const deadlineMillis = Duration.toMillis(Duration.fromInputUnsafe(options.deadline ?? "5 seconds"))
+      yield* Effect.acquireRelease(
+        Effect.suspend(() => {
+          const checked = checkFile(filename, { adopt: false, mustExist: true })
+          return "reason" in checked
+            ? Effect.fail(new AuditError({ method: "LogStore.open", reason: checked.reason }))
+            : Effect.succeed(checked.identity)
+        }),
+        (identity) => Effect.sync(() => releaseFile(identity))
+      )
+      const refused = Effect.fail(
+        new AuditError({
+          method: "LogStore",
+          reason: new SinkRejected({ detail: `${filename} is open for reading only` })
+        })
+      )
+      const each = <A>(f: (snapshot: Snapshot) => Effect.Effect<A, AuditError>) =>
+        Effect.scoped(Effect.flatMap(snapshotOf(filename, deadlineMillis), f))
+      return LogStore.of({
+        logs: (only) => each((snapshot) => snapshot.logs(only)),
+        tiles: (log, runs) => each((snapshot) => snapshot.tiles(log, runs)),
+        commitments: (log, from, to) => each((snapshot) => snapshot.commitments(log, from, to)),
+        notes: (log, page) => each((snapshot) => snapshot.notes(log, page)),
+        find: (log, eventIds) => each((snapshot) => snapshot.find(log, eventIds)),
+        holds: (log) => each((snapshot) => snapshot.holds(log)),
+        events: (log, range) =>
+          Stream.unwrap(Effect.map(snapshotOf(filename, deadlineMillis), (snapshot) => snapshot.events(log, range))),
+        snapshot: snapshotOf(filename, deadlineMillis),
+        change: () => refused,
+        grown: () => refused,
+        scrub: refused
+      })
+    })
+  )

@@ -1,0 +1,178 @@
+/**
+ * The state of a signer in a SQLite file of its own, beside the store.
+ *
+ * For each origin the last head that was signed, written and synced before a signature leaves the process. Several processes may
+ * share the file.
+ *
+ * **Gotchas**
+ *
+ * Keep the file where a restored backup of the store does not take it back as well.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { resolve } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { AuditError, SignerRefused } from "../AuditError.ts"
+import type { Head } from "../ledger/extends.ts"
+import { SignerState } from "../ledger/Signer.ts"
+import { createFile, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "./file.ts"
+import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
+import { blobOf, integerOf } from "./row.ts"
+import { SignedHeads } from "./signedHeads.ts"
+
+/** Where the state is. */
+export interface Options {
+  /** Path of the file. */
+  readonly state: string
+  /** Whether the state may be made anew: nothing was signed by this key before. Not unless given. */
+  readonly newSigner?: boolean | undefined
+}
+
+const method = "SignerState"
+/** How long to wait for another process's lock. */
+const deadlineMillis = 5000
+/** "EfAs" in ASCII: marks a file as a signer's state. */
+const applicationId = 0x45664173
+
+const refuse = (detail: string, cause?: unknown) =>
+  new AuditError({ method, reason: new SignerRefused(cause === undefined ? { detail } : { detail, cause }) })
+
+const prepare = (db: DatabaseSync, path: string, newSigner: boolean): void => {
+  db.exec("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE")
+  try {
+    const found = Object.values(db.prepare("PRAGMA application_id").get() ?? {})[0]
+    const tables = integerOf(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get(), "n")
+    if (tables === 0) {
+      if (!newSigner) {
+        throw refuse(`the signer's state ${path} is empty: bring the last one back, or make it anew for a new signer`)
+      }
+      db.exec(`PRAGMA application_id = ${applicationId};
+CREATE TABLE signed (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT, WITHOUT ROWID`)
+    } else if (found !== applicationId) throw refuse(`${path} is not the state of a signer`)
+    db.exec("COMMIT")
+  } finally {
+    if (db.isTransaction) db.exec("ROLLBACK")
+  }
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+}
+
+const openDatabase = (path: string, newSigner: boolean): DatabaseSync => {
+  if (isRegularFile(path) === undefined) createFile(path)
+  const db = new DatabaseSync(path, { timeout: 0 })
+  try {
+    prepare(db, path, newSigner)
+    return db
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
+}
+
+const failing = (path: string) => (problem: Problem): AuditError =>
+  problem.cause instanceof AuditError
+    ? problem.cause
+    : refuse(sqliteReason(problem.cause, `the signer's state ${path} cannot be used`).message, problem)
+
+/** Runs a step once no other process holds the lock. */
+const doing = <A>(path: string, step: () => A): Effect.Effect<A, AuditError> =>
+  Effect.mapError(untilFree(attempt(step), deadlineMillis), failing(path))
+
+const open = (path: string, newSigner: boolean) =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      const found = isRegularFile(path)
+      if (found === undefined && !newSigner) {
+        const detail = `there is no signer's state at ${path}. If it was lost, bring it back; a key that has signed ` +
+          "nothing yet needs a new one"
+        return Effect.fail(refuse(detail))
+      }
+      return found === false
+        ? Effect.fail(refuse(`the signer's state ${path} is not a regular file`))
+        : doing(path, () => openDatabase(path, newSigner))
+    }),
+    (db) => Effect.sync(() => db.close())
+  )
+
+const isSame = (a: Head | undefined, b: Head | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : a.size === b.size && Buffer.compare(a.root, b.root) === 0
+
+/** The rows of an open state. */
+class Signed {
+  private readonly db: DatabaseSync
+  private readonly path: string
+  private readonly identity: FileIdentity | undefined
+
+  constructor(db: DatabaseSync, path: string) {
+    this.db = db
+    this.path = path
+    this.identity = identityOf(path)
+  }
+
+  /** Fails where the file is not the one that was opened: what is signed would be written nowhere. */
+  checkPresent(): void {
+    if (this.identity === undefined || !isOpenHere(this.path, this.identity)) {
+      throw refuse(`the signer's state ${this.path} was removed or replaced while it was open`)
+    }
+  }
+
+  last(origin: string): Head | undefined {
+    const row = this.db.prepare("SELECT size, root FROM signed WHERE origin = ?").get(origin)
+    const size = integerOf(row, "size")
+    const root = blobOf(row, "root")
+    return size === undefined || root === undefined ? undefined : { size, root }
+  }
+
+  advance(origin: string, from: Head | undefined, to: Head): boolean {
+    this.checkPresent()
+    this.db.exec("BEGIN IMMEDIATE")
+    try {
+      if (!isSame(this.last(origin), from)) return false
+      this.db.prepare(
+        "INSERT INTO signed (origin, size, root) VALUES (?, ?, ?) " +
+          "ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root"
+      ).run(origin, to.size, to.root)
+      this.db.exec("COMMIT")
+      return true
+    } finally {
+      if (this.db.isTransaction) this.db.exec("ROLLBACK")
+    }
+  }
+}
+
+/** Opens a signer's state; closes it with its scope. */
+const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
+  { readonly service: SignerState["Service"]; readonly heads: (origin: string) => Head | undefined },
+  AuditError,
+  Scope.Scope
+> {
+  const path = resolve(options.state)
+  const signed = new Signed(yield* open(path, options.newSigner === true), path)
+  return {
+    service: SignerState.of({
+      last: (origin) =>
+        doing(path, () => {
+          signed.checkPresent()
+          return signed.last(origin)
+        }),
+      advance: (origin, from, to) => doing(path, () => signed.advance(origin, from, to))
+    }),
+    heads: (origin) => signed.last(origin)
+  }
+})
+
+/** A signer's state in a file. A sink that is built over this layer refuses logs that do not extend what was signed. */
+export const layer = (options: Options): Layer.Layer<SignerState, AuditError> =>
+  Layer.effectContext(
+    Effect.map(make(options), ({ heads, service }) =>
+      Context.make(SignerState, service).pipe(Context.add(SignedHeads, heads)))
+  )
+
+/** The state of a store whose signer is elsewhere: nothing can be signed with it. */
+export const layerNone: Layer.Layer<SignerState> = Layer.succeed(SignerState, {
+  last: () => Effect.undefined,
+  advance: () => Effect.fail(refuse("this store was opened without a signer's state"))
+})

@@ -1,0 +1,179 @@
+/**
+ * One open SQLite file: the connection that writes, its lock, and a connection that reads.
+ *
+ * Waiting for another process's lock is done on a timer, outside SQLite, so that the event loop never blocks on it.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { DatabaseSync } from "node:sqlite"
+import { AuditError, type AuditReason, SinkRejected } from "../AuditError.ts"
+import { Entropy } from "../internal/entropy.ts"
+import { EventTable } from "./eventTable.ts"
+import { checkFile, type FileIdentity, FileWatch, releaseFile } from "./file.ts"
+import { applicationId, migrations } from "./Migrations.ts"
+import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
+
+/** A transaction of the application's client that is open now. */
+export interface Transaction {
+  /** Tells one transaction from another. */
+  readonly connection: object
+  /** Whether no savepoint is open below the place of the context that asks. */
+  readonly innermost: boolean
+}
+
+/** What the parts of the store share; users see none of it. */
+export interface Connection {
+  readonly filename: string
+  /** How long to wait for another process's lock, in milliseconds. */
+  readonly deadlineMillis: number
+  /** The connection that writes. Used inside `exclusively`, or inside the transaction that `transactionOf` reports. */
+  readonly writer: DatabaseSync
+  /** A connection that only reads, and sees what is committed. */
+  readonly reader: DatabaseSync
+  /** The events of `writer`; one for all parts, which would not hear of each other's rows otherwise. */
+  readonly table: EventTable
+  /** Guards `writer`: one user at a time. */
+  readonly semaphore: Semaphore.Semaphore
+  /** Why the open file is not the one at its path any more, if so. What is said may be as old as `withinMillis`. */
+  readonly gone: (withinMillis?: number | undefined) => AuditReason | undefined
+}
+
+/** What `SqliteClient` adds to it: the application's transactions. */
+export interface ClientConnection extends Connection {
+  /** Runs an effect while no one else uses the connection that writes. */
+  readonly exclusively: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** The transaction that is open now, whoever's it is. */
+  readonly openTransaction: () => object | undefined
+  /** The transaction that the context carries, if it is open now. */
+  readonly transactionOf: (context: Context.Context<never>) => Transaction | undefined
+  /**
+   * Runs an effect in a transaction of the application's client. A failed `BEGIN` is an error of the store; a failed `COMMIT`
+   * may be of unknown outcome.
+   */
+  readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
+  /** Runs an effect once the transaction that the fiber carries has committed. */
+  readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
+}
+
+/** How to open a file. */
+export interface OpenOptions {
+  /** Absolute. */
+  readonly filename: string
+  readonly adopt: boolean
+  readonly mustExist: boolean
+  readonly deadlineMillis: number
+}
+
+const fail = (reason: AuditReason) => new AuditError({ method: "SqliteClient.open", reason })
+
+const prepareFile = (db: DatabaseSync, fresh: boolean) => {
+  db.exec("PRAGMA busy_timeout = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -65536")
+  // The first write marks the file as ours, in one rollback-journal transaction: killed here, it is empty or ours.
+  if (fresh) db.exec(`PRAGMA page_size = 8192; PRAGMA application_id = ${applicationId}`)
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000")
+}
+
+/** A pragma that is a number. */
+export const pragma = (db: DatabaseSync, name: string): number =>
+  Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0])
+
+const migrate = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
+  db.exec("BEGIN IMMEDIATE")
+  try {
+    const version = pragma(db, "user_version")
+    if (pragma(db, "application_id") !== applicationId) {
+      if (!adopt) return new SinkRejected({ detail: "the file is a database, but not an audit store" })
+      db.exec(`PRAGMA application_id = ${applicationId}`)
+    }
+    if (version > migrations.length) {
+      return new SinkRejected({
+        detail: `the file has version ${version}, newer than the ${migrations.length} of this release`
+      })
+    }
+    for (const { after, sql } of migrations.slice(version)) {
+      db.exec(sql)
+      after?.(db)
+    }
+    if (version < migrations.length) db.exec(`PRAGMA user_version = ${migrations.length}`)
+    db.exec("COMMIT")
+    return undefined
+  } finally {
+    if (db.isTransaction) db.exec("ROLLBACK")
+  }
+}
+
+/** A database that is closed with the scope. */
+const opening = (open: () => DatabaseSync, refuse: (problem: Problem) => AuditError, deadlineMillis: number) =>
+  Effect.acquireRelease(
+    Effect.mapError(untilFree(attempt(open), deadlineMillis), refuse),
+    (db) => Effect.sync(() => db.close())
+  )
+
+const openWriter = Effect.fnUntraced(function*(options: OpenOptions): Effect.fn.Return<
+  { readonly db: DatabaseSync; readonly identity: FileIdentity },
+  AuditError,
+  Scope.Scope
+> {
+  const { adopt, deadlineMillis, filename, mustExist } = options
+  const found = yield* Effect.acquireRelease(
+    Effect.suspend(() => {
+      const checked = checkFile(filename, { adopt, mustExist })
+      return "reason" in checked ? Effect.fail(fail(checked.reason)) : Effect.succeed(checked)
+    }),
+    ({ identity }) => Effect.sync(() => releaseFile(identity))
+  )
+  const refuse = (problem: Problem) => fail(sqliteReason(problem.cause, `cannot open ${filename}`))
+  const waiting = <A>(evaluate: () => A) => Effect.mapError(untilFree(attempt(evaluate), deadlineMillis), refuse)
+  const db = yield* opening(() => new DatabaseSync(filename, { timeout: 0 }), refuse, deadlineMillis)
+  yield* waiting(() => prepareFile(db, found.fresh))
+  const refused = yield* waiting(() => migrate(db, adopt))
+  if (refused !== undefined) return yield* fail(refused)
+  return { db, identity: found.identity }
+})
+
+/** Opens a file for writing and reading; migrates it where it must. */
+export const open = Effect.fnUntraced(function*(
+  options: OpenOptions
+): Effect.fn.Return<Connection, AuditError, Scope.Scope> {
+  const { deadlineMillis, filename } = options
+  const { db, identity } = yield* openWriter(options)
+  const reader = yield* opening(
+    () => {
+      const reader = new DatabaseSync(filename, { timeout: 0 })
+      reader.exec(
+        "PRAGMA query_only = ON; PRAGMA busy_timeout = 0; PRAGMA cache_size = -32768; SELECT 1 FROM log LIMIT 1"
+      )
+      return reader
+    },
+    (problem) => fail(sqliteReason(problem.cause, `cannot read ${filename}`)),
+    deadlineMillis
+  )
+  const watch = new FileWatch(filename, identity, yield* Clock.Clock)
+  return {
+    filename,
+    deadlineMillis,
+    writer: db,
+    reader,
+    table: new EventTable(db, yield* Entropy),
+    semaphore: yield* Semaphore.make(1),
+    gone: (withinMillis) => watch.gone(withinMillis)
+  }
+})
+
+/** Opens a database of its own that only reads, and never migrates; for as long as the scope. */
+export const openReader = (
+  filename: string,
+  deadlineMillis: number
+): Effect.Effect<DatabaseSync, AuditError, Scope.Scope> =>
+  opening(
+    () => {
+      const db = new DatabaseSync(filename, { timeout: 0, readOnly: true })
+      db.exec("PRAGMA busy_timeout = 0; PRAGMA cache_size = -16384")
+      return db
+    },
+    (problem) => fail(sqliteReason(problem.cause, `cannot read ${filename}`)),
+    deadlineMillis
+  )

@@ -1,0 +1,186 @@
+/**
+ * What the port reads, as statements on one connection. Rows are as they are in the file: someone may have changed them.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite"
+import { EventId } from "../DatasetEvent.ts"
+import { personNeedle } from "../internal/body.ts"
+import { uuidText } from "../internal/entropy.ts"
+import type { EventRange, Hold, Log, NotePage, Run, StoredEvent, StoredNote } from "../ledger/LogStore.ts"
+import { hashBytes, runLength } from "../ledger/treeReader.ts"
+import { Env, type LogName, TenantId } from "../RequestContext.ts"
+import { Postings } from "./postings.ts"
+import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
+import { SqliteTreeRows } from "./treeRows.ts"
+
+/** A number that JavaScript cannot hold is read as -1, which is wrong wherever it is found. */
+const inRange = (column: string): string =>
+  `CASE WHEN ${column} > ${Number.MAX_SAFE_INTEGER} THEN -1 ELSE ${column} END AS ${column}`
+
+const columns =
+  `seq, log, ${inRange("position")}, ${inRange("recorded_at")}, erased_at IS NOT NULL AS erased, event_id, ` +
+  "commitment, salt, body"
+
+/** Rows that are looked at before others may run. */
+export const stepRows = 2048
+
+/** A column that the table's definition says is there: if it is not, the file is not what it says it is. */
+const there = <A>(value: A | undefined, column: string): A => {
+  if (value === undefined) throw new Error(`the column ${column} does not hold what its table says`)
+  return value
+}
+
+const eventOf = (row: Row): StoredEvent => ({
+  row: there(integerOf(row, "seq"), "seq"),
+  log: there(integerOf(row, "log"), "log"),
+  position: there(integerOf(row, "position"), "position"),
+  eventId: there(blobOf(row, "event_id"), "event_id"),
+  commitment: there(blobOf(row, "commitment"), "commitment"),
+  erased: row["erased"] === 1,
+  recordedAtMillis: integerOf(row, "recorded_at"),
+  salt: blobOf(row, "salt"),
+  body: blobOf(row, "body")
+})
+
+/** Names as they are in the store. */
+const nameOf = (row: Row): LogName => ({
+  tenantId: TenantId.make(there(stringOf(row, "tenant_id"), "tenant_id"), { disableChecks: true }),
+  env: Env.make(there(stringOf(row, "env"), "env"), { disableChecks: true })
+})
+
+/** All logs, or the one of a name. */
+export const readLogs = (db: DatabaseSync, postings: Postings, only?: LogName | undefined): ReadonlyArray<Log> => {
+  const where = only === undefined ? "" : " WHERE tenant_id = ? AND env = ?"
+  return db.prepare(
+    "SELECT id, tenant_id, env, origin, (SELECT detail FROM stop WHERE stop.log = log.id) AS stopped " +
+      `FROM log${where} ORDER BY tenant_id, env`
+  ).all(...only === undefined ? [] : [only.tenantId, only.env]).map((row) => {
+    const id = there(integerOf(row, "id"), "id")
+    return {
+      id,
+      name: nameOf(row),
+      origin: there(stringOf(row, "origin"), "origin"),
+      size: postings.sizeOf(id),
+      stopped: stringOf(row, "stopped")
+    }
+  })
+}
+
+/** The logs that have grown in some rows, and that take events. */
+export const grownIn = (db: DatabaseSync, after: number, until: number): ReadonlyArray<LogName> =>
+  db.prepare(
+    "SELECT tenant_id, env FROM log WHERE id IN (SELECT DISTINCT log FROM event WHERE seq > ? AND seq <= ?) AND " +
+      "NOT EXISTS (SELECT 1 FROM stop WHERE stop.log = log.id)"
+  ).all(after, until).map(nameOf)
+
+/** The last row number; 0 of an empty store. */
+export const lastRow = (db: DatabaseSync): number =>
+  there(integerOf(db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM event").get(), "seq"), "seq")
+
+/** The columns of a hold. */
+export const holdColumns = (hold: Hold, idBytes: (eventId: string) => Uint8Array) =>
+  [
+    hold.person ?? null,
+    hold.eventId === undefined ? null : idBytes(hold.eventId),
+    hold.sinceMillis ?? null,
+    hold.beforeMillis ?? null
+  ] as const
+
+/** Reads logs on one connection. */
+export class LogRows {
+  readonly postings: Postings
+  private readonly db: DatabaseSync
+  private readonly trees: SqliteTreeRows
+  private readonly bySeq: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.db = db
+    this.postings = new Postings(db)
+    this.trees = new SqliteTreeRows(db, this.postings)
+    this.bySeq = db.prepare(`SELECT ${columns} FROM event WHERE seq = ?`)
+  }
+
+  logs(only?: LogName | undefined): ReadonlyArray<Log> {
+    return readLogs(this.db, this.postings, only)
+  }
+
+  tiles(log: Log, runs: ReadonlyArray<Run>): ReadonlyArray<Uint8Array> {
+    return runs.map(({ count, first, tier }) =>
+      tier === 0
+        ? this.trees.bundle(log.id, first / runLength).subarray(0, count * hashBytes)
+        : this.trees.subtrees(log.id, tier * 8, first, count)
+    )
+  }
+
+  commitments(log: Log, from: number, to: number): Uint8Array {
+    return this.trees.commitments(log.id, from, to)
+  }
+
+  notes(log: Log, page: NotePage): ReadonlyArray<StoredNote> {
+    const select = "SELECT size, key_id, note FROM checkpoint WHERE log = ?"
+    const rows = "newest" in page
+      ? this.db.prepare(`${select} ORDER BY size DESC, signed_at DESC LIMIT ?`).all(log.id, page.newest)
+      : "size" in page
+      ? this.db.prepare(`${select} AND size = ? ORDER BY signed_at DESC`).all(log.id, page.size)
+      : this.db.prepare(`${select} AND (size, key_id) > (?, ?) ORDER BY size, key_id LIMIT ?`)
+        .all(log.id, page.after.size, page.after.keyId, page.limit)
+    return rows.map((row) => ({
+      size: there(integerOf(row, "size"), "size"),
+      keyId: there(integerOf(row, "key_id"), "key_id"),
+      note: there(stringOf(row, "note"), "note")
+    }))
+  }
+
+  find(log: Log, eventIds: ReadonlyArray<EventId>): ReadonlyArray<StoredEvent> {
+    return [...new Set(eventIds)].flatMap((eventId) => {
+      const seq = integerOf(this.postings.findById(eventId), "seq")
+      const row = seq === undefined ? undefined : this.bySeq.get(seq)
+      return row === undefined || row["log"] !== log.id ? [] : [eventOf(row)]
+    })
+  }
+
+  /** Every row that has an id, found without the index. */
+  findAll(log: Log, eventId: Uint8Array): ReadonlyArray<StoredEvent> {
+    return this.db.prepare(`SELECT ${columns} FROM event WHERE event_id = ? AND log = ? ORDER BY seq`)
+      .all(eventId, log.id).map(eventOf)
+  }
+
+  holds(log: Log): ReadonlyArray<Hold> {
+    return this.db.prepare("SELECT user_id, event_id, since, before FROM hold WHERE log = ?").all(log.id).map((row) => {
+      const id = blobOf(row, "event_id")
+      return {
+        person: stringOf(row, "user_id"),
+        eventId: id === undefined ? undefined : EventId.make(uuidText(id), { disableChecks: true }),
+        sinceMillis: integerOf(row, "since"),
+        beforeMillis: integerOf(row, "before")
+      }
+    })
+  }
+
+  /** The first row to look at for a range; the index is not needed where the range begins with the log. */
+  firstRow(log: Log, { from }: EventRange): number {
+    return from === undefined || from === 0 ? 1 : this.postings.seqOf(log.id, from) ?? Number.MAX_SAFE_INTEGER
+  }
+
+  /** The rows of a range that a step of rows has. */
+  events(log: Log, range: EventRange, first: number): ReadonlyArray<StoredEvent> {
+    const wanted: Array<number | Uint8Array> = [first, first + stepRows - 1, log.id]
+    let where = "seq BETWEEN ? AND ? AND log = ?"
+    if (range.person !== undefined) {
+      where += " AND instr(body, ?) > 0"
+      wanted.push(personNeedle(range.person))
+    }
+    if (range.beforeMillis !== undefined) {
+      where += " AND recorded_at < ?"
+      wanted.push(range.beforeMillis)
+    }
+    return this.db.prepare(`SELECT ${columns} FROM event WHERE ${where} ORDER BY seq`).all(...wanted).map(eventOf)
+  }
+
+  /** The rows after one, of all logs or of one; as many as a step has. */
+  scan(after: number, only: Log | undefined): ReadonlyArray<StoredEvent> {
+    const where = only === undefined ? "" : " AND log = ?"
+    const params = only === undefined ? [after] : [after, only.id]
+    return this.db.prepare(`SELECT ${columns} FROM event WHERE seq > ?${where} ORDER BY seq LIMIT ${stepRows}`)
+      .all(...params).map(eventOf)
+  }
+}

@@ -1,0 +1,2 @@
+/** What users test their programs with. */
+export * as AuditTest from "./AuditTest.ts"
