@@ -6,6 +6,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     typecheck: { include: ["test/**/*.test-d.ts"] },
     silent: "passed-only",
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000
   }

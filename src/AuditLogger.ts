@@ -32,9 +32,9 @@ export interface AuditDraft extends Omit<Draft, "storageClass"> {}
 /** Records what an auditor will ask about. */
 export class AuditLogger extends Context.Service<AuditLogger, {
   /**
-   * Records one event. Durable once it succeeds; may be repeated with the same `eventId` or `idempotencyKey`; safe to call
-   * concurrently; events of one caller keep the order of its calls. The draft is read when `emit` is called, and the call
-   * cannot be interrupted: a request that is cancelled while its event waits is still audited.
+   * Records one event. Durable once it succeeds; may be repeated with the same `eventId` or `idempotencyKey`; safe to
+   * call concurrently; events of one caller keep the order of its calls. The draft is read when `emit` is called, and
+   * the call cannot be interrupted: a request that is cancelled while its event waits is still audited.
    */
   readonly emit: (
     draft: AuditDraft,
@@ -164,7 +164,10 @@ const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>
   return watched
 })
 
-/** Records a success. Outside a transaction the effect has happened: that is recorded before a picker's failure is reported. */
+/**
+ * Records a success. Outside a transaction the effect has happened: that is recorded before a picker's failure is
+ * reported.
+ */
 const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A) =>
   Effect.flatMap(Effect.result(pick(options, result)), (picked) => {
     if (picked._tag === "Success") return emit(picked.success)
@@ -200,7 +203,8 @@ const watch = <A, E, R>(
       const recorded = yield* Effect.exit(record)
       if (Exit.isFailure(recorded)) failures.push(recorded.cause)
     }
-    // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of it.
+    // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of
+    // it.
     if (!recording || (options.transaction === true && !isUnknown(exit.cause))) {
       const { denied } = options
       const outcome = describe<E | AuditError>(
@@ -216,9 +220,9 @@ const watch = <A, E, R>(
   }))
 
 /**
- * Records the outcome of an effect: success, failure with the error's tag, denial, defect, interruption; and how long it
- * took. It fails closed: if the record cannot be stored the caller sees `AuditError`, and if the effect failed too the
- * cause holds both. What the options hold is read when `audited` is called.
+ * Records the outcome of an effect: success, failure with the error's tag, denial, defect, interruption; and how long
+ * it took. It fails closed: if the record cannot be stored the caller sees `AuditError`, and if the effect failed too
+ * the cause holds both. What the options hold is read when `audited` is called.
  */
 export function audited<A, E, R, T extends boolean | undefined = undefined>(
   options: AuditedOptions<NoInfer<A>, NoInfer<E>, T>
@@ -257,7 +261,9 @@ export interface Options extends LoggingEngine.Options {
   readonly pii?: PiiStripper.Options | undefined
 }
 
-/** The logger with its engine and the stripper of this package, over a medium such as `Sqlite.layer` or `Memory.layer`. */
+/**
+ * The logger with its engine and the stripper of this package, over a medium such as `Sqlite.layer` or `Memory.layer`.
+ */
 export const layer = (
   options: Options = {}
 ): Layer.Layer<AuditLogger | LoggingEngine.LoggingEngine, AuditError, EventSink | TrainingPreferences> =>

@@ -88,7 +88,9 @@ export interface Draft {
   readonly severity?: Severity | undefined
   /** `ops` unless given; `audit` for what `AuditLogger` writes. */
   readonly storageClass?: StorageClass | undefined
-  /** When it happened, if the caller knows better; text is RFC 3339 with an offset. The time of the call unless given. */
+  /**
+   * When it happened, if the caller knows better; text is RFC 3339 with an offset. The time of the call unless given.
+   */
   readonly occurredAt?: DateTime.DateTime.Input | undefined
   readonly analytics?: Analytics | undefined
 }
@@ -204,7 +206,7 @@ export class Stamped {
     this.stamp = stamp
     this.content = content
   }
-  /** Whether this package made the value: a copy of one is none. */
+  /** Whether this package made the value: a copy of one is not. */
   static is(value: unknown): value is Stamped {
     return typeof value === "object" && value !== null && #nominal in value && value.#nominal
   }
@@ -226,7 +228,7 @@ export class Stripped {
     this.piiFlags = piiFlags
     this.trainable = trainable
   }
-  /** Whether this package made the value: a copy of one is none. */
+  /** Whether this package made the value: a copy of one is not. */
   static is(value: unknown): value is Stripped {
     return typeof value === "object" && value !== null && #nominal in value && value.#nominal
   }
@@ -245,7 +247,7 @@ export class Decided {
     this.trainOk = trainReason === "allowed"
     this.trainReason = trainReason
   }
-  /** Whether this package made the value: a copy of one is none. */
+  /** Whether this package made the value: a copy of one is not. */
   static is(value: unknown): value is Decided {
     return typeof value === "object" && value !== null && #nominal in value && value.#nominal
   }
@@ -331,7 +333,7 @@ export class Sealed implements SealedFields {
     this.idempotency = fields.idempotency
     this.repeated = fields.repeated
   }
-  /** Whether this package made the value: a copy of one is none, and no sink takes it. */
+  /** Whether this package made the value: a copy of one is not, and no sink takes it. */
   static is(value: unknown): value is Sealed {
     return typeof value === "object" && value !== null && #nominal in value && value.#nominal
   }

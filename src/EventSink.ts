@@ -1,14 +1,14 @@
 /**
  * Stores sealed events.
  *
- * `EventSink` is the last step of the write path: it receives events that are already stripped, decided and sealed, makes
- * them durable and returns evidence. A sink never changes an event, and never says success before the data is
+ * `EventSink` is the last step of the write path: it receives events that are already stripped, decided and sealed,
+ * makes them durable and returns evidence. A sink never changes an event, and never says success before the data is
  * durable. Each tenant and env has its own log; position 0 of a log is `audit.log_created`, written by the store.
  *
  * **Gotchas**
  *
- * `append` may fail with `CommitUnknown` although the event was stored. Repeat it with the same event: the event id makes
- * that harmless.
+ * `append` may fail with `CommitUnknown` although the event was stored. Repeat it with the same event: the event id
+ * makes that harmless.
  *
  * @since 0.1.0
  */
@@ -46,8 +46,8 @@ export class EventSink extends Context.Service<EventSink, {
   /**
    * Stores one event; calls that wait together share a commit.
    *
-   * Durable once it succeeds. Idempotent by event id. Safe to call concurrently: events of one log are ordered one after
-   * another, those of one caller in the order of its calls.
+   * Durable once it succeeds. Idempotent by event id. Safe to call concurrently: events of one log are ordered one
+   * after another, those of one caller in the order of its calls.
    */
   readonly append: (event: Sealed) => Effect.Effect<Evidence, AuditError>
 }>()("effect-audit/EventSink") {}

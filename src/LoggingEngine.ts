@@ -1,9 +1,9 @@
 /**
  * Stamp, strip, decide, seal, append: the order of the steps.
  *
- * `LoggingEngine` is the only module that knows them all. It never queues, never swallows, and never stores what was not
- * stripped. From stamping to receipt a call is uninterruptible: an event whose caller hung up is still recorded, and the
- * deadline bounds the wait.
+ * `LoggingEngine` is the only module that knows them all. It never queues, never swallows, and never stores what was
+ * not stripped. From stamping to receipt a call is uninterruptible: an event whose caller hung up is still recorded,
+ * and the deadline bounds the wait.
  *
  * A failed call is a typed `AuditError` with the event id, an error log with ids and no payload, a count in the metric
  * `audit_events_failed_total`, and an event on the current span.
@@ -65,16 +65,16 @@ export interface PreferenceChange {
 /** Records events of any storage class. */
 export class LoggingEngine extends Context.Service<LoggingEngine, {
   /**
-   * Records one event. Durable once it succeeds; may be repeated with the same `eventId` or `idempotencyKey`; safe to call
-   * concurrently; events of one caller keep the order of its calls. The draft is read when `log` is called.
+   * Records one event. Durable once it succeeds; may be repeated with the same `eventId` or `idempotencyKey`; safe to
+   * call concurrently; events of one caller keep the order of its calls. The draft is read when `log` is called.
    */
   readonly log: (
     draft: Draft,
     options?: EmitOptions | undefined
   ) => Effect.Effect<Receipt, AuditError, RequestContext>
   /**
-   * Sets a training preference and records the change as `training_preference.changed` in the log of the context: both or
-   * neither. `userId` names a person; without it the tenant's own preference is set.
+   * Sets a training preference and records the change as `training_preference.changed` in the log of the context: both
+   * or neither. `userId` names a person; without it the tenant's own preference is set.
    */
   readonly setPreference: (change: PreferenceChange) => Effect.Effect<Receipt, AuditError, RequestContext>
 }>()("effect-audit/LoggingEngine") {}
@@ -155,7 +155,10 @@ const stampOf = (
   }
 }
 
-/** What an idempotency key was used for: the caller's fields after stripping, so that no trace of what was removed stays. */
+/**
+ * What an idempotency key was used for: the caller's fields after stripping, so that no trace of what was removed
+ * stays.
+ */
 const digest = (draft: DraftFields, stripped: Stripped): Uint8Array => {
   const { action, durationMillis, occurredAt, outcome, severity, storageClass, subjectIds } = draft
   const fields = [

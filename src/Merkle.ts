@@ -1,9 +1,9 @@
 /**
  * The Merkle tree of a log: hashes, roots, and proofs of inclusion and consistency (RFC 9162, section 2.1; RFC 6962).
  *
- * Pure and synchronous. Hashes are 32 bytes; sizes and indexes are integers below 2^53, and no arithmetic on them is done
- * with 32-bit operators. A tree is known by the hashes of its complete subtrees: `hash(level, index)` covers the leaves from
- * `index * 2^level` to `(index + 1) * 2^level`.
+ * Pure and synchronous. Hashes are 32 bytes; sizes and indexes are integers below 2^53, and no arithmetic on them is
+ * done with 32-bit operators. A tree is known by the hashes of its complete subtrees: `hash(level, index)` covers the
+ * leaves from `index * 2^level` to `(index + 1) * 2^level`.
  *
  * @since 0.1.0
  */
@@ -43,8 +43,8 @@ const half = (n: number): number => Math.floor(n / 2)
 const isIndex = (n: number): boolean => Number.isSafeInteger(n) && n >= 0
 
 /**
- * The right edge of a growing tree: the complete subtrees that its size is made of, the largest first. Appending costs, on
- * average, one node hash besides the leaf's.
+ * The right edge of a growing tree: the complete subtrees that its size is made of, the largest first. Appending costs,
+ * on average, one node hash besides the leaf's.
  */
 export class CompactRange {
   private length: number
@@ -100,8 +100,8 @@ const joined = Buffer.alloc(65, 1)
 const led = Buffer.alloc(34)
 
 /**
- * The hashes of the complete subtrees over a run of hashes, level by level, beginning with the run itself. Each level is its
- * hashes, 32 bytes each, one after another.
+ * The hashes of the complete subtrees over a run of hashes, level by level, beginning with the run itself. Each level
+ * is its hashes, 32 bytes each, one after another.
  */
 export const levels = (run: Uint8Array): ReadonlyArray<Uint8Array> => {
   let below = Buffer.from(run.buffer, run.byteOffset, run.length)
@@ -119,7 +119,9 @@ export const levels = (run: Uint8Array): ReadonlyArray<Uint8Array> => {
   return all
 }
 
-/** The leaf hashes of entries that consist of one type byte and 32 bytes more; these and the result one after another. */
+/**
+ * The leaf hashes of entries that consist of one type byte and 32 bytes more; these and the result one after another.
+ */
 export const leafHashes = (type: number, contents: Uint8Array): Uint8Array => {
   const hashes = Buffer.allocUnsafe(contents.length)
   led[1] = type
@@ -141,7 +143,10 @@ const split = (size: number): readonly [number, number] => {
   return [width, level]
 }
 
-/** The root of the leaves from `start` to `start + size`; `start` is a multiple of a power of two that is not below `size`. */
+/**
+ * The root of the leaves from `start` to `start + size`; `start` is a multiple of a power of two that is not below
+ * `size`.
+ */
 const rangeRoot = (start: number, size: number, read: ReadHash): Hash => {
   const [width, level] = split(size)
   if (size === 1) return read(0, start)

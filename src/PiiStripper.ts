@@ -1,8 +1,8 @@
 /**
  * `Stamped -> Stripped`: replaces personal data and secrets.
  *
- * A stripper reads the caller's own words (`Content`) and returns them changed, with what it found; the engine makes the
- * `Stripped`. It never logs or returns what it removed. If it fails the event is not stored: the caller gets
+ * A stripper reads the caller's own words (`Content`) and returns them changed, with what it found; the engine makes
+ * the `Stripped`. It never logs or returns what it removed. If it fails the event is not stored: the caller gets
  * `AuditError` with the reason `StripFailed`.
  *
  * @since 0.1.0

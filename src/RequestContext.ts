@@ -2,13 +2,14 @@
  * Who acts, for which tenant, in which request.
  *
  * `RequestContext` is the first half of every event: what the caller cannot forget and cannot fake. It is a required
- * service without a default, so an effect that records events does not run until a context was provided. Build one where
- * a request or a job enters the process (`forRequest`, `forJob`, or `decode` from JSON) and provide it around the work.
+ * service without a default, so an effect that records events does not run until a context was provided. Build one
+ * where a request or a job enters the process (`forRequest`, `forJob`, or `decode` from JSON) and provide it around the
+ * work.
  *
  * **Gotchas**
  *
- * The trace is fixed when the context is built: the incoming W3C `traceparent`, else the active span's, else the request
- * id. The span of an event is the one active when it is emitted, if it belongs to that trace.
+ * The trace is fixed when the context is built: the incoming W3C `traceparent`, else the active span's, else the
+ * request id. The span of an event is the one active when it is emitted, if it belongs to that trace.
  *
  * @since 0.1.0
  */
@@ -131,7 +132,8 @@ export interface RequestOptions extends Omit<Json, "traceId" | "spanId"> {
   readonly traceparent?: string | undefined
 }
 
-// https://www.w3.org/TR/trace-context/#traceparent-header: version ff, all-zero ids and a longer version 00 are invalid.
+// https://www.w3.org/TR/trace-context/#traceparent-header: version ff, all-zero ids and a longer version 00 are
+// invalid.
 const traceparentPattern = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/
 
 const parseTraceparent = (header: string | undefined) => {
@@ -140,7 +142,9 @@ const parseTraceparent = (header: string | undefined) => {
   return { traceId: match[2]!, spanId: match[3]! }
 }
 
-/** Builds the context of a request, with the trace of its `traceparent`, else of the active span, else its request id. */
+/**
+ * Builds the context of a request, with the trace of its `traceparent`, else of the active span, else its request id.
+ */
 export const forRequest = Effect.fnUntraced(function*(
   options: RequestOptions
 ): Effect.fn.Return<RequestContext["Service"], Schema.SchemaError> {
@@ -153,7 +157,10 @@ export const forRequest = Effect.fnUntraced(function*(
   return yield* decode({ ...json, ...ids })
 })
 
-/** What a job brings with it: the system acts unless told otherwise, and the run is the request unless it has its own id. */
+/**
+ * What a job brings with it: the system acts unless told otherwise, and the run is the request unless it has its own
+ * id.
+ */
 export interface JobOptions extends Omit<RequestOptions, "actor" | "requestId" | "runId"> {
   readonly actor?: Json["actor"] | undefined
   readonly runId: string

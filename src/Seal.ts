@@ -1,8 +1,8 @@
 /**
  * `Decided -> Sealed`: the exact bytes that will be kept, their salt and commitment.
  *
- * Pure: the same event, salt and time give the same bytes. What was hashed is what is stored; nothing is serialised again
- * to verify it. A commitment is checked with `cat salt body | sha256sum`.
+ * Pure: the same event, salt and time give the same bytes. What was hashed is what is stored; nothing is serialised
+ * again to verify it. A commitment is checked with `cat salt body | sha256sum`.
  *
  * @since 0.1.0
  */

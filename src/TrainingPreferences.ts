@@ -33,7 +33,7 @@ export interface Question extends LogName {
   readonly userIds: ReadonlyArray<string>
 }
 
-/** `tenant_opt_out` and `user_opt_out` where there is one; `allowed` where there is none. */
+/** `tenant_opt_out` and `user_opt_out` where someone has; `allowed` where nobody has. */
 export type Answer = "allowed" | "tenant_opt_out" | "user_opt_out"
 
 /** Why the answer is not known; names the place, never a person. */
@@ -44,7 +44,7 @@ export interface Unavailable {
 /** Opt-outs of tenants and persons, per env. */
 export class TrainingPreferences extends Context.Service<TrainingPreferences, {
   /**
-   * Whether anyone of these has opted out. May be answered from a cache: a change is seen at once in the process that
+   * Whether anyone of these has opted out. May come from a cache: a change is seen at once in the process that
    * made it and within one second in others. Safe to call concurrently.
    */
   readonly lookup: (question: Question) => Effect.Effect<Answer, Unavailable>
@@ -69,8 +69,8 @@ export const question = (event: Stripped): Question => {
 }
 
 /**
- * Settles whether an event may train a model. An answer that is not known comes first, then what was found in the event,
- * then the opt-outs. Throws `TypeError` for a value that is no `Stripped`, such as a copy of one.
+ * Settles whether an event may train a model. An answer that is not known comes first, then what was found in the
+ * event, then the opt-outs. Throws `TypeError` for a value that is no `Stripped`, such as a copy of one.
  */
 export const decide = (event: Stripped, answer: Answer | "preferences_unavailable"): Decided => {
   if (!Stripped.is(event)) throw new TypeError("only an event that was stripped can be decided")

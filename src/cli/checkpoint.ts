@@ -15,7 +15,8 @@ export const checkpoint = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Sign the head of a log and print the checkpoint, a signed note. A log that does not extend what was signed before is " +
+    "Sign the head of a log and print the checkpoint, a signed note. A log that does not extend what was signed " +
+      "before is " +
       "stopped. Exit 0: signed, 1: the log is not what was signed, 2: could not be done."
   ),
   Command.withExamples([{

@@ -50,7 +50,7 @@ export const command = Command.make("effect-audit").pipe(
   ])
 )
 
-/** Logs go to standard error, and only when `--log-level` asks: answers carry what was refused. */
+/** Logs go to standard error, and only when `--log-level` asks: the output carries what was refused. */
 const logs = Layer.mergeAll(
   Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]),
   Layer.succeed(References.MinimumLogLevel, "None" as const)

@@ -60,7 +60,8 @@ export const consistency = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Show that the newest checkpoint of a log extends one that was kept, and print the proof with the newer checkpoint, as " +
+    "Show that the newest checkpoint of a log extends one that was kept, and print the proof with the newer " +
+      "checkpoint, as " +
       "C2SP tlog-witness asks for it. Exit 0: it holds, 1: it does not, 2: could not be checked."
   ),
   Command.withExamples([{

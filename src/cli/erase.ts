@@ -104,7 +104,8 @@ export const erase = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Erase the content of events: their entries and proofs stay, and an event records the erasure. Events under legal hold " +
+    "Erase the content of events: their entries and proofs stay, and an event records the erasure. Events under " +
+      "legal hold " +
       "are not erased. Copies outside the store are out of its reach. Exit 0: done, 2: could not be done."
   ),
   Command.withExamples([{
@@ -149,8 +150,8 @@ export const release = Command.make(
     "End the legal hold of a selection. Exit 0: done, 2: there is no such hold, or it could not be done."
   ),
   Command.withExamples([{
-    command:
-      "effect-audit release --db audit.db --tenant t_acme --env prod --person u1 --reason 'case 12 ended' --actor-id lawyer1",
+    command: "effect-audit release --db audit.db --tenant t_acme --env prod --person u1 --reason 'case 12 ended' " +
+      "--actor-id lawyer1",
     description: "End a hold"
   }])
 )

@@ -8,7 +8,7 @@ export class UsageError extends Data.TaggedError("UsageError")<{ readonly messag
 /** Something could not be done; the message was for the user; exit 2. */
 export class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
 
-/** Done, but not all of it; the answers say what; exit 1. */
+/** Done, but not all of it; the output says what; exit 1. */
 export class SomeRefused extends Data.TaggedError("SomeRefused")<{ readonly count: number }> {}
 
 /** The evidence does not hold; exit 1. */

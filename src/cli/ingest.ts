@@ -1,4 +1,7 @@
-/** `effect-audit ingest`: records NDJSON from standard input, and answers each line as soon as, and only when, it is durable. */
+/**
+ * `effect-audit ingest`: records NDJSON from standard input, and says so of each line as soon as, and only when, it is
+ * durable.
+ */
 import type * as Cause from "effect/Cause"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -136,7 +139,7 @@ const run = Effect.fnUntraced(function*(
     // All permits back: every line has been answered.
     Effect.andThen(permits.take(concurrency))
   )
-  // Nobody reads the answers any more: stop reading lines as well.
+  // Nobody reads the output any more: stop reading lines as well.
   yield* Effect.raceFirst(reading, Effect.andThen(Fiber.join(writing), Effect.never))
   yield* Queue.end(answers)
   yield* Fiber.join(writing)
@@ -163,13 +166,14 @@ export const ingest = Command.make(
     )
 ).pipe(
   Command.withDescription(
-    "Record NDJSON from standard input. Each line is an object with context and draft, and optionally idempotencyKey. " +
+    "Record NDJSON from standard input. Each line is an object with context and draft, and optionally " +
+      "idempotencyKey. " +
       "Each is answered with a line on standard output, in order of completion, when it is durable. " +
       "Exit 0: all accepted, 1: some rejected, 2: could not be done."
   ),
   Command.withExamples([{
-    command:
-      `echo '{"context": {"tenantId": "t_acme", "env": "prod", "actor": {"type": "human", "id": "u1"}, "requestId": "r1"}, ` +
+    command: `echo '{"context": {"tenantId": "t_acme", "env": "prod", "actor": {"type": "human", "id": "u1"}, ` +
+      `"requestId": "r1"}, ` +
       `"draft": {"action": "note.create"}}' | effect-audit ingest --db audit.db`,
     description: "Record one event"
   }])

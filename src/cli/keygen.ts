@@ -28,7 +28,8 @@ export const keygen = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Make a signing key: writes the private key (mode 0600) and the signer's state beside it, and prints the public verifier " +
+    "Make a signing key: writes the private key (mode 0600) and the signer's state beside it, and prints the " +
+      "public verifier " +
       "key, which checks every log that the key signs. Exit 0: done, 2: could not be done."
   ),
   Command.withExamples([{ command: "effect-audit keygen --out audit.key > audit.vkey", description: "Make a key" }])

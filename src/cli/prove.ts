@@ -51,7 +51,8 @@ export const prove = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Write a proof file for an event: checked with verify-proof, without the store. With --key-file an event above the newest " +
+    "Write a proof file for an event: checked with verify-proof, without the store. With --key-file an event above " +
+      "the newest " +
       "checkpoint gets one signed. Exit 0: written, 1: the store's evidence does not hold, 2: could not be done."
   ),
   Command.withExamples([{

@@ -128,8 +128,10 @@ export const scan = Command.make(
   ({ failOn, file, more }) => run([...file, ...more], failOn)
 ).pipe(
   Command.withDescription(
-    "Find personal data and secrets. NDJSON on standard input: {\"text\": ...} is answered with its spans, {\"event\": ...} with the " +
-      "stripped event and its flags, in order. With --file: findings by file, line, column and kind, never the value. " +
+    "Find personal data and secrets. NDJSON on standard input: {\"text\": ...} is answered with its spans, " +
+      "{\"event\": ...} with the " +
+      "stripped event and its flags, in order. With --file: findings by file, line, column and kind, never the " +
+      "value. " +
       "Exit 0: done, 1: a kind of --fail-on was found or a line was refused, 2: could not be done."
   ),
   Command.withExamples([

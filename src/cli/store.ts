@@ -103,7 +103,8 @@ export const judged = Effect.mapError((error: AuditError | IntegrityError) =>
 export const vkeyFlag = Flag.String("vkey").pipe(
   Flag.between(1, 100),
   Flag.withDescription(
-    "The verifier key that keygen printed, or a log's own; @FILE reads it from a file. Repeated, or one a line, for keys " +
+    "The verifier key that keygen printed, or a log's own; @FILE reads it from a file. Repeated, or one a line, " +
+      "for keys " +
       "that signed one after another"
   )
 )
@@ -116,7 +117,7 @@ export const readText = (file: string) =>
       (error) => new Failed({ message: `${file} cannot be read: ${error.reason._tag}` })
     ))
 
-/** Reads verifier keys, and refuses what is none. */
+/** Reads verifier keys, and refuses what is not one. */
 export const readVkeys = Effect.fnUntraced(function*(given: ReadonlyArray<string>) {
   const texts = yield* Effect.forEach(
     given,

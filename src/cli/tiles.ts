@@ -61,8 +61,10 @@ export const tiles = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Write a log as static files (C2SP tlog-tiles) that any web server can serve and other tools verify: its checkpoint, " +
-      "signed now, tiles and entry bundles. A folder that is there gets what is new; --vkey names the key that it was signed " +
+    "Write a log as static files (C2SP tlog-tiles) that any web server can serve and other tools verify: its " +
+      "checkpoint, " +
+      "signed now, tiles and entry bundles. A folder that is there gets what is new; --vkey names the key that it " +
+      "was signed " +
       "with, if that was another. Prints origin, size, root and the log's " +
       "own verifier key. Exit 0: written, 1: the log is not what was signed, 2: could not be done."
   ),

@@ -110,7 +110,8 @@ export const verify = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Recompute every commitment, leaf, tree and signed head of a store, and name each fault. Entries above the newest " +
+    "Recompute every commitment, leaf, tree and signed head of a store, and name each fault. Entries above the " +
+      "newest " +
       "checkpoint are reported as not yet covered. Without --vkey no signature is checked. " +
       "Exit 0: it holds, 1: it does not, 2: could not be checked."
   ),

@@ -1,9 +1,9 @@
 /**
  * Erasing, and legal holds: the only way content leaves a log, always with an event that says so.
  *
- * An erasure takes the content of events away and leaves their entries, so that every proof stays valid. What it did is an event
- * of the log, in the same transaction. The rules are here, over `LogStore.change`; a service of its own, so that whoever only
- * reads cannot erase.
+ * An erasure takes the content of events away and leaves their entries, so that every proof stays valid. What it did is
+ * an event of the log, in the same transaction. The rules are here, over `LogStore.change`; a service of its own, so
+ * that whoever only reads cannot erase.
  *
  * **Gotchas**
  *
@@ -44,8 +44,9 @@ export interface Erased {
 /** Erases the content of events, and keeps it from being erased. */
 export class Erasure extends Context.Service<Erasure, {
   /**
-   * Erases the content of events of the context's log, and records `audit.erased`, in one transaction. Events under legal
-   * hold fail the whole call with `Held`. Idempotent. Never reaches another tenant, nor the records of erasures (`Protected`).
+   * Erases the content of events of the context's log, and records `audit.erased`, in one transaction. Events under
+   * legal hold fail the whole call with `Held`. Idempotent. Never reaches another tenant, nor the records of erasures
+   * (`Protected`).
    */
   readonly erase: (
     selection: Selection & { readonly reason: string }

@@ -1,8 +1,8 @@
 /**
  * Where things lie in the stored bytes of an event: the one place that knows.
  *
- * Bodies are of `Seal`'s making. Verification and search also meet bytes that someone changed: what cannot be read has no
- * fields there, and it is the commitment that says so.
+ * Bodies are of `Seal`'s making. Verification and search also meet bytes that someone changed: what cannot be read has
+ * no fields there, and it is the commitment that says so.
  */
 import * as Schema from "effect/Schema"
 import type { PiiFlags } from "../DatasetEvent.ts"
@@ -42,7 +42,9 @@ export const receiptOf = (
   return event._tag === "Failure" ? undefined : { piiFlags: event.success.pii_flags, trainOk: event.success.train_ok }
 }
 
-/** What differs between two tries of one call: clocks, the place of the call in a trace, and the preferences by then. */
+/**
+ * What differs between two tries of one call: clocks, the place of the call in a trace, and the preferences by then.
+ */
 const volatile = new Set([
   "recorded_at",
   "occurred_at",
@@ -96,7 +98,9 @@ export interface RowFacts {
   readonly eventId: string | undefined
 }
 
-/** What is wrong with a row, by the body of its event, if something is: a row is found by what it says, not by its body. */
+/**
+ * What is wrong with a row, by the body of its event, if something is: a row is found by what it says, not by its body.
+ */
 export const rowProblem = (
   row: RowFacts,
   body: Uint8Array,
@@ -119,6 +123,9 @@ export const rowProblem = (
   return undefined
 }
 
-/** The name of a field of the wire, with the bytes that a body has if the field has this value; they may occur elsewhere. */
+/**
+ * The name of a field of the wire, with the bytes that a body has if the field has this value; they may occur
+ * elsewhere.
+ */
 export const valueNeedle = (name: string, value: string | boolean): Uint8Array =>
   Buffer.from(JSON.stringify({ [name]: value }).slice(1, -1))

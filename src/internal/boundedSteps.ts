@@ -25,7 +25,10 @@ export interface Services {
 export interface Steps {
   readonly strip: (stamped: Stamped) => Effect.Effect<StripResult, AuditError>
   readonly lookup: (stripped: Stripped) => Effect.Effect<Answer | "preferences_unavailable">
-  /** Appends an event; while the outcome is unknown it is repeated, until the deadline of the call that began at `started`. */
+  /**
+   * Appends an event; while the outcome is unknown it is repeated, until the deadline of the call that began at
+   * `started`.
+   */
   readonly store: (event: Sealed, started: number) => Effect.Effect<Evidence, AuditError>
 }
 
@@ -70,7 +73,7 @@ const stripping = (stripper: PiiStripper["Service"], deadline: number): Steps["s
 }
 
 const lookingUp = (preferences: TrainingPreferences["Service"], deadline: number): Steps["lookup"] => {
-  const late = () => ({ detail: `they did not answer within ${deadline} ms` })
+  const late = () => ({ detail: `they did not end within ${deadline} ms` })
   const lookup = keepsDeadline.has(preferences)
     ? preferences.lookup
     : (asked: Question) => watched(Effect.suspend(() => preferences.lookup(asked)), deadline, late)
@@ -107,7 +110,9 @@ const appending = (sink: EventSink["Service"], deadline: number) => {
 
 const storing = (sink: EventSink["Service"], deadline: number): Steps["store"] => {
   const append = appending(sink, deadline)
-  /** Repeats while the outcome is unknown: the event id makes that harmless. A later "not stored" does not undo a doubt. */
+  /**
+   * Repeats while the outcome is unknown: the event id makes that harmless. A later "not stored" does not undo a doubt.
+   */
   const retry = (event: Sealed, error: AuditError, until: number, delay: number): Effect.Effect<Evidence, AuditError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       now + delay > until
@@ -117,7 +122,8 @@ const storing = (sink: EventSink["Service"], deadline: number): Steps["store"] =
           Effect.map((evidence) =>
             evidence.eventId === event.eventId ? { ...evidence, duplicate: false, first: undefined } : evidence
           ),
-          // Not lost: `error`, the first doubt, is what the caller gets when the time is over; another try's failure says less.
+          // Not lost: `error`, the first doubt, is what the caller gets when the time is over; another try's failure
+          // says less.
           Effect.catch(() => retry(event, error, until, Math.min(delay * 2, 1000)))
         ))
   return (event, started) =>

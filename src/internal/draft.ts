@@ -144,7 +144,9 @@ export class ReadDraft implements Draft {
     }
     return new ReadDraft({ ...fields, storageClass })
   }
-  /** Reads a draft from outside: every field is checked, whatever its type says. Of a storage class unless it names one. */
+  /**
+   * Reads a draft from outside: every field is checked, whatever its type says. Of a storage class unless it names one.
+   */
   static fromUnknown(input: unknown, storageClass: StorageClass): ReadDraft {
     const fields = isDraft(input) ? readDraft(input, false) : new Refusal("", "must be an object")
     return new ReadDraft(

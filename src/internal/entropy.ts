@@ -32,8 +32,8 @@ export const Entropy = Context.Reference<Entropy>("effect-audit/internal/Entropy
 const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
 
 /**
- * Makes UUIDv7s (RFC 9562, section 5.7): milliseconds, then a 12-bit counter (section 6.2, method 1) that keeps the ids of
- * one generator in order, then 62 random bits.
+ * Makes UUIDv7s (RFC 9562, section 5.7): milliseconds, then a 12-bit counter (section 6.2, method 1) that keeps the ids
+ * of one generator in order, then 62 random bits.
  */
 export const makeUuid7 = (entropy: Entropy): (millis: number) => string => {
   let last = 0

@@ -13,6 +13,7 @@
  * Closing refuses new entries with `SinkClosed` and drains for at most the deadline.
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,7 +23,7 @@ import type * as Scope from "effect/Scope"
 import { AuditError, type AuditReason, CommitUnknown, SinkClosed, SinkOverloaded, SinkTimeout } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 
-/** One caller's value on its way. `settle` answers the caller; only the first answer counts. */
+/** One caller's value on its way. `settle` ends the caller's wait; only the first call counts. */
 export interface Entry<A, B> {
   readonly value: A
   readonly settle: (exit: Exit.Exit<B, AuditError>) => void
@@ -62,118 +63,148 @@ class Pending<A, B> implements Entry<A, B> {
   }
 }
 
-/** Builds the queue and its writer; `write` commits what it takes, and never fails. */
-export const make = Effect.fnUntraced(function*<A extends { readonly eventId: EventId }, B>(
-  options: Options & {
-    readonly method: string
-    readonly write: (waiting: Waiting<A, B>) => Effect.Effect<void>
-  }
-): Effect.fn.Return<(value: A) => Effect.Effect<B, AuditError>, never, Scope.Scope> {
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  const clock = yield* Clock.Clock
-  const deadline = Duration.toMillis(Duration.fromInputUnsafe(options.deadline))
-  const { capacity, maxBatch, method } = options
-  const idle = Latch.makeUnsafe(true)
-  let queue: Array<Pending<A, B>> = []
-  let writing: Array<Pending<A, B>> = []
-  let closed = false
-  let writer: Fiber.Fiber<void> | undefined
-  let watching = false
+/** What commits entries, and how it is named in errors. */
+interface Writer<A, B> extends Options {
+  readonly method: string
+  /** Commits what it takes, and never fails. */
+  readonly write: (waiting: Waiting<A, B>) => Effect.Effect<void>
+}
 
-  const fail = (value: A, reason: AuditReason) => Exit.fail(new AuditError({ method, eventId: value.eventId, reason }))
+/** The entries that wait, and those that are being written. */
+class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting<A, B> {
+  private readonly options: Writer<A, B>
+  private readonly deadline: number
+  private readonly clock: Clock.Clock
+  private readonly runFork: (
+    effect: Effect.Effect<void>,
+    options?: { readonly uninterruptible: boolean }
+  ) => Fiber.Fiber<void>
+  private readonly idle = Latch.makeUnsafe(true)
+  private queue: Array<Pending<A, B>> = []
+  private writing: Array<Pending<A, B>> = []
+  private closed = false
+  private writer: Fiber.Fiber<void> | undefined
+  private watcher: Fiber.Fiber<void> | undefined
+  private watching = false
 
-  const waiting: Waiting<A, B> = {
-    isEmpty: () => queue.length === 0,
-    take: () => {
-      const taken = queue.length <= maxBatch ? queue : queue.slice(0, maxBatch)
-      queue = taken === queue ? [] : queue.slice(maxBatch)
-      for (let i = 0; i < taken.length; i++) taken[i]!.state = "writing"
-      writing = taken
-      return taken
-    }
-  }
-
-  const lost = (detail: string, entries: ReadonlyArray<Pending<A, B>>) => {
-    for (const entry of entries) entry.settle(fail(entry.value, new CommitUnknown({ detail })))
+  constructor(options: Writer<A, B>, clock: Clock.Clock, services: Context.Context<never>) {
+    this.options = options
+    this.deadline = Duration.toMillis(Duration.fromInputUnsafe(options.deadline))
+    this.clock = clock
+    this.runFork = Effect.runForkWith(services)
   }
 
-  const drain = Effect.whileLoop({
+  isEmpty(): boolean {
+    return this.queue.length === 0
+  }
+
+  take(): ReadonlyArray<Entry<A, B>> {
+    const { maxBatch } = this.options
+    const taken = this.queue.length <= maxBatch ? this.queue : this.queue.slice(0, maxBatch)
+    this.queue = taken === this.queue ? [] : this.queue.slice(maxBatch)
+    for (let i = 0; i < taken.length; i++) taken[i]!.state = "writing"
+    this.writing = taken
+    return taken
+  }
+
+  private fail(value: A, reason: AuditReason) {
+    return Exit.fail(new AuditError({ method: this.options.method, eventId: value.eventId, reason }))
+  }
+
+  private lost(detail: string, entries: ReadonlyArray<Pending<A, B>>): void {
+    for (const entry of entries) entry.settle(this.fail(entry.value, new CommitUnknown({ detail })))
+  }
+
+  private readonly drain = Effect.whileLoop({
     // Opened in the same step in which the queue was found empty: whoever comes next starts the next writer.
-    while: () => queue.length > 0 || (idle.openUnsafe(), false),
+    while: () => this.queue.length > 0 || (this.idle.openUnsafe(), false),
     body: () =>
-      Effect.map(Effect.exit(Effect.suspend(() => options.write(waiting))), (exit) => {
-        const left = writing
-        writing = []
+      Effect.map(Effect.exit(Effect.suspend(() => this.options.write(this))), (exit) => {
+        const left = this.writing
+        this.writing = []
         // A writer that dies is a bug; its entries still hear of it.
-        if (Exit.isFailure(exit)) lost("the writer failed", left)
-        else lost("the writer left the entry", left.filter((entry) => entry.state === "writing"))
+        if (Exit.isFailure(exit)) this.lost("the writer failed", left)
+        else this.lost("the writer left the entry", left.filter((entry) => entry.state === "writing"))
       }),
     step: () => {}
   })
-  const start = () => {
-    writer = runFork(drain, { uninterruptible: false })
+
+  private readonly start = (): void => {
+    this.writer = this.runFork(this.drain, { uninterruptible: false })
   }
 
   /** Entries are in the order of their deadlines, so one sleeper serves them all. */
-  const expire = (now: number) => {
+  private expire(now: number): void {
+    const { capacity } = this.options
     let expired = 0
-    while (expired < queue.length && queue[expired]!.expiresAt <= now) expired++
-    const entries = queue.splice(0, expired)
-    entries.forEach((entry, index) => {
-      const detail = `no commit within ${deadline} ms`
-      entry.settle(fail(
+    while (expired < this.queue.length && this.queue[expired]!.expiresAt <= now) expired++
+    this.queue.splice(0, expired).forEach((entry, index) => {
+      const detail = `no commit within ${this.deadline} ms`
+      entry.settle(this.fail(
         entry.value,
         index < capacity
           ? new SinkTimeout({ detail })
-          : new SinkOverloaded({ detail: `no room in the queue of ${capacity} within ${deadline} ms` })
+          : new SinkOverloaded({ detail: `no room in the queue of ${capacity} within ${this.deadline} ms` })
       ))
     })
-    lost(`the write did not end within ${deadline} ms`, writing.filter((entry) => entry.expiresAt <= now))
+    const late = this.writing.filter((entry) => entry.expiresAt <= now)
+    this.lost(`the write did not end within ${this.deadline} ms`, late)
   }
-  const next = (): number | undefined =>
-    writing.find((entry) => entry.state === "writing")?.expiresAt ?? queue[0]?.expiresAt
-  const watch: Effect.Effect<void> = Effect.suspend(() => {
-    const at = next()
+
+  private next(): number | undefined {
+    return this.writing.find((entry) => entry.state === "writing")?.expiresAt ?? this.queue[0]?.expiresAt
+  }
+
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+    const at = this.next()
     if (at === undefined) {
-      watching = false
+      this.watching = false
       return Effect.void
     }
-    return Effect.flatMap(Effect.sleep(Math.max(at - clock.currentTimeMillisUnsafe(), 1)), () => {
-      expire(clock.currentTimeMillisUnsafe())
-      return watch
+    return Effect.flatMap(Effect.sleep(Math.max(at - this.clock.currentTimeMillisUnsafe(), 1)), () => {
+      this.expire(this.clock.currentTimeMillisUnsafe())
+      return this.watch
     })
   })
-  const startWatch = () => {
-    watcher = runFork(watch)
+
+  private readonly startWatch = (): void => {
+    this.watcher = this.runFork(this.watch)
   }
-  let watcher: Fiber.Fiber<void> | undefined
 
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      closed = true
-      return Effect.timeoutOption(idle.await, deadline)
-    }).pipe(Effect.andThen(Effect.suspend(() => {
-      const left = queue
-      queue = []
-      for (const entry of left) {
-        entry.settle(fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
-      }
-      lost("closed while it was written", writing)
-      return Effect.andThen(
-        watcher === undefined ? Effect.void : Fiber.interrupt(watcher),
-        writer === undefined ? Effect.void : Fiber.interrupt(writer)
-      )
-    })))
-  )
+  /** Refuses new entries, and drains for at most the deadline. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.closed = true
+    return Effect.timeoutOption(this.idle.await, this.deadline)
+  }).pipe(Effect.andThen(Effect.suspend(() => {
+    const left = this.queue
+    this.queue = []
+    for (const entry of left) {
+      entry.settle(this.fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
+    }
+    this.lost("closed while it was written", this.writing)
+    return Effect.andThen(
+      this.watcher === undefined ? Effect.void : Fiber.interrupt(this.watcher),
+      this.writer === undefined ? Effect.void : Fiber.interrupt(this.writer)
+    )
+  })))
 
-  return (value) =>
-    Effect.callback<B, AuditError>((resume) => {
-      if (closed) return resume(fail(value, new SinkClosed({ detail: "the sink is closed" })))
-      queue.push(new Pending<A, B>(value, clock.currentTimeMillisUnsafe() + deadline, resume))
-      if (idle.closeUnsafe()) queueMicrotask(start) // a microtask later: what is emitted in this tick shares a commit
-      if (!watching) {
-        watching = true
-        queueMicrotask(startWatch)
-      }
-    })
+  add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
+    if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
+    this.queue.push(new Pending<A, B>(value, this.clock.currentTimeMillisUnsafe() + this.deadline, resume))
+    // A microtask later: what is emitted in this tick shares a commit.
+    if (this.idle.closeUnsafe()) queueMicrotask(this.start)
+    if (!this.watching) {
+      this.watching = true
+      queueMicrotask(this.startWatch)
+    }
+  }
+}
+
+/** Builds the queue and its writer; they close with the scope. */
+export const make = Effect.fnUntraced(function*<A extends { readonly eventId: EventId }, B>(
+  options: Writer<A, B>
+): Effect.fn.Return<(value: A) => Effect.Effect<B, AuditError>, never, Scope.Scope> {
+  const queue = new CommitQueue<A, B>(options, yield* Clock.Clock, yield* Effect.context<never>())
+  yield* Effect.addFinalizer(() => queue.close)
+  return (value) => Effect.callback<B, AuditError>((resume) => queue.add(value, resume))
 })

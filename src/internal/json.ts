@@ -263,7 +263,7 @@ const plain = (value: object): Classified => {
   const toJSON: unknown = Reflect.get(value, "toJSON")
   if (typeof toJSON !== "function") return { kind: "object", keys: Object.keys(value), head: none }
   const json: unknown = Reflect.apply(toJSON, value, [])
-  // An object that answers with itself is read by its keys, as `JSON.stringify` does.
+  // An object whose `toJSON` returns itself is read by its keys, as `JSON.stringify` does.
   return json === value ? { kind: "object", keys: Object.keys(value), head: none } : { kind: "value", value: json }
 }
 

@@ -31,7 +31,7 @@ export interface Checkpoint {
 export const format = ({ extensions, origin, root, size }: Checkpoint): string =>
   [origin, String(size), Buffer.from(root).toString("base64"), ...extensions].map((line) => `${line}\n`).join("")
 
-/** Reads the text of a checkpoint; why not, as a text, if it is none. */
+/** Reads the text of a checkpoint; returns why not, as a text, if it cannot be read. */
 export const parse = (text: string): Checkpoint | string => {
   if (!text.endsWith("\n")) return "it does not end with a newline"
   const [origin, size, encoded, ...extensions] = text.slice(0, -1).split("\n")

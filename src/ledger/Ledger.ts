@@ -1,13 +1,13 @@
 /**
  * The ledger: one append-only Merkle log per tenant and env, that outsiders can verify.
  *
- * Every event that is stored is an entry of its log, in the same commit. A checkpoint, the signed head of the log's tree,
- * says what the log holds; a proof file shows to anyone, without the store, that an event is in it. The rules are here, over
- * `LogStore`; whichever medium holds the rows.
+ * Every event that is stored is an entry of its log, in the same commit. A checkpoint, the signed head of the log's
+ * tree, says what the log holds; a proof file shows to anyone, without the store, that an event is in it. The rules are
+ * here, over `LogStore`; whichever medium holds the rows.
  *
- * `AuditError` says that something could not be done; `IntegrityError` that the evidence does not hold: never retry, wake
- * someone. A log whose tree does not extend its last signed head is stopped: it takes no more events (`LogStopped`), while
- * other logs go on, and reading and verifying too.
+ * `AuditError` says that something could not be done; `IntegrityError` that the evidence does not hold: never retry,
+ * wake someone. A log whose tree does not extend its last signed head is stopped: it takes no more events
+ * (`LogStopped`), while other logs go on, and reading and verifying too.
  *
  * @since 0.1.0
  */
@@ -62,8 +62,8 @@ export class Ledger extends Context.Service<Ledger, {
   /** The newest stored checkpoint, if there is one. Its signature is not checked here. */
   readonly latest: (log: LogName) => Effect.Effect<SignedCheckpoint | undefined, AuditError | IntegrityError>
   /**
-   * A proof file for an event. If no checkpoint covers it yet, one is signed; without a key that is `SignerRefused`. Of an
-   * erased event it proves that the entry was there.
+   * A proof file for an event. If no checkpoint covers it yet, one is signed; without a key that is `SignerRefused`. Of
+   * an erased event it proves that the entry was there.
    */
   readonly prove: (event: LogName & { readonly eventId: EventId }) => Effect.Effect<
     Proof.ProofFile,

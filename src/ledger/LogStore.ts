@@ -6,8 +6,8 @@
  *
  * **Gotchas**
  *
- * A short answer means that rows are missing; what that means is for the caller to judge. What a medium returns may have been
- * changed by someone: nothing here is checked against a commitment.
+ * A short answer means that rows are missing; what that means is for the caller to judge. What a medium returns may
+ * have been changed by someone: nothing here is checked against a commitment.
  *
  * @since 0.1.0
  */
@@ -54,8 +54,8 @@ export interface StoredEvent extends RowRef {
 }
 
 /**
- * Hashes of a log's tree that follow each other, 32 bytes each. Of tier 0 they are the commitments of entries, and begin at a
- * multiple of 256; of tier n the hashes over complete runs of `256^n` entries.
+ * Hashes of a log's tree that follow each other, 32 bytes each. Of tier 0 they are the commitments of entries, and
+ * begin at a multiple of 256; of tier n the hashes over complete runs of `256^n` entries.
  */
 export interface Run {
   readonly tier: number
@@ -77,7 +77,10 @@ export type NotePage =
   | { readonly size: number }
   | { readonly after: { readonly size: number; readonly keyId: number }; readonly limit: number }
 
-/** What a legal hold keeps: one of an event, a person, or a range of times of recording (`since` included, `before` not). */
+/**
+ * What a legal hold keeps: one of an event, a person, or a range of times of recording (`since` included, `before`
+ * not).
+ */
 export interface Hold {
   readonly eventId: EventId | undefined
   readonly person: string | undefined
@@ -101,7 +104,9 @@ export interface LogReader {
   readonly logs: (only?: LogName | undefined) => Effect.Effect<ReadonlyArray<Log>, AuditError>
   /** Several runs of hashes in one trip, as they are kept; one is short where the rest is not kept (yet). */
   readonly tiles: (log: Log, runs: ReadonlyArray<Run>) => Effect.Effect<ReadonlyArray<Uint8Array>, AuditError>
-  /** The commitments that the rows of events have, from a position to before another; short at the first one missing. */
+  /**
+   * The commitments that the rows of events have, from a position to before another; short at the first one missing.
+   */
   readonly commitments: (log: Log, from: number, to: number) => Effect.Effect<Uint8Array, AuditError>
   readonly notes: (log: Log, page: NotePage) => Effect.Effect<ReadonlyArray<StoredNote>, AuditError>
   /** The events of these ids that are in the log, each once. */
@@ -119,8 +124,8 @@ export interface Snapshot extends LogReader {
   /** Rows of events, at most. */
   readonly rows: number
   /**
-   * Every row of an event, of one log or of all and of none, in the order in which the medium keeps them, and without the
-   * help of an index; in steps between which others run. Each step says how many rows were looked at so far.
+   * Every row of an event, of one log or of all and of none, in the order in which the medium keeps them, and without
+   * the help of an index; in steps between which others run. Each step says how many rows were looked at so far.
    */
   readonly scan: (
     only?: Log | undefined
@@ -152,8 +157,8 @@ export class LogStore extends Context.Service<
     /** A state of the store as it is now, until the scope closes. Changes nothing, and holds no writer up. */
     readonly snapshot: Effect.Effect<Snapshot, AuditError, Scope.Scope>
     /**
-     * Changes one log: holds its lock and runs `f` once. Durable once it succeeds; rolled back if `f` does not succeed. What is
-     * appended inside `f` is part of it. Fails with `NotFound` if there is no such log.
+     * Changes one log: holds its lock and runs `f` once. Durable once it succeeds; rolled back if `f` does not succeed.
+     * What is appended inside `f` is part of it. Fails with `NotFound` if there is no such log.
      */
     readonly change: <A, E, R>(
       name: LogName,

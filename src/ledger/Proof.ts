@@ -48,7 +48,7 @@ export const format = ({ extra, hashes, index, note }: Inclusion): string =>
     note
   ].join("\n")
 
-/** Reads a tlog-proof; why not, as a text, if it is none. */
+/** Reads a tlog-proof; returns why not, as a text, if it cannot be read. */
 export const parseInclusion = (text: string): Inclusion | string => {
   const end = text.indexOf("\n\n")
   const [first, ...lines] = text.slice(0, Math.max(end, 0)).split("\n")
@@ -125,8 +125,8 @@ const subjectOf = (file: ProofFile): { readonly entry: Uint8Array; readonly even
 }
 
 /**
- * Checks a proof file with verifier keys, the signer's or the log's own; needs nothing else. The event is what was logged,
- * byte for byte, if this answers it.
+ * Checks a proof file with verifier keys, the signer's or the log's own; needs nothing else. The event is what was
+ * logged, byte for byte, if this returns it.
  */
 export const verify = (text: string, vkeys: Vkeys): Proven | IntegrityError => {
   const file = decodeFile(text)

@@ -5,7 +5,8 @@
  *
  *     — <key name> <base64 of key id and signature>
  *
- * Ed25519 only; signatures of unknown keys are kept and ignored. A known key whose signature does not verify refuses the note.
+ * Ed25519 only; signatures of unknown keys are kept and ignored. A known key whose signature does not verify refuses
+ * the note.
  *
  * @since 0.1.0
  */
@@ -65,7 +66,7 @@ const hex = (keyId: number): string => keyId.toString(16).padStart(8, "0")
 export const encodeVkey = (name: string, publicKey: Uint8Array): string =>
   `${name}+${hex(keyIdOf(name, publicKey))}+${Buffer.concat([Buffer.of(ed25519), publicKey]).toString("base64")}`
 
-/** Reads a verifier key; `undefined` if it is none, or not of Ed25519. */
+/** Reads a verifier key; `undefined` if it is not one of Ed25519. */
 export const parseVkey = (vkey: string): Verifier | undefined => {
   const [, name, id, encoded] = /^([^+]*)\+([0-9a-f]{8})\+(.*)$/s.exec(vkey) ?? []
   if (name === undefined || id === undefined || encoded === undefined || !namePattern.test(name)) return undefined
@@ -77,7 +78,7 @@ export const parseVkey = (vkey: string): Verifier | undefined => {
   return { name, keyId, publicKey: createPublicKey({ key: Buffer.concat([spki, key]), format: "der", type: "spki" }) }
 }
 
-/** The signer of a 32-byte Ed25519 seed under a name; `undefined` if either is not one. */
+/** The signer of a 32-byte Ed25519 seed under a name; `undefined` if either is wrong. */
 export const makeSigner = (name: string, seed: Uint8Array): Signer | undefined => {
   if (!namePattern.test(name) || seed.length !== 32) return undefined
   const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: "der", type: "pkcs8" })
@@ -93,7 +94,7 @@ export const encodeSkey = (name: string, seed: Uint8Array): string | undefined =
     : `PRIVATE+KEY+${name}+${hex(signer.keyId)}+${Buffer.concat([Buffer.of(ed25519), seed]).toString("base64")}`
 }
 
-/** Reads a private key: its name and its 32-byte seed; `undefined` if it is none, or not of Ed25519. */
+/** Reads a private key: its name and its 32-byte seed; `undefined` if it is not one of Ed25519. */
 export const parseSkey = (skey: string): { readonly name: string; readonly seed: Uint8Array } | undefined => {
   const [, name, id, encoded] = /^PRIVATE\+KEY\+([^+]*)\+([0-9a-f]{8})\+(.*)$/s.exec(skey) ?? []
   const bytes = encoded === undefined ? undefined : decodeBase64(encoded)
@@ -165,7 +166,10 @@ const hasControl = (text: string): boolean => {
   return false
 }
 
-/** Opens a note with the keys that are known; why not, as a text, if it is ill-formed, forged, or signed by none of them. */
+/**
+ * Opens a note with the keys that are known; why not, as a text, if it is ill-formed, forged, or signed by none of
+ * them.
+ */
 export const open = (note: Uint8Array | string, verifiers: ReadonlyArray<Verifier>): Note | string => {
   const text = typeof note === "string" ? note : decode(note)
   if (text === undefined || !text.isWellFormed()) return "it is not UTF-8"

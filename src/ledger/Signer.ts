@@ -1,13 +1,14 @@
 /**
  * Signs the heads of logs, and never two that contradict each other.
  *
- * The signer's state holds, for each origin, the last head that was signed. It is written before a signature leaves the process,
- * and a tree that does not extend it is not signed: so a store that was restored from a backup does not sign its own fork.
+ * The signer's state holds, for each origin, the last head that was signed. It is written before a signature leaves the
+ * process, and a tree that does not extend it is not signed: so a store that was restored from a backup does not sign
+ * its own fork.
  *
  * **Gotchas**
  *
- * Keep the state where a restored backup of the store does not take it back as well. A lost state refuses to sign, unless it
- * is told that this is a new signer.
+ * Keep the state where a restored backup of the store does not take it back as well. A lost state refuses to sign,
+ * unless it is told that this is a new signer.
  *
  * @since 0.1.0
  */
@@ -50,8 +51,9 @@ export class Signer extends Context.Service<Signer, {
   /** The last head that was signed of an origin; none of a text that is no origin. */
   readonly last: (origin: string) => Effect.Effect<Head | undefined, AuditError>
   /**
-   * Signs a head of a log. `head` is asked for it with the last head that was signed, which it must extend; it is asked again
-   * where another process has signed meanwhile. The head is durable in the signer's state before the note is returned.
+   * Signs a head of a log. `head` is asked for it with the last head that was signed, which it must extend; it is asked
+   * again where another process has signed meanwhile. The head is durable in the signer's state before the note is
+   * returned.
    */
   readonly sign: <E>(
     origin: string,

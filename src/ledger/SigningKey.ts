@@ -1,8 +1,8 @@
 /**
  * The key that signs the checkpoints of all logs of a deployment.
  *
- * One Ed25519 key under a name of its own. A log's checkpoint is signed by the same key under the log's origin, so that one
- * verifier key, printed when the key is made, checks every log: the log's own follows from it and the origin.
+ * One Ed25519 key under a name of its own. A log's checkpoint is signed by the same key under the log's origin, so that
+ * one verifier key, printed when the key is made, checks every log: the log's own follows from it and the origin.
  *
  * The key is read from a file that only its owner can read, or from configuration, and never printed.
  *
@@ -113,8 +113,8 @@ const write = (path: string, text: string): Effect.Effect<void, AuditError> =>
   })
 
 /**
- * The key that verifies the checkpoints of an origin, from a verifier key: a signer's key is taken under the origin; a log's
- * own key, whose name is an origin, verifies that origin only.
+ * The key that verifies the checkpoints of an origin, from a verifier key: a signer's key is taken under the origin; a
+ * log's own key, whose name is an origin, verifies that origin only.
  */
 export const verifierOf = (vkey: string, origin: string): Verifier | undefined => {
   const verifier = parseVkey(vkey.trim())
@@ -126,14 +126,14 @@ export const verifierOf = (vkey: string, origin: string): Verifier | undefined =
 export type Vkeys = string | ReadonlyArray<string>
 
 /**
- * Opens a checkpoint with verifier keys, of which at least one must have signed it under the checkpoint's own origin; why
- * not, as a text.
+ * Opens a checkpoint with verifier keys, of which at least one must have signed it under the checkpoint's own origin;
+ * why not, as a text.
  */
 export const openCheckpoint = (note: string, vkeys: Vkeys): Checkpoint | string => {
   const said = stated(note)
   if (typeof said === "string") return said
   const verifiers = (typeof vkeys === "string" ? [vkeys] : vkeys).flatMap((vkey) => verifierOf(vkey, said.origin) ?? [])
-  if (verifiers.length === 0) return "the key is none"
+  if (verifiers.length === 0) return "the key is not an Ed25519 verifier key"
   const opened = open(note, verifiers.filter(({ name }) => name === said.origin))
   return typeof opened === "string" ? opened : opened.checkpoint
 }

@@ -1,6 +1,6 @@
 /**
- * The static files of a log (https://c2sp.org/tlog-tiles): its checkpoint, the hashes of its tree in tiles of 256, and its
- * entries in bundles of 256. Any web server can serve the folder, and readers that we did not write verify it.
+ * The static files of a log (https://c2sp.org/tlog-tiles): its checkpoint, the hashes of its tree in tiles of 256, and
+ * its entries in bundles of 256. Any web server can serve the folder, and readers that we did not write verify it.
  *
  *     checkpoint
  *     tile/<level>/<index>[.p/<width>]
@@ -134,8 +134,8 @@ const earlier = Effect.fnUntraced(function*(
 
 /**
  * Writes a log's files to a folder: all of them, or what has been added since the checkpoint that is there. Each file
- * appears whole, the checkpoint last. `onTile` is called with the files written so far, and all that there are to write;
- * `vkeys` are the keys that the folder may have been signed with, the source's unless given.
+ * appears whole, the checkpoint last. `onTile` is called with the files written so far, and all that there are to
+ * write; `vkeys` are the keys that the folder may have been signed with, the source's unless given.
  */
 export const write = Effect.fnUntraced(function*(
   directory: string,
@@ -184,8 +184,8 @@ export interface Verified {
 }
 
 /**
- * Checks the files of a folder against its checkpoint and a verifier key: every entry against its leaf, every tile against
- * the tiles below it, and the tree against the signed root.
+ * Checks the files of a folder against its checkpoint and a verifier key: every entry against its leaf, every tile
+ * against the tiles below it, and the tree against the signed root.
  */
 export const verify = Effect.fnUntraced(function*(
   directory: string,

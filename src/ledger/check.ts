@@ -1,9 +1,9 @@
 /**
  * Recomputes one log while its rows go by in the order in which they are kept.
  *
- * Three things must agree: the rows of the events, the bundles of entries, and the hashes over them; signed heads say which
- * of them to believe where they do not. Pure: who calls it fetches what is stored. Keeps one bundle in memory, and what is
- * wrong.
+ * Three things must agree: the rows of the events, the bundles of entries, and the hashes over them; signed heads say
+ * which of them to believe where they do not. Pure: who calls it fetches what is stored. Keeps one bundle in memory,
+ * and what is wrong.
  */
 import { EventId } from "../DatasetEvent.ts"
 import { erasedPositions, rowProblem } from "../internal/body.ts"
@@ -15,6 +15,7 @@ import { stated } from "./Checkpoint.ts"
 import { contradiction, type Head } from "./extends.ts"
 import type { Fault, Finding } from "./Finding.ts"
 import type { Log, Run, StoredEvent, StoredNote } from "./LogStore.ts"
+import { Mismatches } from "./mismatches.ts"
 import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
 import { hashBytes, runLength } from "./treeReader.ts"
 
@@ -23,16 +24,9 @@ interface Claim extends Head {
   readonly from: string
 }
 
-/** Something at a position that is not what the position should have. */
-interface Mismatch {
-  readonly position: number
-  readonly eventId: EventId | undefined
-  readonly actual: string
-  readonly expected: string
-  readonly detail: string
-}
-
-/** Mismatches, missing positions and other faults of one log that are kept to be named; beyond it they are only counted. */
+/**
+ * Mismatches, missing positions and other faults of one log that are kept to be named; beyond it they are only counted.
+ */
 const maxKept = 10_000
 
 /** Positions that may be missing between two events: a position further away was changed. */
@@ -63,7 +57,7 @@ export class LogCheck {
   /** The complete bundles before it, as leaves of a tree of their own; and the last run of each level. */
   private readonly range = new CompactRange()
   private readonly runs: Array<Array<Uint8Array>> = []
-  private readonly mismatches: Array<Mismatch> = []
+  private readonly mismatches = new Mismatches((...what) => this.fault(...what))
   private readonly missing = new Ranges()
   private readonly erased = new Ranges()
   private readonly recorded = new Ranges()
@@ -179,7 +173,7 @@ export class LogCheck {
     }
     const made = commitment(salt, body)
     if (!equal(made, stored)) {
-      return this.mismatch({
+      return this.mismatches.add({
         position,
         eventId,
         actual: hex(made),
@@ -192,12 +186,9 @@ export class LogCheck {
     for (const [first, last] of erasedPositions(body)) this.recorded.addRange(first, last)
   }
 
-  private mismatch(mismatch: Mismatch): void {
-    if (this.mismatches.length < maxKept) this.mismatches.push(mismatch)
-    else this.fault("changed", mismatch.position, mismatch.eventId, mismatch.detail)
-  }
-
-  /** What is stored of the bundle whose rows have gone by: its entries, and the hashes of the runs that it completes. */
+  /**
+   * What is stored of the bundle whose rows have gone by: its entries, and the hashes of the runs that it completes.
+   */
   wanted(count: number): ReadonlyArray<Run> {
     const wanted: Array<Run> = [{ tier: 0, first: this.bundle * runLength, count: runLength }]
     if (count < runLength) return wanted
@@ -207,19 +198,17 @@ export class LogCheck {
     }
   }
 
-  /** Checks the bundle whose rows have gone by, `count` entries of it, by what is stored of it, and goes on to the next. */
+  /**
+   * Checks the bundle whose rows have gone by, `count` entries of it, by what is stored of it, and goes on to the next.
+   */
   finish(count: number, [bundle, ...stored]: ReadonlyArray<Uint8Array>): void {
     const first = this.bundle * runLength
     const kept = bundle ?? new Uint8Array(0)
     const keptCount = Math.min(Math.floor(kept.length / hashBytes), count)
     const subtrees = stored.map((hash) => hash.length === hashBytes ? hash : undefined)
     if (count === runLength && keptCount < runLength) {
-      this.fault(
-        "missing",
-        first,
-        undefined,
-        `the entries of ${span(first, first + runLength - 1)} are not in their bundle`
-      )
+      const detail = `the entries of ${span(first, first + runLength - 1)} are not in their bundle`
+      this.fault("missing", first, undefined, detail)
     }
     const fromRows = this.rows.slice(0, count * 32)
     const fromBundle = this.rows.slice(0, count * 32)
@@ -273,7 +262,7 @@ export class LogCheck {
       if (bundleIsWrong) {
         this.fault("changed", position, eventId, "its entry in the bundle is not the one that was stored")
       } else {
-        this.mismatch({
+        this.mismatches.add({
           position,
           eventId,
           actual: hex(fromRows.subarray(slot * 32, slot * 32 + 32)),
@@ -340,12 +329,8 @@ export class LogCheck {
       if (contradiction(claim, this.rootAt(first, tree, claim.size)) === undefined) {
         this.covered = Math.max(this.covered, claim.size)
       } else {
-        this.fault(
-          "inconsistent",
-          undefined,
-          undefined,
-          `the tree at size ${claim.size} is not the one of ${claim.from}`
-        )
+        const detail = `the tree at size ${claim.size} is not the one of ${claim.from}`
+        this.fault("inconsistent", undefined, undefined, detail)
       }
     }
   }
@@ -355,7 +340,10 @@ export class LogCheck {
     return this.last + 1
   }
 
-  /** How many entries of the bundle that rows are collected for belong to a log of `end` entries; 0 when all are finished. */
+  /**
+   * How many entries of the bundle that rows are collected for belong to a log of `end` entries; 0 when all are
+   * finished.
+   */
   left(end: number): number {
     return Math.max(0, Math.min(runLength, end - this.bundle * runLength))
   }
@@ -371,7 +359,7 @@ export class LogCheck {
     for (const claim of this.claims) {
       if (claim.size > end) this.truncate(size, `${claim.from} has ${claim.size}`)
     }
-    this.nameMismatches()
+    this.mismatches.name()
     for (const [first, last] of this.missing.all()) {
       this.fault("missing", first, undefined, `there is no event at ${span(first, last)}`)
     }
@@ -406,15 +394,5 @@ export class LogCheck {
     if (this.truncated) return
     this.truncated = true
     this.fault("truncated", size, undefined, `the log ends after ${size} entries, and ${detail}`)
-  }
-
-  /** Where what lies at one position belongs to another, the two were exchanged. */
-  private nameMismatches(): void {
-    const places = new Map(this.mismatches.map(({ expected, position }) => [expected, position]))
-    for (const { actual, detail, eventId, position } of this.mismatches) {
-      const place = places.get(actual)
-      if (place === undefined || place === position) this.fault("changed", position, eventId, detail)
-      else this.fault("reordered", position, eventId, `what lies here belongs to position ${place}`)
-    }
   }
 }

@@ -27,8 +27,8 @@ export const contradiction = (head: Head, rootThere: Hash): IntegrityReason | un
     : new CheckpointInconsistent({ detail: `its tree is not the one that was signed at size ${head.size}` })
 
 /**
- * Why a log of `size` entries does not extend all heads that were signed of it, if it does not; by the hashes of its tree.
- * Which hashes are read depends on the sizes alone.
+ * Why a log of `size` entries does not extend all heads that were signed of it, if it does not; by the hashes of its
+ * tree. Which hashes are read depends on the sizes alone.
  */
 export const breach = (size: number, heads: ReadonlyArray<Signed>, read: ReadHash): IntegrityReason | undefined => {
   for (const head of heads) {

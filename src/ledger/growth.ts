@@ -1,14 +1,16 @@
 /**
  * Grows the trees of a store, entry by entry, inside the transaction that appends them.
  *
- * Entries are kept in bundles of 256, and with each complete run of 256 the hash over it: of level 8 over the leaves of a
- * bundle, of level 16 over 256 hashes of level 8, and so on. What has not filled a bundle yet is in the rows of its events;
- * a checkpoint, or an erasure, also keeps the bundle that the log ends in, so that everything that it covers lies in two places.
+ * Entries are kept in bundles of 256, and with each complete run of 256 the hash over it: of level 8 over the leaves of
+ * a bundle, of level 16 over 256 hashes of level 8, and so on. What has not filled a bundle yet is in the rows of its
+ * events; a checkpoint, or an erasure, also keeps the bundle that the log ends in, so that everything that it covers
+ * lies in two places.
  */
-import { type IntegrityReason, LeafMissing } from "../AuditError.ts"
+import { IntegrityError, type IntegrityReason, LeafMissing } from "../AuditError.ts"
 import { type Hash, leafHashes, levels } from "../Merkle.ts"
 import { entryType } from "../Seal.ts"
-import { hashBytes, runLength } from "./treeReader.ts"
+import { breach, type Signed } from "./extends.ts"
+import { hashBytes, runLength, treeOf } from "./treeReader.ts"
 
 /** The rows of growing trees, inside one transaction. What follows each other is short at the first one missing. */
 export interface TreeRows {
@@ -152,5 +154,25 @@ export class Growth {
     }
     this.rows.putBundle(log, index, commitments)
     return undefined
+  }
+}
+
+/** Why a log does not extend all heads that were signed of it, if so; inside the transaction that appends to it. */
+export const breachOf = (
+  rows: TreeRows,
+  log: number,
+  size: number,
+  heads: ReadonlyArray<Signed>
+): IntegrityReason | undefined => {
+  const read = treeOf(
+    size,
+    ({ count, first, tier }) =>
+      tier === 0 ? commitmentsOf(rows, log, first, first + count) : rows.subtrees(log, tier * 8, first, count)
+  )
+  try {
+    return breach(size, heads, read)
+  } catch (cause) {
+    if (cause instanceof IntegrityError) return cause.reason
+    throw cause
   }
 }

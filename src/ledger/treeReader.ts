@@ -1,8 +1,8 @@
 /**
  * Reads a log's tree from its tiles.
  *
- * A computation over a tree reads the same nodes whatever their hashes are: so it is run once to see which tiles it needs,
- * these are fetched in one trip, and it is run again with them.
+ * A computation over a tree reads the same nodes whatever their hashes are: so it is run once to see which tiles it
+ * needs, these are fetched in one trip, and it is run again with them.
  */
 import * as Effect from "effect/Effect"
 import { type AuditError, IntegrityError, LeafMissing } from "../AuditError.ts"
@@ -47,7 +47,10 @@ export const missingIn = ({ first, tier }: Run, found: Uint8Array): LeafMissing 
   })
 }
 
-/** Reads a tree whose tiles are read synchronously, where that is possible; throws `IntegrityError` where hashes are missing. */
+/**
+ * Reads a tree whose tiles are read synchronously, where that is possible; throws `IntegrityError` where hashes are
+ * missing.
+ */
 export const treeOf = (size: number, fetch: (run: Run) => Uint8Array): ReadHash => {
   const known = new Map<string, Levels>()
   return nodes(size, (run) => {
@@ -64,7 +67,9 @@ export const treeOf = (size: number, fetch: (run: Run) => Uint8Array): ReadHash 
   })
 }
 
-/** A node that was not read when it was asked which are: then the computation depends on hashes, which is a bug of it. */
+/**
+ * A node that was not read when it was asked which are: then the computation depends on hashes, which is a bug of it.
+ */
 const recorded = (levels: Levels | undefined): Levels => {
   if (levels === undefined) {
     throw new Error("a computation over a tree must read the same nodes whatever their hashes are")

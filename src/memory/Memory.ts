@@ -3,8 +3,8 @@
  *
  *     AuditLogger.layer().pipe(Layer.provideMerge(Memory.layer()))
  *
- * Transactions roll back, readers see what is committed, checkpoints, proofs, verification and erasure work. What an application
- * keeps elsewhere (a `Ref`, a map) is not rolled back.
+ * Transactions roll back, readers see what is committed, checkpoints, proofs, verification and erasure work. What an
+ * application keeps elsewhere (a `Ref`, a map) is not rolled back.
  *
  * @since 0.1.0
  */
@@ -17,15 +17,14 @@ import { EventSink, refusal } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
 import { Entropy } from "../internal/entropy.ts"
-import { LogStore } from "../ledger/LogStore.ts"
+import { LogStore, type StoredEvent } from "../ledger/LogStore.ts"
 import { SignerState } from "../ledger/Signer.ts"
 import { AuditTrail, type Item } from "../trail/AuditTrail.ts"
-import { isEmpty, matches } from "../trail/Filter.ts"
-import { itemOf, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
+import { found, itemOf, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
 import { type Preference, type Subject, TrainingPreferences } from "../TrainingPreferences.ts"
 import { Transactions } from "../Transactions.ts"
 import { logStoreOf } from "./logs.ts"
-import { type EventRow, logKey, type State } from "./state.ts"
+import { logKey, type State } from "./state.ts"
 import { MemoryStore } from "./store.ts"
 
 const sinkOf = (store: MemoryStore, clock: Clock.Clock): EventSink["Service"] => {
@@ -81,13 +80,8 @@ const preferencesOf = (store: MemoryStore): TrainingPreferences["Service"] => {
   return service
 }
 
-const isFound = (row: EventRow, { search }: Reading): boolean =>
-  row.keys === undefined || row.recordedAtMillis === undefined
-    ? isEmpty(search)
-    : matches(row.keys, row.recordedAtMillis, search)
-
 /** The rows of a query, in its order, from its place on. */
-const rowsOf = (state: State, reading: Reading): ReadonlyArray<EventRow> | undefined => {
+const rowsOf = (state: State, reading: Reading): ReadonlyArray<StoredEvent> | undefined => {
   const log = state.logs.get(logKey(reading.log))
   const rows = log === undefined ? [] : state.positions.get(log.id) ?? []
   const { after, descending } = reading
@@ -102,12 +96,13 @@ const trailOf = (store: MemoryStore): AuditTrail["Service"] =>
       const reading = yield* Effect.fromResult(readQuery(query))
       const rows = rowsOf(store.committed, reading)
       if (rows === undefined) return yield* noSuchPlace
-      const found: Array<Item> = []
+      const items: Array<Item> = []
       for (const row of rows) {
-        if (isFound(row, reading)) found.push(yield* Effect.fromResult(itemOf(row)))
-        if (found.length > reading.limit) break
+        const item = yield* Effect.fromResult(found(row, reading.search))
+        if (item !== undefined) items.push(item)
+        if (items.length > reading.limit) break
       }
-      return pageOf(reading, found)
+      return pageOf(reading, items)
     }),
     get: Effect.fnUntraced(function*({ eventId, ...name }) {
       const { byId, events, logs } = store.committed

@@ -2,15 +2,21 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { AuditError, NotFound } from "../AuditError.ts"
-import { EventId } from "../DatasetEvent.ts"
-import { uuidText } from "../internal/entropy.ts"
-import { type Hold, type Log, type LogReader, LogStore, type LogWriter, type Snapshot } from "../ledger/LogStore.ts"
+import {
+  type Hold,
+  type Log,
+  type LogReader,
+  LogStore,
+  type LogWriter,
+  type Snapshot,
+  type StoredEvent
+} from "../ledger/LogStore.ts"
 import { hashBytes, runLength } from "../ledger/treeReader.ts"
 import type { LogName } from "../RequestContext.ts"
-import { type EventRow, logKey, State } from "./state.ts"
+import { logKey, State } from "./state.ts"
 import type { MemoryStore } from "./store.ts"
 
-const rowsOf = (state: State, log: Log): ReadonlyArray<EventRow> =>
+const rowsOf = (state: State, log: Log): ReadonlyArray<StoredEvent> =>
   (state.positions.get(log.id) ?? []).flatMap((row) => state.events[row] ?? [])
 
 /** Reads the state that `at` returns when it is asked. */
@@ -85,7 +91,7 @@ const writerOf = (store: MemoryStore): LogWriter => {
         for (const { row } of events) {
           const event = state.events[row]
           if (event === undefined) continue
-          const gone = { salt: undefined, body: undefined, keys: undefined, recordedAtMillis: undefined }
+          const gone = { salt: undefined, body: undefined, recordedAtMillis: undefined }
           state.events[row] = { ...event, ...gone, erased: atMillis >= 0 }
         }
         const rows = new Set(events.map(({ row }) => row))
@@ -145,6 +151,3 @@ export const logStoreOf = (store: MemoryStore): LogStore["Service"] => {
     scrub: Effect.withFiber((fiber) => Effect.succeed(store.levelOf(fiber.context) === undefined))
   })
 }
-
-/** The id of a row as text. */
-export const idOf = (event: EventRow): EventId => EventId.make(uuidText(event.eventId), { disableChecks: true })

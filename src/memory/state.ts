@@ -1,16 +1,10 @@
 /** The rows of a store in memory. Each row is immutable, so that a copy of the maps is a copy of the store. */
-import type { SearchKeys } from "../DatasetEvent.ts"
 import type { TreeRows } from "../ledger/growth.ts"
 import type { Hold, Log, StoredEvent, StoredNote } from "../ledger/LogStore.ts"
 import { hashBytes } from "../ledger/treeReader.ts"
 import type { Hash } from "../Merkle.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { Preference } from "../TrainingPreferences.ts"
-
-/** An event as it is kept; of an erased one the keys are gone as well. */
-export interface EventRow extends StoredEvent {
-  readonly keys: SearchKeys | undefined
-}
 
 /** What an idempotency key was used for. */
 export interface UsedKey {
@@ -26,7 +20,7 @@ export class State implements TreeRows {
   readonly logs: Map<string, Log>
   /** Row numbers by position, for each log. */
   readonly positions: Map<number, Array<number>>
-  readonly events: Array<EventRow>
+  readonly events: Array<StoredEvent>
   readonly byId: Map<string, number>
   readonly keys: Map<string, UsedKey>
   readonly preferences: Map<string, Preference>

@@ -157,7 +157,7 @@ export class MemoryStore {
     this.growth.forget()
   }
 
-  /** The log of a name, made with its first event where there is none. */
+  /** The log of a name, made with its first event if it is new. */
   private logOf(name: LogName, millis: number): Log {
     const known = this.current.logs.get(logKey(name))
     if (known !== undefined) return known
@@ -182,8 +182,7 @@ export class MemoryStore {
       erased: false,
       recordedAtMillis: event.recordedAtMillis,
       salt: event.salt,
-      body: event.body,
-      keys: event.keys
+      body: event.body
     })
     state.byId.set(event.eventId, row)
     const rows = state.positions.get(log.id) ?? []

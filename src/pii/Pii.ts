@@ -10,15 +10,19 @@ import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import { isPlaceholder } from "./placeholder.ts"
 import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
-import { scan as scanText, type Span } from "./scanner.ts"
+import { scan as scanText } from "./scanner.ts"
+import type { Span } from "./span.ts"
 import { isCard, isSsn } from "./validate.ts"
 
-export type { Span } from "./scanner.ts"
+export type { Span } from "./span.ts"
 
 /** A detector of one's own: findings in a text, in order. What it throws fails the strip. */
 export type Detector = (text: string) => ReadonlyArray<Span>
 
-/** The key of pseudonyms. Another id and secret begin a new series; older pseudonyms show the key that they were made with. */
+/**
+ * The key of pseudonyms. Another id and secret begin a new series; older pseudonyms show the key that they were made
+ * with.
+ */
 export interface PseudonymKey {
   /** Shown in the pseudonym: 1 to 32 letters, digits, `_` or `-`. */
   readonly id: string
@@ -322,7 +326,9 @@ const couldBe = (kind: Kind, value: string | number): boolean => {
   return least === undefined || text.replace(/\D/g, "").length >= least
 }
 
-/** The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`. */
+/**
+ * The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`.
+ */
 const ownKind = (text: string, named: Kind): Kind | undefined => {
   if (/^\d{9}$/.test(text) && named === "NATIONAL_ID" && isSsn(text.slice(0, 3), text.slice(3, 5), text.slice(5))) {
     return "US_SSN"
@@ -335,7 +341,9 @@ const ownKind = (text: string, named: Kind): Kind | undefined => {
 
 const isArray = (value: ReadonlyArray<Json> | JsonObject): value is ReadonlyArray<Json> => Array.isArray(value)
 
-/** How often a key was used in each object that is being written: looking for a free name must not start over each time. */
+/**
+ * How often a key was used in each object that is being written: looking for a free name must not start over each time.
+ */
 const used = new WeakMap<object, Map<string, number>>()
 
 /** Two keys that became the same placeholder are told apart by a number: neither value is lost. */

@@ -57,7 +57,9 @@ export const Policy = Schema.Struct({
     keys: Schema.optionalKey(Schema.Array(Schema.String)),
     values: Schema.optionalKey(Schema.Array(Schema.String))
   })),
-  /** Kinds that do not forbid training when they were found by their form and replaced as a whole. None unless given. */
+  /**
+   * Kinds that do not forbid training when they were found by their form and replaced as a whole. None unless given.
+   */
   trainable: Schema.optionalKey(Schema.Array(TrainableKind))
 })
 export type Policy = typeof Policy.Type

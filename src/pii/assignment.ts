@@ -3,7 +3,7 @@ import { azureSecretAt, jwtAt, privateKeyAt, tokenEnd, urlCredentialsAt, webhook
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { ssnAt } from "./numbers.ts"
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 
 const isName = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code === 95 ||
@@ -97,7 +97,9 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   return valueAt(text, from, kind, isPasswordName.test(name))
 }
 
-/** Names of what a person types: whatever follows may be one. Keys and tokens are told from words by digits and length. */
+/**
+ * Names of what a person types: whatever follows may be one. Keys and tokens are told from words by digits and length.
+ */
 const isPasswordName = /pass|pwd|psw|^pw$|^pin$/i
 
 const url = /[a-z][a-z0-9+.-]{1,20}:\/\//iy

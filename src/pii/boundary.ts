@@ -4,7 +4,7 @@ const isHex = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 71) || (code >= 97 && code < 103)
 const space = 32
 
-/** Where the escape that begins at a `\`, `%` or ESC ends; `i + 1` if it is none. */
+/** Where the escape that begins at a `\`, `%` or ESC ends; `i + 1` if there is no escape. */
 export const escapeEnd = (text: string, i: number): number => {
   const code = text.charCodeAt(i)
   const next = text.charCodeAt(i + 1)

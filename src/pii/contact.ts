@@ -1,6 +1,6 @@
 /** E-mail addresses. */
 import { escapeEnd } from "./boundary.ts"
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 
 const isLocal = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 46 || code === 95 ||
@@ -42,8 +42,8 @@ export const spelledEmailAt = (text: string, i: number): Span | undefined => {
 }
 
 /**
- * `sign` is where the `@` stands, in one of its spellings, of this width. RFC 5321, section 4.1.2: a local part of at most 64 characters, then a
- * domain whose last label does not begin with a digit.
+ * `sign` is where the `@` stands, in one of its spellings, of this width. RFC 5321, section 4.1.2: a local part of at
+ * most 64 characters, then a domain whose last label does not begin with a digit.
  */
 export const emailAt = (text: string, sign: number, width: number): Span | undefined => {
   const at = sign + width - 1

@@ -1,6 +1,6 @@
 /** Keys, tokens and passwords. */
 import { codeBefore } from "./boundary.ts"
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 import { vendorTokenEnd } from "./vendors.ts"
 
 const isToken = (code: number): boolean =>
@@ -42,7 +42,9 @@ const asana = /[012]\/\d{16}(?:\/\d{16})?:[a-f0-9]{32}(?![A-Za-z0-9])/y
 const mailgun = /[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}(?![A-Za-z0-9-])/y
 const shapes = [discord, terraform, telegram, mailchimp, asana, mailgun]
 
-/** Where a token that starts here ends: one with a vendor's prefix, or of a shape that nothing else has; -1 for none. */
+/**
+ * Where a token that starts here ends: one with a vendor's prefix, or of a shape that nothing else has; -1 for none.
+ */
 export const tokenEnd = (text: string, start: number): number => {
   const end = vendorTokenEnd(text, start)
   if (end !== -1) return end

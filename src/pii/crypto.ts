@@ -1,6 +1,6 @@
 /** Addresses of cryptocurrencies, with their checksums. */
 import { createHash } from "node:crypto"
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 
 const alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest()
@@ -43,7 +43,9 @@ const isBech32 = (text: string): boolean => {
   return check === 1 || check === 0x2bc830a3
 }
 
-/** Bitcoin (Base58Check, Bech32), Litecoin and Tron by checksum; Ethereum by its form (`0x` and 40 hexadecimal digits). */
+/**
+ * Bitcoin (Base58Check, Bech32), Litecoin and Tron by checksum; Ethereum by its form (`0x` and 40 hexadecimal digits).
+ */
 export const cryptoAddressAt = (text: string, start: number, end: number): Span | undefined => {
   const length = end - start
   if (length < 26 || length > 90) return undefined

@@ -1,9 +1,9 @@
 /**
- * Numbers that a state gives to persons and firms, only where a word before them says so: their forms are too many, and their
- * digits could be anything.
+ * Numbers that a state gives to persons and firms, only where a word before them says so: their forms are too many, and
+ * their digits could be anything.
  */
 import type { Kind } from "./Kind.ts"
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 
 const nationalWords = [
   "pesel|nip|regon|dow[oó]d(?:u osobistego)?|cpf|cnpj|dni|nif|nie|cif|n[uú]mero de identificaci[oó]n de extranjero|nino|ni number",
@@ -26,7 +26,10 @@ const passportBefore = before(passportWords)
 const codeBefore = before(codeWords)
 const birthBefore = before(licenceWords)
 
-/** Every word that may be the last one before a value; a word of a pattern may have letters left out, hence its beginning. */
+/**
+ * Every word that may be the last one before a value; a word of a pattern may have letters left out, hence its
+ * beginning.
+ */
 const lastWords = new Set(
   `${nationalWords}|${passportWords}|${licenceWords}|${codeWords}|value|code|is|was|are|no|nr|number|of`.replace(
     /[()?]/g,

@@ -201,7 +201,7 @@ const aspects = new Set([
 export const isAspect = (key: string): boolean => aspects.has(words(key).split(" ").at(-1) ?? "")
 
 const classify = (key: string): Kind | undefined => {
-  // A placeholder (`[EMAIL]`) is no name, and so long a text is none.
+  // A placeholder (`[EMAIL]`) is not a name, and neither is so long a text.
   if (key.length > 64 || key.startsWith("[")) return undefined
   const name = words(key)
   if (exempt.has(name)) return undefined

@@ -1,6 +1,6 @@
 /** Addresses of machines. */
 import { codeBefore } from "./boundary.ts"
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 import { isIpv4, isIpv6 } from "./validate.ts"
 
 const ipv4Pattern = /(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}/y
@@ -14,7 +14,7 @@ const isWord = (code: number): boolean =>
 /** A version, not an address: `version 1.2.3.4`, `Chrome/113.0.0.0`, `libfoo-1.2.3.4`. */
 const versionBefore = /(?:\b(?:version|ver|release|build|rev)[\s:="]*|[A-Za-z]\/v?|\bv)$/i
 
-/** Dotted quads; a longer dotted number or a version (`v1.2.3.4`) is none. */
+/** Dotted quads; a longer dotted number or a version (`v1.2.3.4`) is not one. */
 export const ipv4At = (text: string, start: number): Span | undefined => {
   ipv4Pattern.lastIndex = start
   const match = ipv4Pattern.exec(text)
@@ -27,8 +27,8 @@ export const ipv4At = (text: string, start: number): Span | undefined => {
 }
 
 /**
- * RFC 4291 addresses, by a real parse. `i` stands at the first colon of one: a later colon is not looked at again. `::` alone,
- * and words around it, are no address.
+ * RFC 4291 addresses, by a real parse. `i` stands at the first colon of one: a later colon is not looked at again. `::`
+ * alone, and words around it, are no address.
  */
 export const ipv6At = (text: string, i: number): Span | undefined => {
   let back = i

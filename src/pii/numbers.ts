@@ -1,6 +1,6 @@
 /** Numbers that belong to a person: cards, accounts, social security, telephones, postal codes. */
 import { codeBefore } from "./boundary.ts"
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 import { ibanLength, isCard, isIban, isSsn } from "./validate.ts"
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
@@ -34,7 +34,9 @@ export const ssnAt = (text: string, start: number): Span | undefined => {
   return { start, end, kind: "US_SSN" }
 }
 
-/** As printed: four groups of four (and three more), 4-6-5, 4-6-4, or in one piece; with spaces, hyphens or full stops. */
+/**
+ * As printed: four groups of four (and three more), 4-6-5, 4-6-4, or in one piece; with spaces, hyphens or full stops.
+ */
 const cardPattern =
   /\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?(?!\d)|\d{4}([ .-])\d{6}\2\d{4,5}(?!\d)|\d{12,19}(?!\d)/y
 const cardCue =
@@ -96,7 +98,10 @@ const phoneNounBefore =
   /(?:\b(?:phone|tel|telephone|telefon|telefonu|mobile|cell|fax|whatsapp|hotline|handy)\b[^0-9\]]{0,24}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
 const phoneAfter = /^[ -]{1,3}\(?(?:office|fax|mobile|cell|home|work|phone|tel)\b/i
 
-/** Where the telephone number that may start here ends, its extension included; -1 if what follows makes it another thing. */
+/**
+ * Where the telephone number that may start here ends, its extension included; -1 if what follows makes it another
+ * thing.
+ */
 const phoneEnd = (text: string, end: number): number => {
   extension.lastIndex = end
   const whole = extension.test(text) ? extension.lastIndex : end
@@ -105,8 +110,8 @@ const phoneEnd = (text: string, end: number): number => {
 }
 
 /**
- * A number that stands alone, as a whole text or between quotes, and begins as one dials: `00` and a country code, or, as a
- * whole text, `0` and nine or ten digits.
+ * A number that stands alone, as a whole text or between quotes, and begins as one dials: `00` and a country code, or,
+ * as a whole text, `0` and nine or ten digits.
  */
 const isWholeNumber = (text: string, start: number, end: number, digits: string): boolean => {
   const whole = start === 0 && end === text.length

@@ -1,4 +1,6 @@
-/** What stands where a finding was, told from a text that only looks like it: a value must not hide between brackets. */
+/**
+ * What stands where a finding was, told from a text that only looks like it: a value must not hide between brackets.
+ */
 import { Kind } from "./Kind.ts"
 
 const placeholder = new RegExp(
@@ -7,7 +9,10 @@ const placeholder = new RegExp(
   "y"
 )
 
-/** Where the placeholder that begins at a `[` ends: the kind, with a key's id and a keyed hash, or with what partial masking keeps; -1 if it is none. */
+/**
+ * Where the placeholder that begins at a `[` ends: the kind, with a key's id and a keyed hash, or with what partial
+ * masking keeps; -1 if there is no placeholder.
+ */
 export const placeholderEnd = (text: string, i: number): number => {
   placeholder.lastIndex = i
   return placeholder.test(text) ? placeholder.lastIndex : -1

@@ -1,5 +1,5 @@
 /** Street addresses, as far as their form or the words around them tell. */
-import type { Span } from "./scanner.ts"
+import type { Span } from "./span.ts"
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
 

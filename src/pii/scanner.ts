@@ -1,8 +1,8 @@
 /**
  * Finds personal data and secrets in a text.
  *
- * One pass over the characters, word by word: at the start of a word, and at rare characters between words (`@`, `:`, `=`, `-`,
- * `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
+ * One pass over the characters, word by word: at the start of a word, and at rare characters between words (`@`, `:`,
+ * `=`, `-`, `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
  */
 import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
 import { escapeEnd } from "./boundary.ts"
@@ -15,14 +15,8 @@ import { ipv4At, ipv6At, macAt } from "./network.ts"
 import { cardAt, goesBack, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
 import { placeholderEnd } from "./placeholder.ts"
 import { streetAt } from "./places.ts"
+import type { Span } from "./span.ts"
 import { disguised, unmask } from "./unmask.ts"
-
-/** Where a finding is, in UTF-16 code units; `end` is exclusive. */
-export interface Span {
-  readonly start: number
-  readonly end: number
-  readonly kind: Kind
-}
 
 const none: ReadonlyArray<Span> = []
 

@@ -1,4 +1,6 @@
-/** Characters that look like others or like nothing: full-width forms, invisible characters, unusual spaces and dashes. */
+/**
+ * Characters that look like others or like nothing: full-width forms, invisible characters, unusual spaces and dashes.
+ */
 
 // Soft hyphen, no-break and typographic spaces, zero-width characters, typographic dashes, full-width forms.
 export const disguised = /[\u00ad\u00a0\u2000-\u2015\u202f\u205f-\u2064\u2212\u3000\ufe63\ufeff\uff01-\uff5e]/

@@ -1,6 +1,6 @@
 /**
- * Tokens that their issuers mark with a prefix: formats from the issuers' documentation and their secret-scanning partners'
- * lists (GitHub secret scanning, GitLab token overview).
+ * Tokens that their issuers mark with a prefix: formats from the issuers' documentation and their secret-scanning
+ * partners' lists (GitHub secret scanning, GitLab token overview).
  */
 
 import { codeBefore } from "./boundary.ts"

@@ -2,12 +2,12 @@
  * The tables of an audit store in SQLite.
  *
  * - `log`: one row per tenant and env, with its opaque origin.
- * - `event`: one row per event of all logs, in the order of storing. Append-only: triggers refuse every change but erasure,
- *   which takes body, salt and time away and leaves the commitment.
+ * - `event`: one row per event of all logs, in the order of storing. Append-only: triggers refuse every change but
+ *   erasure, which takes body, salt and time away and leaves the commitment.
  * - `segment`, `bucket`: the search index. It follows the commits in runs of 2,048 rows (see `terms.ts`).
  * - `idempotency_key`: hashed keys, with a hash of what they were used for.
- * - `bundle`, `subtree`: the Merkle tree of each log. A bundle has the commitments of 256 entries that follow each other, 32 bytes
- *   each (the last bundle of a log may have fewer); a subtree row has the hash over a completed run of 256 hashes of the level
+ * - `bundle`, `subtree`: the Merkle tree of each log. A bundle has the commitments of 256 entries that follow each
+ *   other (the last of a log may have fewer); a subtree row the hash over a completed run of 256 hashes of the level
  *   below: level 8 over the leaf hashes of a bundle, level 16 over 256 hashes of level 8, and so on.
  * - `checkpoint`: signed tree heads. `stop`: logs that take no more events, and why.
  * - `hold`: legal holds that are in force. `erasure`: counts transactions that erased.

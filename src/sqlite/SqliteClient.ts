@@ -1,78 +1,40 @@
 /**
  * One SQLite file, open for the audit store and for the application's own tables.
  *
- * Provides the `SqlClient` that an application uses for its own tables and transactions, and `Transactions`: what is emitted
- * inside one of them is written in it. The file is opened in WAL mode with `synchronous=FULL` and created with mode 0600.
+ * Provides the `SqlClient` that an application uses for its own tables and transactions, and `Transactions`: what is
+ * emitted inside one of them is written in it. The file is opened in WAL mode with `synchronous=FULL` and created with
+ * mode 0600.
  *
  * **Gotchas**
  *
- * While a transaction of the `SqlClient` is open, other writes to the file wait: keep it short. Other processes may write
- * to the file; a network file system, a link, or a file that is removed or replaced while open are refused or noticed.
+ * While a transaction of the `SqlClient` is open, other writes to the file wait: keep it short. Other processes may
+ * write to the file; a network file system, a link, or a file that is removed or replaced while open are refused or
+ * noticed.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { layer as layerReactivity, type Reactivity } from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
-import { resolve } from "node:path"
 import type { AuditError } from "../AuditError.ts"
 import { Transactions } from "../Transactions.ts"
-import { type ClientConnection, open } from "./connection.ts"
+import { open, OpenFile, type Options } from "./connection.ts"
 import { makeClient, transacting } from "./sqlClient.ts"
 
-/** How to open a store. */
-export interface Options {
-  /** Path of the file; created if it is missing. */
-  readonly filename: string
-  /** How long to wait for another process's lock, and of a closing sink; 5 seconds unless given. */
-  readonly deadline?: Duration.Input | undefined
-  /** Whether a database of your own, without an audit store yet, may become one as well. Not unless given. */
-  readonly adopt?: boolean | undefined
-  /** Whether a missing file is an error. Not unless given. */
-  readonly mustExist?: boolean | undefined
-}
-
-/** One open file. What the parts of the store share is out of sight. */
-class OpenFile {
-  readonly #connection: ClientConnection
-  readonly filename: string
-  /** The application's client for the same file. */
-  readonly sql: SqlClient.SqlClient
-  constructor(connection: ClientConnection, sql: SqlClient.SqlClient) {
-    this.#connection = connection
-    this.filename = connection.filename
-    this.sql = sql
-  }
-  static connectionOf(file: OpenFile): ClientConnection {
-    return file.#connection
-  }
-}
+export type { Options } from "./connection.ts"
 
 /** One open SQLite file. */
 export class SqliteClient extends Context.Service<SqliteClient, OpenFile>()("effect-audit/sqlite/SqliteClient") {}
-
-/** What the parts of this store share. */
-export const connection: Effect.Effect<ClientConnection, never, SqliteClient> = Effect.map(
-  SqliteClient,
-  (file) => OpenFile.connectionOf(file)
-)
 
 /** Opens a store; fails with the errors of a sink. */
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<SqliteClient["Service"], AuditError, Scope.Scope | Reactivity> {
-  const connection = yield* open({
-    // Absolute: the process may change its folder later.
-    filename: options.filename === "" ? "" : resolve(options.filename),
-    adopt: options.adopt === true,
-    mustExist: options.mustExist === true,
-    deadlineMillis: Duration.toMillis(Duration.fromInputUnsafe(options.deadline ?? "5 seconds"))
-  })
+  const connection = yield* open(options)
   const { openTransaction, sql, transactionOf } = yield* makeClient(connection)
   return new OpenFile(
     {

@@ -1,30 +1,27 @@
 /**
  * The logs of a SQLite file, for the rules of the ledger and of erasure.
  *
- * Reads committed facts on the connection that reads, and changes logs in transactions of the application's client, so that what
- * is appended inside a change is part of it.
+ * Reads committed facts on the connection that reads, and changes logs in transactions of the application's client, so
+ * that what is appended inside a change is part of it.
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { resolve } from "node:path"
 import type { DatabaseSync } from "node:sqlite"
 import { AuditError, IntegrityError, type IntegrityReason, NotFound, SinkRejected } from "../AuditError.ts"
 import { uuidBytes } from "../internal/entropy.ts"
 import { type Log, type LogReader, LogStore, type LogWriter, type Mark, type Snapshot } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
-import { type ClientConnection, openReader, pragma } from "./connection.ts"
-import { checkFile, releaseFile } from "./file.ts"
+import { segmentRows } from "../trail/terms.ts"
+import { type ClientConnection, connectReader, OpenFile, openReader, type Options, pragma } from "./connection.ts"
 import { grownIn, holdColumns, lastRow, LogRows, stepRows } from "./logRows.ts"
 import { migrations } from "./Migrations.ts"
 import { attempt, busy, failing, untilFree } from "./problem.ts"
 import { integerOf } from "./row.ts"
-import { connection, type SqliteClient } from "./SqliteClient.ts"
-import { segmentRows } from "./terms.ts"
+import { SqliteClient } from "./SqliteClient.ts"
 
 /** Runs synchronous work on a connection, with the errors of the store. */
 type Run = <A>(work: () => A) => Effect.Effect<A, AuditError>
@@ -49,7 +46,9 @@ const readerOf = (db: DatabaseSync, rows: LogRows, run: Run): LogReader => ({
 })
 
 /** Reads on the connection that reads, each time in one transaction. */
-const committed = ({ deadlineMillis, filename, reader }: ClientConnection): LogReader =>
+const committed = (
+  { deadlineMillis, filename, reader }: Pick<ClientConnection, "deadlineMillis" | "filename" | "reader">
+): LogReader =>
   readerOf(reader, new LogRows(reader), (work) =>
     Effect.mapError(
       untilFree(
@@ -81,7 +80,7 @@ const snapshotOf = Effect.fnUntraced(function*(
   filename: string,
   deadlineMillis: number
 ): Effect.fn.Return<Snapshot, AuditError, Scope.Scope> {
-  const db = yield* openReader(filename, deadlineMillis)
+  const db = yield* connectReader(filename, deadlineMillis)
   const run: Run = (work) => Effect.mapError(attempt(work), failing("LogStore.snapshot", filename))
   const problem = yield* run(() => {
     db.exec("BEGIN")
@@ -117,7 +116,9 @@ const snapshotOf = Effect.fnUntraced(function*(
 
 const broken = (reason: IntegrityReason) => new IntegrityError({ method: "LogStore.change", reason })
 
-/** Takes content, index terms and digests of rows away, in the open transaction, in steps between which others may run. */
+/**
+ * Takes content, index terms and digests of rows away, in the open transaction, in steps between which others may run.
+ */
 const eraseRows = Effect.fnUntraced(function*(
   { table, writer }: ClientConnection,
   run: Run,
@@ -217,7 +218,7 @@ const grownRows = 8192
 
 /** Builds the store over the client's file. */
 export const make: Effect.Effect<LogStore["Service"], never, SqliteClient> = Effect.gen(function*() {
-  const client = yield* connection
+  const client = OpenFile.connectionOf(yield* SqliteClient)
   const { deadlineMillis, filename, reader, transact } = client
   const read = committed(client)
   const writer = writerOf(client)
@@ -251,50 +252,21 @@ export const make: Effect.Effect<LogStore["Service"], never, SqliteClient> = Eff
 /** The logs of the client's file. */
 export const layer: Layer.Layer<LogStore, never, SqliteClient> = Layer.effect(LogStore, make)
 
-/** Which file to read. */
-export interface ReadOnlyOptions {
-  /** Path of the file, which must exist. */
-  readonly filename: string
-  /** How long to wait for another process's lock; 5 seconds unless given. */
-  readonly deadline?: Duration.Input | undefined
-}
-
 /**
- * The logs of a file that is opened for reading only, and never migrated: for verification, proofs and consistency. Whatever
- * would change it is refused.
+ * The logs of a file that is opened for reading only, and never migrated: for verification, proofs and consistency.
+ * Whatever would change it is refused.
  */
-export const layerReadOnly = (options: ReadOnlyOptions): Layer.Layer<LogStore, AuditError> =>
+export const layerReadOnly = (options: Pick<Options, "filename" | "deadline">): Layer.Layer<LogStore, AuditError> =>
   Layer.effect(
     LogStore,
     Effect.gen(function*() {
-      const filename = options.filename === "" ? "" : resolve(options.filename)
-      const deadlineMillis = Duration.toMillis(Duration.fromInputUnsafe(options.deadline ?? "5 seconds"))
-      yield* Effect.acquireRelease(
-        Effect.suspend(() => {
-          const checked = checkFile(filename, { adopt: false, mustExist: true })
-          return "reason" in checked
-            ? Effect.fail(new AuditError({ method: "LogStore.open", reason: checked.reason }))
-            : Effect.succeed(checked.identity)
-        }),
-        (identity) => Effect.sync(() => releaseFile(identity))
-      )
-      const refused = Effect.fail(
-        new AuditError({
-          method: "LogStore",
-          reason: new SinkRejected({ detail: `${filename} is open for reading only` })
-        })
-      )
-      const each = <A>(f: (snapshot: Snapshot) => Effect.Effect<A, AuditError>) =>
-        Effect.scoped(Effect.flatMap(snapshotOf(filename, deadlineMillis), f))
+      const { deadlineMillis, filename, reader } = yield* openReader(options)
+      const problem = versionProblem(reader, filename)
+      if (problem !== undefined) return yield* problem
+      const reason = new SinkRejected({ detail: `${filename} is open for reading only` })
+      const refused = Effect.fail(new AuditError({ method: "LogStore", reason }))
       return LogStore.of({
-        logs: (only) => each((snapshot) => snapshot.logs(only)),
-        tiles: (log, runs) => each((snapshot) => snapshot.tiles(log, runs)),
-        commitments: (log, from, to) => each((snapshot) => snapshot.commitments(log, from, to)),
-        notes: (log, page) => each((snapshot) => snapshot.notes(log, page)),
-        find: (log, eventIds) => each((snapshot) => snapshot.find(log, eventIds)),
-        holds: (log) => each((snapshot) => snapshot.holds(log)),
-        events: (log, range) =>
-          Stream.unwrap(Effect.map(snapshotOf(filename, deadlineMillis), (snapshot) => snapshot.events(log, range))),
+        ...committed({ deadlineMillis, filename, reader }),
         snapshot: snapshotOf(filename, deadlineMillis),
         change: () => refused,
         grown: () => refused,

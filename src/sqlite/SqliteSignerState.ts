@@ -1,8 +1,8 @@
 /**
  * The state of a signer in a SQLite file of its own, beside the store.
  *
- * For each origin the last head that was signed, written and synced before a signature leaves the process. Several processes may
- * share the file.
+ * For each origin the last head that was signed, written and synced before a signature leaves the process. Several
+ * processes may share the file.
  *
  * **Gotchas**
  *
@@ -13,16 +13,15 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
 import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, SignerRefused } from "../AuditError.ts"
 import type { Head } from "../ledger/extends.ts"
 import { SignerState } from "../ledger/Signer.ts"
+import { SignedHeads } from "./connection.ts"
 import { createFile, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "./file.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
 import { blobOf, integerOf } from "./row.ts"
-import { SignedHeads } from "./signedHeads.ts"
 
 /** Where the state is. */
 export interface Options {
@@ -81,21 +80,14 @@ const failing = (path: string) => (problem: Problem): AuditError =>
 const doing = <A>(path: string, step: () => A): Effect.Effect<A, AuditError> =>
   Effect.mapError(untilFree(attempt(step), deadlineMillis), failing(path))
 
-const open = (path: string, newSigner: boolean) =>
-  Effect.acquireRelease(
-    Effect.suspend(() => {
-      const found = isRegularFile(path)
-      if (found === undefined && !newSigner) {
-        const detail = `there is no signer's state at ${path}. If it was lost, bring it back; a key that has signed ` +
-          "nothing yet needs a new one"
-        return Effect.fail(refuse(detail))
-      }
-      return found === false
-        ? Effect.fail(refuse(`the signer's state ${path} is not a regular file`))
-        : doing(path, () => openDatabase(path, newSigner))
-    }),
-    (db) => Effect.sync(() => db.close())
+/** Why there is no state to open at a path, if so. */
+const problemOf = (path: string, newSigner: boolean): AuditError | undefined => {
+  const found = isRegularFile(path)
+  if (found === false) return refuse(`the signer's state ${path} is not a regular file`)
+  return found === true || newSigner ? undefined : refuse(
+    `there is no signer's state at ${path}: bring the last one back, or make one for a key that has signed nothing yet`
   )
+}
 
 const isSame = (a: Head | undefined, b: Head | undefined): boolean =>
   a === undefined || b === undefined ? a === b : a.size === b.size && Buffer.compare(a.root, b.root) === 0
@@ -143,33 +135,27 @@ class Signed {
   }
 }
 
-/** Opens a signer's state; closes it with its scope. */
-const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
-  { readonly service: SignerState["Service"]; readonly heads: (origin: string) => Head | undefined },
-  AuditError,
-  Scope.Scope
-> {
-  const path = resolve(options.state)
-  const signed = new Signed(yield* open(path, options.newSigner === true), path)
-  return {
-    service: SignerState.of({
+/** A signer's state in a file. A sink that is built over this layer refuses logs that do not extend what was signed. */
+export const layer = ({ newSigner = false, state }: Options): Layer.Layer<SignerState, AuditError> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const path = resolve(state)
+    const problem = problemOf(path, newSigner)
+    if (problem !== undefined) return yield* problem
+    const db = yield* Effect.acquireRelease(
+      doing(path, () => openDatabase(path, newSigner)),
+      (db) => Effect.sync(() => db.close())
+    )
+    const signed = new Signed(db, path)
+    const service = SignerState.of({
       last: (origin) =>
         doing(path, () => {
           signed.checkPresent()
           return signed.last(origin)
         }),
       advance: (origin, from, to) => doing(path, () => signed.advance(origin, from, to))
-    }),
-    heads: (origin) => signed.last(origin)
-  }
-})
-
-/** A signer's state in a file. A sink that is built over this layer refuses logs that do not extend what was signed. */
-export const layer = (options: Options): Layer.Layer<SignerState, AuditError> =>
-  Layer.effectContext(
-    Effect.map(make(options), ({ heads, service }) =>
-      Context.make(SignerState, service).pipe(Context.add(SignedHeads, heads)))
-  )
+    })
+    return Context.make(SignerState, service).pipe(Context.add(SignedHeads, (origin) => signed.last(origin)))
+  }))
 
 /** The state of a store whose signer is elsewhere: nothing can be signed with it. */
 export const layerNone: Layer.Layer<SignerState> = Layer.succeed(SignerState, {

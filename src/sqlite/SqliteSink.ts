@@ -1,11 +1,11 @@
 /**
  * Stores sealed events in a SQLite file.
  *
- * Success means committed and synced (WAL, `synchronous=FULL`). Many callers share one commit. Several processes may write
- * to one file; positions stay dense per log.
+ * Success means committed and synced (WAL, `synchronous=FULL`). Many callers share one commit. Several processes may
+ * write to one file; positions stay dense per log.
  *
- * An event that is emitted inside a transaction of the store's own `SqlClient` is written in that transaction: the change
- * and its event commit together or not at all, and the receipt says `with-transaction`.
+ * An event that is emitted inside a transaction of the store's own `SqlClient` is written in that transaction: the
+ * change and its event commit together or not at all, and the receipt says `with-transaction`.
  *
  * @since 0.1.0
  */
@@ -23,11 +23,10 @@ import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
 import * as Origin from "../ledger/Origin.ts"
-import type { ClientConnection, Transaction } from "./connection.ts"
+import { type ClientConnection, OpenFile, SignedHeads, type Transaction } from "./connection.ts"
 import type { Writing } from "./eventTable.ts"
 import { attempt, goneAfterCommit, Problem, reasonOf, untilFree } from "./problem.ts"
-import { SignedHeads } from "./signedHeads.ts"
-import { connection, type SqliteClient } from "./SqliteClient.ts"
+import { SqliteClient } from "./SqliteClient.ts"
 
 /** Bounds of the sink. */
 export interface Options {
@@ -163,7 +162,7 @@ const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<EventSink["Service"], AuditError, SqliteClient | Scope.Scope> {
-  const client = yield* connection
+  const client = OpenFile.connectionOf(yield* SqliteClient)
   const deployment = options.deployment ?? "effect-audit.local"
   if (!Origin.isDeployment(deployment)) {
     const detail = "must be a host name of lower-case letters, digits, . and -"

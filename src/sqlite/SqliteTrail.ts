@@ -1,8 +1,8 @@
 /**
  * Reads events from a SQLite file.
  *
- * Finds them in the search index, segment by segment (`terms.ts`), and what is not indexed yet by reading it, in one read
- * transaction per page: so a query sees every event that was acknowledged before it began. What is found is always
+ * Finds them in the search index, segment by segment (`terms.ts`), and what is not indexed yet by reading it, in one
+ * read transaction per page: so a query sees every event that was acknowledged before it began. What is found is always
  * compared with what was asked for.
  *
  * @since 0.1.0
@@ -10,18 +10,20 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { type EventId, searchKeys } from "../DatasetEvent.ts"
+import type { EventId } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
 import { AuditTrail, type Item, type LogInfo, type Page } from "../trail/AuditTrail.ts"
-import { isEmpty, matches, type Search } from "../trail/Filter.ts"
-import { itemOf, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
+import type { Search } from "../trail/Filter.ts"
+import { found, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
 import { needleOf } from "../trail/searchFields.ts"
+import { candidates } from "../trail/segments.ts"
+import { segmentRows } from "../trail/terms.ts"
+import { OpenFile } from "./connection.ts"
 import { readLogs } from "./logRows.ts"
 import { Postings } from "./postings.ts"
 import { attempt, failing, untilFree } from "./problem.ts"
 import { blobOf, integerOf, type Row } from "./row.ts"
-import { connection, type SqliteClient } from "./SqliteClient.ts"
-import { intersect, knowsLateFields, logTerm, segmentRows, term } from "./terms.ts"
+import { SqliteClient } from "./SqliteClient.ts"
 
 const everything: Search = { conditions: [], sinceMillis: undefined, untilMillis: undefined }
 
@@ -51,62 +53,25 @@ class PageReader {
     ).iterate(from, until, log, ...needles)
   }
 
-  /** Offsets of the rows of a segment that may match, ascending. */
-  private candidates(segment: number, log: number, { search }: Reading): ReadonlyArray<number> {
-    // A segment of the first release says nothing of the late fields: its rows are looked at.
-    const isLate = search.conditions.some(({ field }) => field.late) &&
-      this.postings.offsets(segment, knowsLateFields).length === 0
-    let found: Array<number> | undefined
-    for (const { field, value } of search.conditions) {
-      if (field.late === true && isLate) continue
-      const offsets = this.postings.offsets(segment, term(field.wire, value))
-      found = found === undefined ? offsets : intersect(found, offsets)
-      if (found.length === 0) return []
-    }
-    const ofLog = this.postings.offsets(segment, logTerm(log))
-    return found === undefined ? ofLog : intersect(found, ofLog)
-  }
-
   /** A row as an item, if it is what the query looks for. Throws the error of a row that is no event. */
   private consider(row: Row | undefined, log: number, search: Search): Item | undefined {
     const position = integerOf(row, "position")
     const eventId = blobOf(row, "event_id")
-    if (row === undefined || row["log"] !== log || position === undefined || eventId === undefined) return undefined
-    const recordedAt = integerOf(row, "recorded_at")
-    const body = blobOf(row, "body")
-    if ((body === undefined || recordedAt === undefined) && !isEmpty(search)) return undefined
-    const item = itemOf({ position, eventId, body })
+    if (row?.["log"] !== log || position === undefined || eventId === undefined) return undefined
+    const recordedAtMillis = integerOf(row, "recorded_at")
+    const item = found({ position, eventId, recordedAtMillis, body: blobOf(row, "body") }, search)
     if (item._tag === "Failure") throw item.failure
-    const { success } = item
-    return success.erased || matches(searchKeys(success.event), recordedAt ?? 0, search) ? success : undefined
+    return item.success
   }
 
   private *rows(log: number, reading: Reading, first: number, last: number): Generator<Row | undefined> {
     const { descending, search } = reading
-    const segments = this.postings.segments()
-    const indexed = segments * segmentRows
+    const indexed = this.postings.count * segmentRows
+    const seqs = candidates(this.postings, log, search, { descending, first, last })
     const tail = () => last <= indexed ? [] : this.unindexed(log, reading, Math.max(first, indexed + 1), last)
-    const segment = (index: number): ReadonlyArray<number> => {
-      const span = search.sinceMillis === undefined && search.untilMillis === undefined
-        ? undefined
-        : this.postings.times(index)
-      const isOutside = span !== undefined &&
-        (span.high < (search.sinceMillis ?? -Infinity) || span.low >= (search.untilMillis ?? Infinity))
-      if (isOutside) return []
-      const offsets = this.candidates(index, log, reading)
-      return (descending ? offsets.toReversed() : offsets).map((offset) => index * segmentRows + 1 + offset)
-        .filter((seq) => seq >= first && seq <= last)
-    }
-    if (descending) {
-      yield* tail()
-      const from = Math.min(segments - 1, Math.floor((last - 1) / segmentRows))
-      for (let index = from; index >= 0; index--) for (const seq of segment(index)) yield this.bySeq.get(seq)
-    } else {
-      for (let index = Math.floor((first - 1) / segmentRows); index < segments; index++) {
-        for (const seq of segment(index)) yield this.bySeq.get(seq)
-      }
-      yield* tail()
-    }
+    if (descending) yield* tail()
+    for (const seq of seqs) yield this.bySeq.get(seq)
+    if (!descending) yield* tail()
   }
 
   /** One page. Throws what SQLite throws, and the errors of a reader. */
@@ -118,19 +83,19 @@ class PageReader {
     if (after !== undefined && place === undefined) throw noSuchPlace
     const first = descending || place === undefined ? 1 : place + 1
     const last = descending && place !== undefined ? place - 1 : Number.MAX_SAFE_INTEGER
-    const found: Array<Item> = []
+    const items: Array<Item> = []
     for (const row of this.rows(log, reading, first, last)) {
       const item = this.consider(row, log, reading.search)
-      if (item !== undefined) found.push(item)
-      if (found.length > limit) break
+      if (item !== undefined) items.push(item)
+      if (items.length > limit) break
     }
-    return pageOf(reading, found)
+    return pageOf(reading, items)
   }
 
   /** The event of an id, if the log has one. */
   get({ env, eventId, tenantId }: LogName & { readonly eventId: EventId }): Item | undefined {
     const log = integerOf(this.logId.get(tenantId, env), "id")
-    const seq = integerOf(this.postings.findById(eventId), "seq")
+    const seq = this.postings.findById(eventId)?.seq
     return log === undefined || seq === undefined ? undefined : this.consider(this.bySeq.get(seq), log, everything)
   }
 
@@ -146,7 +111,7 @@ class PageReader {
 
 /** Builds the reader. */
 export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = Effect.gen(function*() {
-  const { deadlineMillis, filename, reader } = yield* connection
+  const { deadlineMillis, filename, reader } = OpenFile.connectionOf(yield* SqliteClient)
   const pages = new PageReader(reader)
   const inOneTransaction = <A>(read: () => A): A => {
     reader.exec("BEGIN")

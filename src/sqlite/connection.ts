@@ -4,13 +4,17 @@
  * Waiting for another process's lock is done on a timer, outside SQLite, so that the event loop never blocks on it.
  */
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, type AuditReason, SinkRejected } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
+import type { Head } from "../ledger/extends.ts"
 import { EventTable } from "./eventTable.ts"
 import { checkFile, type FileIdentity, FileWatch, releaseFile } from "./file.ts"
 import { applicationId, migrations } from "./Migrations.ts"
@@ -23,6 +27,14 @@ export interface Transaction {
   /** Whether no savepoint is open below the place of the context that asks. */
   readonly innermost: boolean
 }
+
+/**
+ * The last head that was signed of an origin; none where no signer is known. A log that does not
+ * extend it takes no events.
+ */
+export const SignedHeads = Context.Reference<(origin: string) => Head | undefined>("effect-audit/sqlite/SignedHeads", {
+  defaultValue: () => () => undefined
+})
 
 /** What the parts of the store share; users see none of it. */
 export interface Connection {
@@ -50,21 +62,40 @@ export interface ClientConnection extends Connection {
   /** The transaction that the context carries, if it is open now. */
   readonly transactionOf: (context: Context.Context<never>) => Transaction | undefined
   /**
-   * Runs an effect in a transaction of the application's client. A failed `BEGIN` is an error of the store; a failed `COMMIT`
-   * may be of unknown outcome.
+   * Runs an effect in a transaction of the application's client. A failed `BEGIN` is an error of the store; a failed
+   * `COMMIT` may be of unknown outcome.
    */
   readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
   /** Runs an effect once the transaction that the fiber carries has committed. */
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
 
-/** How to open a file. */
-export interface OpenOptions {
-  /** Absolute. */
+/** One open file. What the parts of the store share is out of sight. */
+export class OpenFile {
+  readonly #connection: ClientConnection
   readonly filename: string
-  readonly adopt: boolean
-  readonly mustExist: boolean
-  readonly deadlineMillis: number
+  /** The application's client for the same file. */
+  readonly sql: SqlClient
+  constructor(connection: ClientConnection, sql: SqlClient) {
+    this.#connection = connection
+    this.filename = connection.filename
+    this.sql = sql
+  }
+  static connectionOf(file: OpenFile): ClientConnection {
+    return file.#connection
+  }
+}
+
+/** How to open a store. */
+export interface Options {
+  /** Path of the file; created if it is missing. */
+  readonly filename: string
+  /** How long to wait for another process's lock, and of a closing sink; 5 seconds unless given. */
+  readonly deadline?: Duration.Input | undefined
+  /** Whether a database of your own, without an audit store yet, may become one as well. Not unless given. */
+  readonly adopt?: boolean | undefined
+  /** Whether a missing file is an error. Not unless given. */
+  readonly mustExist?: boolean | undefined
 }
 
 const fail = (reason: AuditReason) => new AuditError({ method: "SqliteClient.open", reason })
@@ -112,19 +143,30 @@ const opening = (open: () => DatabaseSync, refuse: (problem: Problem) => AuditEr
     (db) => Effect.sync(() => db.close())
   )
 
-const openWriter = Effect.fnUntraced(function*(options: OpenOptions): Effect.fn.Return<
-  { readonly db: DatabaseSync; readonly identity: FileIdentity },
-  AuditError,
-  Scope.Scope
-> {
-  const { adopt, deadlineMillis, filename, mustExist } = options
-  const found = yield* Effect.acquireRelease(
+/** Path and deadline; absolute, since the process may change its folder later. */
+const placeOf = ({ deadline, filename }: Options) => ({
+  filename: filename === "" ? "" : resolve(filename),
+  deadlineMillis: Duration.toMillis(Duration.fromInputUnsafe(deadline ?? "5 seconds"))
+})
+
+/** A file that was looked at, and is known to be open here until the scope closes. */
+const checking = (filename: string, options: { readonly adopt: boolean; readonly mustExist: boolean }) =>
+  Effect.acquireRelease(
     Effect.suspend(() => {
-      const checked = checkFile(filename, { adopt, mustExist })
+      const checked = checkFile(filename, options)
       return "reason" in checked ? Effect.fail(fail(checked.reason)) : Effect.succeed(checked)
     }),
     ({ identity }) => Effect.sync(() => releaseFile(identity))
   )
+
+const openWriter = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
+  { readonly db: DatabaseSync; readonly identity: FileIdentity },
+  AuditError,
+  Scope.Scope
+> {
+  const { adopt = false, mustExist = false } = options
+  const { deadlineMillis, filename } = placeOf(options)
+  const found = yield* checking(filename, { adopt, mustExist })
   const refuse = (problem: Problem) => fail(sqliteReason(problem.cause, `cannot open ${filename}`))
   const waiting = <A>(evaluate: () => A) => Effect.mapError(untilFree(attempt(evaluate), deadlineMillis), refuse)
   const db = yield* opening(() => new DatabaseSync(filename, { timeout: 0 }), refuse, deadlineMillis)
@@ -136,9 +178,9 @@ const openWriter = Effect.fnUntraced(function*(options: OpenOptions): Effect.fn.
 
 /** Opens a file for writing and reading; migrates it where it must. */
 export const open = Effect.fnUntraced(function*(
-  options: OpenOptions
+  options: Options
 ): Effect.fn.Return<Connection, AuditError, Scope.Scope> {
-  const { deadlineMillis, filename } = options
+  const { deadlineMillis, filename } = placeOf(options)
   const { db, identity } = yield* openWriter(options)
   const reader = yield* opening(
     () => {
@@ -163,11 +205,8 @@ export const open = Effect.fnUntraced(function*(
   }
 })
 
-/** Opens a database of its own that only reads, and never migrates; for as long as the scope. */
-export const openReader = (
-  filename: string,
-  deadlineMillis: number
-): Effect.Effect<DatabaseSync, AuditError, Scope.Scope> =>
+/** A connection of its own that only reads, and never migrates; for as long as the scope. */
+export const connectReader = (filename: string, deadlineMillis: number) =>
   opening(
     () => {
       const db = new DatabaseSync(filename, { timeout: 0, readOnly: true })
@@ -177,3 +216,10 @@ export const openReader = (
     (problem) => fail(sqliteReason(problem.cause, `cannot read ${filename}`)),
     deadlineMillis
   )
+
+/** Opens a file, which must exist, for reading only. */
+export const openReader = Effect.fnUntraced(function*(options: Options) {
+  const { deadlineMillis, filename } = placeOf(options)
+  yield* checking(filename, { adopt: false, mustExist: true })
+  return { filename, deadlineMillis, reader: yield* connectReader(filename, deadlineMillis) }
+})

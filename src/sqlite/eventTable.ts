@@ -17,11 +17,10 @@ import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
 import { Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
-import { breach, type Head, headOf } from "../ledger/extends.ts"
-import { commitmentsOf, Growth } from "../ledger/growth.ts"
+import { type Log, LogCache } from "../internal/logCache.ts"
+import { type Head, headOf } from "../ledger/extends.ts"
+import { breachOf, Growth } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
-import { treeOf } from "../ledger/treeReader.ts"
-import { type Log, LogCache } from "./logCache.ts"
 import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
 import { SqliteTreeRows } from "./treeRows.ts"
@@ -66,7 +65,8 @@ export class EventTable {
     this.treeRows = new SqliteTreeRows(db, this.index)
     this.growth = new Growth(this.treeRows)
     this.insertEvent = db.prepare(
-      "INSERT INTO event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+      "INSERT INTO event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES (?, ?, ?, ?, " +
+        "?, ?, ?, ?)"
     )
     this.dataVersion = db.prepare("PRAGMA data_version")
     this.lastSeq = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM event")
@@ -144,7 +144,9 @@ export class EventTable {
     this.version = version ?? -1
   }
 
-  /** Notices what other connections did other than to append: erased rows are not in memory any more, stopped logs stop. */
+  /**
+   * Notices what other connections did other than to append: erased rows are not in memory any more, stopped logs stop.
+   */
   private look(): void {
     const row = this.counts.get()
     const seen = `${row?.["erasures"]} ${row?.["stops"]}`
@@ -204,7 +206,7 @@ export class EventTable {
       if (stored !== undefined) return usedKey(event, blobOf(used, "digest"), stored, durability)
     }
     if (!event.repeated && !this.tried.has(event)) return undefined
-    const stored = this.storedAt(integerOf(this.index.findById(event.eventId), "seq"))
+    const stored = this.storedAt(this.index.findById(event.eventId)?.seq)
     return stored === undefined ? undefined : usedId(event, stored.log === log.id, stored, durability)
   }
 
@@ -264,26 +266,17 @@ export class EventTable {
 
   private readLog(id: number, origin: string, { signedHead }: Writing): Log {
     const size = this.index.sizeOf(id)
-    const reason = this.breachOf(id, size, signedHead(origin))
+    const reason = this.stopReason(id, size, signedHead(origin))
     return { id, origin, size, stopped: reason === undefined ? undefined : stoppedBy(origin, reason) }
   }
 
   /** Why a log takes no more events: it was stopped, or does not extend what was signed of it. */
-  private breachOf(id: number, size: number, signed: Head | undefined): IntegrityReason | undefined {
+  private stopReason(id: number, size: number, signed: Head | undefined): IntegrityReason | undefined {
     const detail = stringOf(this.db.prepare("SELECT detail FROM stop WHERE log = ?").get(id), "detail")
     if (detail !== undefined) return new CheckpointInconsistent({ detail })
     const note = stringOf(this.newestNote.get(id), "note")
     const heads = [...(note === undefined ? [] : [headOf(note)]), ...(signed === undefined ? [] : [signed])]
-    const read = treeOf(size, ({ count, first, tier }) =>
-      tier === 0
-        ? commitmentsOf(this.treeRows, id, first, first + count)
-        : this.treeRows.subtrees(id, tier * 8, first, count))
-    try {
-      return breach(size, heads, read)
-    } catch (cause) {
-      if (cause instanceof IntegrityError) return cause.reason
-      throw cause
-    }
+    return breachOf(this.treeRows, id, size, heads)
   }
 }
 

@@ -24,7 +24,7 @@ export const releaseFile = (identity: FileIdentity): void => {
   else open.delete(key(identity))
 }
 
-/** The file at a path; `undefined` if there is none. */
+/** The file at a path; `undefined` if there is no file. */
 export const identityOf = (path: string): FileIdentity | undefined => {
   const stat = statSync(path, { throwIfNoEntry: false })
   return stat === undefined ? undefined : { dev: stat.dev, ino: stat.ino }
@@ -36,7 +36,9 @@ export const isOpenHere = (path: string, identity: FileIdentity): boolean => {
   return now !== undefined && now.ino === identity.ino && now.dev === identity.dev
 }
 
-/** The file is looked at with every commit; its write-ahead log alone, which no one removes alone, at most this often. */
+/**
+ * The file is looked at with every commit; its write-ahead log alone, which no one removes alone, at most this often.
+ */
 const walCheckMillis = 20
 
 /** Watches that the open file is the one at its path. */

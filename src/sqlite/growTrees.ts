@@ -19,25 +19,20 @@ const over = (hashes: ReadonlyArray<Uint8Array>): Uint8Array => {
   return level[0]!
 }
 
-/** What is known of a log: the entries of its last bundle, and the last hashes of each level. */
-interface Tree {
-  size: number
-  commitments: Array<Uint8Array>
-  readonly levels: Array<Array<Uint8Array>>
-  stopped: boolean
-}
+type Tree = { size: number; bundle: Array<Uint8Array>; readonly levels: Array<Array<Uint8Array>> }
 
 /** Brings the events of a store that has no trees yet under their trees. A log that has gaps is stopped. */
 export const growTrees = (db: DatabaseSync): void => {
-  const trees = new Map<unknown, Tree>()
+  /** Of each log its size, the entries of its last bundle, and the last hashes of each level; -1 if it was stopped. */
+  const trees = new Map<number, Tree>()
   const putBundle = db.prepare("INSERT INTO bundle (log, idx, commitments) VALUES (?, ?, ?)")
   const putSubtree = db.prepare("INSERT INTO subtree (log, level, idx, hash) VALUES (?, ?, ?, ?)")
   const stop = db.prepare("INSERT OR IGNORE INTO stop (log, detail, stopped_at) VALUES (?, ?, 0)")
   const complete = (log: number, tree: Tree) => {
     const bundle = tree.size / 256 - 1
-    putBundle.run(log, bundle, Buffer.concat(tree.commitments))
-    let top = over(tree.commitments.map((commitment) => sha256(leafPrefix, commitment)))
-    tree.commitments = []
+    putBundle.run(log, bundle, Buffer.concat(tree.bundle))
+    let top = over(tree.bundle.map((commitment) => sha256(leafPrefix, commitment)))
+    tree.bundle = []
     for (let tier = 0, index = bundle;; tier++, index = Math.floor(index / 256)) {
       putSubtree.run(log, (tier + 1) * 8, index, top)
       const run = tree.levels[tier] ??= []
@@ -52,15 +47,15 @@ export const growTrees = (db: DatabaseSync): void => {
       .iterate()
   ) {
     if (typeof log !== "number") continue
-    const tree: Tree = trees.get(log) ?? { size: 0, commitments: [], levels: [], stopped: false }
+    const tree: Tree = trees.get(log) ?? { size: 0, bundle: [], levels: [] }
     trees.set(log, tree)
-    if (tree.stopped) continue
+    if (tree.size === -1) continue
     if (position !== tree.size || !(commitment instanceof Uint8Array) || commitment.length !== 32) {
       stop.run(log, `the entry at position ${tree.size} is not in the store`)
-      tree.stopped = true
+      tree.size = -1
       continue
     }
-    tree.commitments.push(commitment)
+    tree.bundle.push(commitment)
     tree.size++
     if (tree.size % 256 === 0) complete(log, tree)
   }

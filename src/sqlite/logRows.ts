@@ -1,5 +1,6 @@
 /**
- * What the port reads, as statements on one connection. Rows are as they are in the file: someone may have changed them.
+ * What the port reads, as statements on one connection. Rows are as they are in the file: someone may have changed
+ * them.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { EventId } from "../DatasetEvent.ts"
@@ -132,7 +133,7 @@ export class LogRows {
 
   find(log: Log, eventIds: ReadonlyArray<EventId>): ReadonlyArray<StoredEvent> {
     return [...new Set(eventIds)].flatMap((eventId) => {
-      const seq = integerOf(this.postings.findById(eventId), "seq")
+      const seq = this.postings.findById(eventId)?.seq
       const row = seq === undefined ? undefined : this.bySeq.get(seq)
       return row === undefined || row["log"] !== log.id ? [] : [eventOf(row)]
     })

@@ -1,11 +1,10 @@
 /** What SQLite threw, what it means, and the one wait for another process's lock. */
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import { classifySqliteError, type SqlErrorReason } from "effect/sql/SqlError"
 import { AuditError, type AuditReason, CommitUnknown, SinkFull, SinkRejected, SinkUnavailable } from "../AuditError.ts"
+import { retryWhile } from "../internal/retryWhile.ts"
 
 /** A failed call of SQLite. */
 export class Problem extends Data.TaggedError("Problem")<{ readonly cause: unknown }> {
@@ -71,25 +70,9 @@ export const failing = (method: string, filename: string) => (problem: Problem):
     ? problem.cause
     : new AuditError({ method, reason: reasonOf(problem, filename, false) })
 
-/** Waits between tries for a lock that another process holds: 1 ms, then more, up to 20 ms. */
-const backoff = (tries: number): Duration.Duration => Duration.millis(Math.min(20, 1 + tries * 2))
-
 /** Retries what another process's lock prevents, on a timer, so that the event loop never blocks on it. */
-export const untilFree = <A, R>(
-  step: Effect.Effect<A, Problem, R>,
-  deadlineMillis: number
-): Effect.Effect<A, Problem, R> =>
-  Effect.flatMap(Clock.currentTimeMillis, (started) => {
-    const go = (tries: number): Effect.Effect<A, Problem, R> =>
-      Effect.catch(step, (problem) =>
-        isBusy(problem.cause)
-          ? Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            now - started < deadlineMillis
-              ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1))
-              : Effect.fail(problem))
-          : Effect.fail(problem))
-    return go(0)
-  })
+export const untilFree = <A, R>(step: Effect.Effect<A, Problem, R>, deadlineMillis: number) =>
+  retryWhile(step, ({ cause }) => isBusy(cause), deadlineMillis)
 
 /** The problem of a lock that is held, where SQLite says so without throwing. */
 export const busy = (detail: string): Problem =>

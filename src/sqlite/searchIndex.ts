@@ -3,66 +3,23 @@ import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { type Sealed, searchKeys } from "../DatasetEvent.ts"
 import { decodeEvent, textOf } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
-import { Postings } from "./postings.ts"
-import { blobOf, integerOf, type Row } from "./row.ts"
+import { RecentRows } from "../trail/recentRows.ts"
 import {
   buckets,
   eachTerm,
   encodeBuckets,
   idTerm,
-  keptTerms,
   knowsLateFields,
   logTerm,
   postingsOf,
   segmentRows
-} from "./terms.ts"
-
-/**
- * What the search index needs of the rows that were written here, by their offset in a segment. Plain numbers in one piece
- * of memory: an object per event would outlive it, and cost the collector more than the index costs.
- */
-class RecentRows {
-  private readonly seqs = new Float64Array(segmentRows)
-  private readonly counts = new Uint8Array(segmentRows)
-  private readonly terms = new Int32Array(segmentRows * keptTerms)
-  readonly times = new Float64Array(segmentRows)
-
-  keep(seq: number, recordedAtMillis: number, log: number, event: Sealed): void {
-    const offset = (seq - 1) % segmentRows
-    const first = offset * keptTerms
-    let count = 0
-    const add = (term: number) => {
-      if (count < keptTerms) this.terms[first + count] = term
-      count++
-    }
-    add(logTerm(log))
-    add(idTerm(event.eventId))
-    eachTerm(event.keys, add)
-    this.seqs[offset] = count <= keptTerms ? seq : 0
-    this.counts[offset] = count
-    this.times[offset] = recordedAtMillis
-  }
-
-  /** Calls `add` with the terms of a row, if it was written here. */
-  each(seq: number, add: (term: number) => void): boolean {
-    const offset = (seq - 1) % segmentRows
-    if (this.seqs[offset] !== seq) return false
-    const first = offset * keptTerms
-    for (let i = 0; i < this.counts[offset]!; i++) add(this.terms[first + i]!)
-    return true
-  }
-
-  clear(): void {
-    this.seqs.fill(0)
-  }
-}
+} from "../trail/terms.ts"
+import { type EntryRow, Postings } from "./postings.ts"
+import { blobOf, integerOf } from "./row.ts"
 
 /** The terms that stay of an erased row: its log and its event id. */
-const lastingTerms = (row: Row | undefined): ReadonlyArray<number> => {
-  const log = integerOf(row, "log")
-  const id = blobOf(row, "event_id")
-  return log === undefined || id === undefined ? [] : [logTerm(log), idTerm(uuidText(id))]
-}
+const lastingTerms = (row: EntryRow | undefined): ReadonlyArray<number> =>
+  row === undefined ? [] : [logTerm(row.log), idTerm(uuidText(row.eventId))]
 
 export class SearchIndex extends Postings {
   private readonly db: DatabaseSync
@@ -73,7 +30,7 @@ export class SearchIndex extends Postings {
     super(db)
     this.db = db
     this.body = db.prepare(
-      "SELECT log, event_id, body, CASE WHEN recorded_at <= 9007199254740991 THEN recorded_at END AS recorded_at " +
+      "SELECT body, CASE WHEN recorded_at <= 9007199254740991 THEN recorded_at END AS recorded_at " +
         "FROM event WHERE seq = ?"
     )
   }
@@ -94,11 +51,11 @@ export class SearchIndex extends Postings {
     this.recent.clear()
     const update = this.db.prepare("UPDATE bucket SET postings = ? WHERE segment = ? AND bucket = ?")
     const segments = Map.groupBy(seqs, (seq) => Math.floor((seq - 1) / segmentRows))
-    const written = this.segments()
+    const written = this.count
     for (const [segment, rows] of segments) {
       if (segment >= written) continue
       const erased = new Set(rows.map((seq) => (seq - 1) % segmentRows))
-      const kept = new Set(rows.flatMap((seq) => lastingTerms(this.bySeq.get(seq)))).add(knowsLateFields)
+      const kept = new Set(rows.flatMap((seq) => lastingTerms(this.row(seq)))).add(knowsLateFields)
       const left = new Map<number, ReadonlyArray<number>>()
       for (let bucket = 0; bucket < buckets; bucket++) {
         const postings = this.bucket(segment, bucket)
@@ -142,8 +99,8 @@ export class SearchIndex extends Postings {
    * which an erased row has not.
    */
   private read(seq: number, add: (term: number) => void): number | undefined {
+    for (const term of lastingTerms(this.row(seq))) add(term)
     const row = this.body.get(seq)
-    for (const term of lastingTerms(row)) add(term)
     const body = blobOf(row, "body")
     if (body === undefined) return undefined
     // A row that is no event is for verification to report: it must not keep others from being stored.

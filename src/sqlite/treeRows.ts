@@ -4,7 +4,7 @@ import type { TreeRows } from "../ledger/growth.ts"
 import { hashBytes } from "../ledger/treeReader.ts"
 import type { Hash } from "../Merkle.ts"
 import type { Postings } from "./postings.ts"
-import { blobOf, integerOf } from "./row.ts"
+import { blobOf } from "./row.ts"
 
 const none = new Uint8Array(0)
 
@@ -46,11 +46,9 @@ export class SqliteTreeRows implements TreeRows {
     const all = Buffer.alloc((to - from) * hashBytes)
     const found = new Uint8Array(to - from)
     let left = to - from
-    this.index.eachOfLog(log, (row) => {
-      const position = integerOf(row, "position")
-      const commitment = blobOf(row, "commitment")
-      if (position === undefined || position < from) return false
-      if (position < to && commitment?.length === hashBytes && found[position - from] === 0) {
+    this.index.eachOfLog(log, ({ commitment, position }) => {
+      if (position < from) return false
+      if (position < to && commitment.length === hashBytes && found[position - from] === 0) {
         all.set(commitment, (position - from) * hashBytes)
         found[position - from] = 1
         left--

@@ -1,5 +1,6 @@
 /**
- * For the tests of programs that record events: the whole audit log in memory, what was recorded, and media that fail as told.
+ * For the tests of programs that record events: the whole audit log in memory, what was recorded, and media that fail
+ * as told.
  *
  *     it.effect("records the note", () =>
  *       Effect.gen(function*() {
@@ -52,8 +53,8 @@ export const slow = (delay: Duration.Input): Layer.Layer<Memory.AuditStore> => f
 export const hanging: Layer.Layer<Memory.AuditStore> = failure.hanging
 
 /**
- * What was recorded, decoded, oldest first, without `audit.log_created` and without what was erased: of one log, or of all, in the
- * order in which they were stamped.
+ * What was recorded, decoded, oldest first, without `audit.log_created` and without what was erased: of one log, or of
+ * all, in the order in which they were stamped.
  */
 export const events = (only?: LogName | undefined): Effect.Effect<ReadonlyArray<Wire>, AuditError, AuditTrail> =>
   Effect.gen(function*() {
@@ -93,8 +94,8 @@ export class Unexpected extends Schema.TaggedError<Unexpected>("effect-audit/tes
 }
 
 /**
- * Fails with `Unexpected` unless exactly these events were recorded, in this order. Of each event only the fields that are
- * given are compared; arrays must have the same length.
+ * Fails with `Unexpected` unless exactly these events were recorded, in this order. Of each event only the fields that
+ * are given are compared; arrays must have the same length.
  */
 export const expect = (
   expected: ReadonlyArray<Expected>,

@@ -1,6 +1,6 @@
 /**
- * Media that fail as told, over memory: what is said not to be stored is not, and a change whose event fails is rolled back
- * with it.
+ * Media that fail as told, over memory: what is said not to be stored is not, and a change whose event fails is rolled
+ * back with it.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -60,7 +60,7 @@ const over = (
     return services.pipe(Context.add(EventSink, sink), Context.add(Transactions, transactions))
   })).pipe(Layer.provide(Memory.layer()), Layer.fresh)
 
-/** What the fiber's transaction has appended; there is none outside of one. */
+/** What the fiber's transaction has appended; nothing outside of one. */
 const Appended = Context.Reference<{ events: number } | undefined>("effect-audit/test/Appended", {
   defaultValue: () => undefined
 })

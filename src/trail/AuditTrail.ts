@@ -2,8 +2,8 @@
  * Pages and streams of events, always inside one tenant and env.
  *
  * A query sees every event that was acknowledged before it began. Order is the position in the log, never a clock, so a
- * cursor stays valid while events are added. Erased events appear, as erased, only where no filter is given: nothing that
- * could be asked for is left of them.
+ * cursor stays valid while events are added. Erased events appear, as erased, only where no filter is given: nothing
+ * that could be asked for is left of them.
  *
  * @since 0.1.0
  */

@@ -89,7 +89,10 @@ export const FilterFromStrings = Schema.Struct({
 export const Order = Schema.Literals(["asc", "desc"])
 export type Order = typeof Order.Type
 
-/** A filter that was read: the values that are asked for, the most telling first, and the times in milliseconds since 1970. */
+/**
+ * A filter that was read: the values that are asked for, the most telling first, and the times in milliseconds since
+ * 1970.
+ */
 export interface Search {
   readonly conditions: ReadonlyArray<Condition>
   readonly sinceMillis: number | undefined

@@ -1,21 +1,22 @@
 /**
  * Pages over a log: what every medium does with a query before and after it looks for rows.
  *
- * A cursor is the position of the last event of a page, bound to the query that it belongs to. It says nothing of other logs.
+ * A cursor is the position of the last event of a page, bound to the query that it belongs to. It says nothing of other
+ * logs.
  */
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { AuditError, InvalidCursor, InvalidInput, NotFound, SinkRejected } from "../AuditError.ts"
-import { EventId } from "../DatasetEvent.ts"
+import { EventId, searchKeys } from "../DatasetEvent.ts"
 import { decodeEvent, textOf } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
 import { pointer } from "../internal/json.ts"
 import { timeOf } from "../internal/time.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { Item, Page, Query } from "./AuditTrail.ts"
-import { Filter, type Search, searchOf } from "./Filter.ts"
+import { Filter, isEmpty, matches, type Search, searchOf } from "./Filter.ts"
 
 /** A query that was read and found right. */
 export interface Reading {
@@ -99,10 +100,26 @@ export const pageOf = (reading: Reading, found: ReadonlyArray<Item>): Page => {
   return { items, next }
 }
 
+/** A stored row, as far as a page needs it. */
+export interface PageRow {
+  readonly position: number
+  readonly eventId: Uint8Array
+  readonly recordedAtMillis: number | undefined
+  readonly body: Uint8Array | undefined
+}
+
+/** A stored row as an item, if it is what a search looks for; `SinkRejected` if its body is not an event. */
+export const found = (row: PageRow, search: Search): Result.Result<Item | undefined, AuditError> => {
+  const { body, recordedAtMillis } = row
+  if ((body === undefined || recordedAtMillis === undefined) && !isEmpty(search)) return Result.succeed(undefined)
+  return Result.map(
+    itemOf(row),
+    (item) => item.erased || matches(searchKeys(item.event), recordedAtMillis ?? 0, search) ? item : undefined
+  )
+}
+
 /** A stored row as an item; `SinkRejected` if its body is not an event. */
-export const itemOf = (
-  row: { readonly position: number; readonly eventId: Uint8Array; readonly body: Uint8Array | undefined }
-): Result.Result<Item, AuditError> => {
+export const itemOf = (row: Omit<PageRow, "recordedAtMillis">): Result.Result<Item, AuditError> => {
   const { body, position } = row
   const eventId = EventId.make(uuidText(row.eventId), { disableChecks: true })
   if (body === undefined) return Result.succeed({ erased: true, position, eventId })

@@ -1,6 +1,6 @@
 /**
- * The values by which an event can be found, each once: its key in `SearchKeys`, its field in a `Filter`, and its name on the
- * wire, by which a medium may index it.
+ * The values by which an event can be found, each once: its key in `SearchKeys`, its field in a `Filter`, and its name
+ * on the wire, by which a medium may index it.
  */
 import type { SearchKeys } from "../DatasetEvent.ts"
 import { personNeedle, valueNeedle } from "../internal/body.ts"

@@ -2,15 +2,15 @@
  * The search index: an inverted index in segments.
  *
  * A secondary index in every commit costs more than everything else in it, so the index follows the commits: once 2,048
- * rows (`segmentRows`) have been stored, the commit that fills them also writes, for every value that can be asked for, in
- * which of these rows it occurs. Segments are written once, in order, so that no page is written twice; rows after the
- * last segment are searched by reading them.
+ * rows (`segmentRows`) have been stored, the commit that fills them also writes, for every value that can be asked for,
+ * in which of these rows it occurs. Segments are written once, in order, so that no page is written twice; rows after
+ * the last segment are searched by reading them.
  *
  * A value is found by a 32-bit hash of its field and text. Different values may share one: every row that is found is
  * compared with what was asked for.
  */
 import type { SearchKeys } from "../DatasetEvent.ts"
-import { searchFields } from "../trail/searchFields.ts"
+import { searchFields } from "./searchFields.ts"
 
 /** Rows that share one segment of the search index. */
 export const segmentRows = 2048

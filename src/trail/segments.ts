@@ -1,0 +1,148 @@
+/**
+ * Finds rows by an index in segments (`terms.ts`), whatever keeps it.
+ *
+ * Rows that are in no segment yet are for who keeps them.
+ */
+import type { Search } from "./Filter.ts"
+import { idTerm, intersect, knowsLateFields, logTerm, segmentRows, term } from "./terms.ts"
+
+/** A row, as far as it must be compared with what was asked for. */
+export interface IndexedRow {
+  readonly log: number
+  readonly position: number
+}
+
+/** An index, as searching in it sees it. */
+export interface Segments<Row extends IndexedRow> {
+  /** Segments that are written, counted from 0. */
+  readonly count: number
+  /** First and last time of recording in a segment, in milliseconds since 1970; `undefined` if it says none. */
+  readonly times: (segment: number) => { readonly low: number; readonly high: number } | undefined
+  /** Where in a segment rows may have a term: their offsets, ascending. */
+  readonly offsets: (segment: number, term: number) => Array<number>
+  readonly rowAt: (segment: number, offset: number) => Row | undefined
+}
+
+/** The first segment that ends at a time or later, as far as clocks went forward. */
+const segmentAt = <Row extends IndexedRow>(index: Segments<Row>, millis: number): number => {
+  let low = 0
+  let high = Math.max(index.count - 1, 0)
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    const times = index.times(middle)
+    if (times !== undefined && times.high < millis) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The row of an event id that was made at a time: segments of about that time are looked at first. */
+export const findId = <Row extends IndexedRow>(
+  index: Segments<Row>,
+  eventId: string,
+  millis: number,
+  isIt: (row: Row) => boolean
+): Row | undefined => {
+  const wanted = idTerm(eventId)
+  const find = (segment: number): Row | undefined => {
+    for (const offset of index.offsets(segment, wanted)) {
+      const row = index.rowAt(segment, offset)
+      if (row !== undefined && isIt(row)) return row
+    }
+    return undefined
+  }
+  const start = segmentAt(index, millis)
+  for (let distance = 0; distance <= index.count; distance++) {
+    const row = (start + distance < index.count ? find(start + distance) : undefined) ??
+      (distance > 0 && start - distance >= 0 ? find(start - distance) : undefined)
+    if (row !== undefined) return row
+  }
+  return undefined
+}
+
+/** The row of a position of a log, if a segment has it. */
+export const findPosition = <Row extends IndexedRow>(
+  index: Segments<Row>,
+  log: number,
+  position: number
+): Row | undefined => {
+  const wanted = logTerm(log)
+  const firstOf = (segment: number): number | undefined => {
+    for (const offset of index.offsets(segment, wanted)) {
+      const row = index.rowAt(segment, offset)
+      if (row?.log === log) return row.position
+    }
+    return undefined
+  }
+  // The last segment whose first row of the log is not after the position.
+  let [low, high] = [0, index.count - 1]
+  let best: { readonly segment: number; readonly first: number } | undefined
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2)
+    let at = middle
+    let first = firstOf(at)
+    while (first === undefined && at < high) first = firstOf(++at)
+    if (first === undefined || first > position) high = middle - 1
+    else {
+      best = { segment: at, first }
+      low = at + 1
+    }
+  }
+  if (best === undefined) return undefined
+  const { first, segment } = best
+  const isIt = (row: Row | undefined) => row?.log === log && row.position === position
+  const offsets = index.offsets(segment, wanted)
+  // Positions are dense: it is at its distance from the first, unless another term has the same hash.
+  const expected = offsets[position - first]
+  const row = expected === undefined ? undefined : index.rowAt(segment, expected)
+  return isIt(row) ? row : offsets.map((offset) => index.rowAt(segment, offset)).find(isIt)
+}
+
+/** Offsets of the rows of a segment that may be what a search looks for, ascending. */
+const offsetsIn = <Row extends IndexedRow>(
+  index: Segments<Row>,
+  segment: number,
+  log: number,
+  { conditions }: Search
+): ReadonlyArray<number> => {
+  // A segment of the first release says nothing of the late fields: its rows are looked at.
+  const knowsAll = !conditions.some(({ field }) => field.late) || index.offsets(segment, knowsLateFields).length > 0
+  let found: Array<number> | undefined
+  for (const { field, value } of conditions) {
+    if (field.late === true && !knowsAll) continue
+    const offsets = index.offsets(segment, term(field.wire, value))
+    found = found === undefined ? offsets : intersect(found, offsets)
+    if (found.length === 0) return []
+  }
+  const ofLog = index.offsets(segment, logTerm(log))
+  return found === undefined ? ofLog : intersect(found, ofLog)
+}
+
+/** Whether a segment may have a row that was recorded when a search asks for. */
+const isInTime = <Row extends IndexedRow>(index: Segments<Row>, segment: number, search: Search): boolean => {
+  const { sinceMillis, untilMillis } = search
+  if (sinceMillis === undefined && untilMillis === undefined) return true
+  const times = index.times(segment)
+  return times === undefined || (times.high >= (sinceMillis ?? -Infinity) && times.low < (untilMillis ?? Infinity))
+}
+
+/** The numbers of rows, from 1 on, that may be what a search looks for, in order, from one number to another. */
+export function* candidates<Row extends IndexedRow>(
+  index: Segments<Row>,
+  log: number,
+  search: Search,
+  order: { readonly descending: boolean; readonly first: number; readonly last: number }
+): Generator<number> {
+  const { descending, first, last } = order
+  const from = Math.floor((first - 1) / segmentRows)
+  const until = Math.min(index.count - 1, Math.floor((last - 1) / segmentRows))
+  for (let step = 0; step <= until - from; step++) {
+    const segment = descending ? until - step : from + step
+    if (!isInTime(index, segment, search)) continue
+    const offsets = offsetsIn(index, segment, log, search)
+    for (const offset of descending ? offsets.toReversed() : offsets) {
+      const number = segment * segmentRows + 1 + offset
+      if (number >= first && number <= last) yield number
+    }
+  }
+}
