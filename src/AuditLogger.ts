@@ -196,7 +196,11 @@ const watch = <A, E, R>(
     const exit = yield* Effect.exit<A, E | AuditError, R | RequestContext | Transactions>(
       options.transaction === true ? inTransaction(Effect.provideService(work, NestedFailures, nested)) : work
     )
-    if (Exit.isSuccess(exit)) return exit.value
+    if (Exit.isSuccess(exit)) {
+      // What failed below is recorded, as long as no transaction around this one is rolled back.
+      outer?.push(...nested)
+      return exit.value
+    }
     const failures: Array<Cause.Cause<E | AuditError>> = [exit.cause]
     // What failed inside was recorded in the transaction that has been rolled back.
     for (const record of nested) {

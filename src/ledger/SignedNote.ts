@@ -19,11 +19,47 @@ import {
   verify as verifyBytes
 } from "node:crypto"
 
+const ed25519 = 1
+// DER around 32 bytes of an Ed25519 key (RFC 8410).
+const spki = Buffer.from("302a300506032b6570032100", "hex")
+const pkcs8 = Buffer.from("302e020100300506032b657004220420", "hex")
+
+/** An Ed25519 public key. */
+export class PublicKey {
+  readonly #key: KeyObject
+  /** 32 bytes. */
+  readonly bytes: Uint8Array
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+    this.#key = createPublicKey({ key: Buffer.concat([spki, bytes]), format: "der", type: "spki" })
+  }
+  /** Whether a signature is one of this key over the UTF-8 bytes of a text. */
+  verify(text: string, signature: Uint8Array): boolean {
+    return verifyBytes(null, Buffer.from(text, "utf8"), this.#key, signature)
+  }
+}
+
+/** An Ed25519 private key, which shows nothing of itself. */
+export class PrivateKey {
+  readonly #key: KeyObject
+  constructor(seed: Uint8Array) {
+    this.#key = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: "der", type: "pkcs8" })
+  }
+  /** The 32 bytes of its public key. */
+  publicBytes(): Uint8Array {
+    return createPublicKey(this.#key).export({ format: "der", type: "spki" }).subarray(spki.length)
+  }
+  /** Signs the UTF-8 bytes of a text. */
+  sign(text: string): Uint8Array {
+    return signBytes(null, Buffer.from(text, "utf8"), this.#key)
+  }
+}
+
 /** A key that verifies: its name, the four bytes that tell it from others of the name, and the public key. */
 export interface Verifier {
   readonly name: string
   readonly keyId: number
-  readonly publicKey: KeyObject
+  readonly publicKey: PublicKey
 }
 
 /** A key that signs. */
@@ -32,7 +68,7 @@ export interface Signer {
   readonly keyId: number
   /** 32 bytes. */
   readonly publicKeyBytes: Uint8Array
-  readonly privateKey: KeyObject
+  readonly privateKey: PrivateKey
 }
 
 /** An opened note: its text, with its last newline, and the names of the known keys that signed it. */
@@ -40,11 +76,6 @@ export interface Note {
   readonly text: string
   readonly signedBy: ReadonlyArray<string>
 }
-
-const ed25519 = 1
-// DER around 32 bytes of an Ed25519 key (RFC 8410).
-const spki = Buffer.from("302a300506032b6570032100", "hex")
-const pkcs8 = Buffer.from("302e020100300506032b657004220420", "hex")
 
 const namePattern = /^[^\s+\p{Cc}]+$/u
 const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
@@ -75,14 +106,14 @@ export const parseVkey = (vkey: string): Verifier | undefined => {
   const key = bytes.subarray(1)
   const keyId = keyIdOf(name, key)
   if (hex(keyId) !== id) return undefined
-  return { name, keyId, publicKey: createPublicKey({ key: Buffer.concat([spki, key]), format: "der", type: "spki" }) }
+  return { name, keyId, publicKey: new PublicKey(key) }
 }
 
 /** The signer of a 32-byte Ed25519 seed under a name; `undefined` if either is wrong. */
 export const makeSigner = (name: string, seed: Uint8Array): Signer | undefined => {
   if (!namePattern.test(name) || seed.length !== 32) return undefined
-  const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: "der", type: "pkcs8" })
-  const publicKeyBytes = createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(spki.length)
+  const privateKey = new PrivateKey(seed)
+  const publicKeyBytes = privateKey.publicBytes()
   return { name, keyId: keyIdOf(name, publicKeyBytes), publicKeyBytes, privateKey }
 }
 
@@ -111,24 +142,21 @@ export const renameSigner = (signer: Signer, name: string): Signer => ({
   keyId: keyIdOf(name, signer.publicKeyBytes)
 })
 
-const bytesOf = (verifier: Verifier): Uint8Array =>
-  verifier.publicKey.export({ format: "der", type: "spki" }).subarray(spki.length)
-
 /** The same public key under another name. */
 export const rename = (verifier: Verifier, name: string): Verifier => ({
   name,
-  keyId: keyIdOf(name, bytesOf(verifier)),
+  keyId: keyIdOf(name, verifier.publicKey.bytes),
   publicKey: verifier.publicKey
 })
 
 /** A verifier as a verifier key. */
-export const formatVkey = (verifier: Verifier): string => encodeVkey(verifier.name, bytesOf(verifier))
+export const formatVkey = (verifier: Verifier): string => encodeVkey(verifier.name, verifier.publicKey.bytes)
 
 /** Signs a text, which ends with a newline. */
 export const sign = (text: string, signer: Signer): string => {
   const id = Buffer.alloc(4)
   id.writeUInt32BE(signer.keyId)
-  const signature = signBytes(null, Buffer.from(text, "utf8"), signer.privateKey)
+  const signature = signer.privateKey.sign(text)
   return `${text}\n— ${signer.name} ${Buffer.concat([id, signature]).toString("base64")}\n`
 }
 
@@ -185,7 +213,7 @@ export const open = (note: Uint8Array | string, verifiers: ReadonlyArray<Verifie
     if (signature === undefined) return "a signature line is ill-formed"
     const verifier = verifiers.find(({ keyId, name }) => keyId === signature.keyId && name === signature.name)
     if (verifier === undefined) continue
-    if (!verifyBytes(null, Buffer.from(signed, "utf8"), verifier.publicKey, signature.signature)) {
+    if (!verifier.publicKey.verify(signed, signature.signature)) {
       return `the signature of ${verifier.name} does not verify`
     }
     signedBy.push(`${verifier.name}+${hex(verifier.keyId)}`)

@@ -22,13 +22,18 @@ import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { AuditError } from "../AuditError.ts"
 import { Transactions } from "../Transactions.ts"
-import { open, OpenFile, type Options } from "./connection.ts"
+import { connect, connectionOf, open } from "./connection.ts"
+import type { Options } from "./file.ts"
 import { makeClient, transacting } from "./sqlClient.ts"
 
-export type { Options } from "./connection.ts"
+export type { Options } from "./file.ts"
 
-/** One open SQLite file. */
-export class SqliteClient extends Context.Service<SqliteClient, OpenFile>()("effect-audit/sqlite/SqliteClient") {}
+/** One open SQLite file; what the parts of the store share is out of sight. */
+export class SqliteClient extends Context.Service<SqliteClient, {
+  readonly filename: string
+  /** The application's client for the same file. */
+  readonly sql: SqlClient.SqlClient
+}>()("effect-audit/sqlite/SqliteClient") {}
 
 /** Opens a store; fails with the errors of a sink. */
 export const make = Effect.fnUntraced(function*(
@@ -36,17 +41,14 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<SqliteClient["Service"], AuditError, Scope.Scope | Reactivity> {
   const connection = yield* open(options)
   const { openTransaction, sql, transactionOf } = yield* makeClient(connection)
-  return new OpenFile(
-    {
-      ...connection,
-      openTransaction,
-      transactionOf,
-      exclusively: Semaphore.withPermit(connection.semaphore),
-      transact: transacting(connection, sql),
-      afterCommit: (effect) => sql.afterCommit(effect)
-    },
-    sql
-  )
+  return connect({ filename: connection.filename, sql }, {
+    ...connection,
+    openTransaction,
+    transactionOf,
+    exclusively: Semaphore.withPermit(connection.semaphore),
+    transact: transacting(connection, sql),
+    afterCommit: (effect) => sql.afterCommit(effect)
+  })
 })
 
 /** One SQLite file, for the audit store and for the application's own tables. */
@@ -55,7 +57,7 @@ export const layer = (
 ): Layer.Layer<SqliteClient | SqlClient.SqlClient | Transactions, AuditError> =>
   Layer.effectContext(
     Effect.map(make(options), (file) => {
-      const { transact } = OpenFile.connectionOf(file)
+      const { transact } = connectionOf(file)
       return Context.make(SqliteClient, file).pipe(
         Context.add(SqlClient.SqlClient, file.sql),
         Context.add(Transactions, Transactions.of({ transact }))

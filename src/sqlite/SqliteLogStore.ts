@@ -16,7 +16,8 @@ import { uuidBytes } from "../internal/entropy.ts"
 import { type Log, type LogReader, LogStore, type LogWriter, type Mark, type Snapshot } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { segmentRows } from "../trail/terms.ts"
-import { type ClientConnection, connectReader, OpenFile, openReader, type Options, pragma } from "./connection.ts"
+import { type ClientConnection, connectionOf, connectReader, openReader, pragma } from "./connection.ts"
+import type { Options } from "./file.ts"
 import { grownIn, holdColumns, lastRow, LogRows, stepRows } from "./logRows.ts"
 import { migrations } from "./Migrations.ts"
 import { attempt, busy, failing, untilFree } from "./problem.ts"
@@ -218,7 +219,7 @@ const grownRows = 8192
 
 /** Builds the store over the client's file. */
 export const make: Effect.Effect<LogStore["Service"], never, SqliteClient> = Effect.gen(function*() {
-  const client = OpenFile.connectionOf(yield* SqliteClient)
+  const client = connectionOf(yield* SqliteClient)
   const { deadlineMillis, filename, reader, transact } = client
   const read = committed(client)
   const writer = writerOf(client)

@@ -1,9 +1,7 @@
 /**
  * Training preferences in a SQLite file.
  *
- * Look-ups are cached. Every half second a look-up reads the number of changes first, and forgets the cache if there
- * was one: so a change is seen within one second in other processes, and at once where it was made. If the number
- * cannot be read the cache has expired, and what is said is "unavailable", never the cached consent.
+ * Look-ups are cached (`OptOuts`): a change is seen within one second in other processes, and at once where it was made.
  *
  * @since 0.1.0
  */
@@ -16,7 +14,7 @@ import { keepsDeadline } from "../internal/deadline.ts"
 import { OptOuts } from "../internal/optOuts.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { type Answer, type Preference, TrainingPreferences, type Unavailable } from "../TrainingPreferences.ts"
-import { type ClientConnection, OpenFile } from "./connection.ts"
+import { type ClientConnection, connectionOf } from "./connection.ts"
 import { attempt, failing, Problem, reasonOf } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
@@ -52,7 +50,7 @@ const listing = ({ filename, reader }: ClientConnection) => {
 
 /** Builds the preferences over the client's file. */
 export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteClient> = Effect.gen(function*() {
-  const client = OpenFile.connectionOf(yield* SqliteClient)
+  const client = connectionOf(yield* SqliteClient)
   const { filename, reader, writer } = client
   const one = reader.prepare("SELECT training_allowed FROM preference WHERE tenant_id = ? AND env = ? AND user_id = ?")
   const version = reader.prepare("SELECT version FROM preference_version")

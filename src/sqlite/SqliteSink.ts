@@ -23,7 +23,7 @@ import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
 import * as Origin from "../ledger/Origin.ts"
-import { type ClientConnection, OpenFile, SignedHeads, type Transaction } from "./connection.ts"
+import { type ClientConnection, connectionOf, SignedHeads, type Transaction } from "./connection.ts"
 import type { Writing } from "./eventTable.ts"
 import { attempt, goneAfterCommit, Problem, reasonOf, untilFree } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
@@ -162,7 +162,7 @@ const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<EventSink["Service"], AuditError, SqliteClient | Scope.Scope> {
-  const client = OpenFile.connectionOf(yield* SqliteClient)
+  const client = connectionOf(yield* SqliteClient)
   const deployment = options.deployment ?? "effect-audit.local"
   if (!Origin.isDeployment(deployment)) {
     const detail = "must be a host name of lower-case letters, digits, . and -"

@@ -18,7 +18,7 @@ import { found, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from
 import { needleOf } from "../trail/searchFields.ts"
 import { candidates } from "../trail/segments.ts"
 import { segmentRows } from "../trail/terms.ts"
-import { OpenFile } from "./connection.ts"
+import { connectionOf } from "./connection.ts"
 import { readLogs } from "./logRows.ts"
 import { Postings } from "./postings.ts"
 import { attempt, failing, untilFree } from "./problem.ts"
@@ -111,7 +111,7 @@ class PageReader {
 
 /** Builds the reader. */
 export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = Effect.gen(function*() {
-  const { deadlineMillis, filename, reader } = OpenFile.connectionOf(yield* SqliteClient)
+  const { deadlineMillis, filename, reader } = connectionOf(yield* SqliteClient)
   const pages = new PageReader(reader)
   const inOneTransaction = <A>(read: () => A): A => {
     reader.exec("BEGIN")

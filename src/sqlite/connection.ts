@@ -9,14 +9,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { SqlClient } from "effect/sql/SqlClient"
 import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, type AuditReason, SinkRejected } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
 import type { Head } from "../ledger/extends.ts"
 import { EventTable } from "./eventTable.ts"
-import { checkFile, type FileIdentity, FileWatch, releaseFile } from "./file.ts"
+import { checkFile, type FileIdentity, FileWatch, type Options, releaseFile } from "./file.ts"
 import { applicationId, migrations } from "./Migrations.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
 
@@ -70,32 +69,19 @@ export interface ClientConnection extends Connection {
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
 
-/** One open file. What the parts of the store share is out of sight. */
-export class OpenFile {
-  readonly #connection: ClientConnection
-  readonly filename: string
-  /** The application's client for the same file. */
-  readonly sql: SqlClient
-  constructor(connection: ClientConnection, sql: SqlClient) {
-    this.#connection = connection
-    this.filename = connection.filename
-    this.sql = sql
-  }
-  static connectionOf(file: OpenFile): ClientConnection {
-    return file.#connection
-  }
+const connections = new WeakMap<object, ClientConnection>()
+
+/** Remembers what an open file has out of sight of its users. */
+export const connect = <File extends object>(file: File, connection: ClientConnection): File => {
+  connections.set(file, connection)
+  return file
 }
 
-/** How to open a store. */
-export interface Options {
-  /** Path of the file; created if it is missing. */
-  readonly filename: string
-  /** How long to wait for another process's lock, and of a closing sink; 5 seconds unless given. */
-  readonly deadline?: Duration.Input | undefined
-  /** Whether a database of your own, without an audit store yet, may become one as well. Not unless given. */
-  readonly adopt?: boolean | undefined
-  /** Whether a missing file is an error. Not unless given. */
-  readonly mustExist?: boolean | undefined
+/** What an open file has out of sight of its users. */
+export const connectionOf = (file: object): ClientConnection => {
+  const connection = connections.get(file)
+  if (connection === undefined) throw new TypeError("a SqliteClient is made by SqliteClient.layer alone")
+  return connection
 }
 
 const fail = (reason: AuditReason) => new AuditError({ method: "SqliteClient.open", reason })

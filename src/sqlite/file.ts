@@ -1,8 +1,21 @@
 /** Looks at a file before SQLite does, and again while it is open. */
 import type * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import { closeSync, constants, fchmodSync, lstatSync, openSync, readSync, statSync } from "node:fs"
 import { type AuditReason, NotFound, SinkRejected, SinkUnavailable } from "../AuditError.ts"
 import { applicationId, migrations } from "./Migrations.ts"
+
+/** How to open a store. */
+export interface Options {
+  /** Path of the file; created if it is missing. */
+  readonly filename: string
+  /** How long to wait for another process's lock, and of a closing sink; 5 seconds unless given. */
+  readonly deadline?: Duration.Input | undefined
+  /** Whether a database of your own, without an audit store yet, may become one as well. Not unless given. */
+  readonly adopt?: boolean | undefined
+  /** Whether a missing file is an error. Not unless given. */
+  readonly mustExist?: boolean | undefined
+}
 
 /** Which file it is, whatever its name. */
 export interface FileIdentity {
