@@ -1,7 +1,7 @@
 /**
  * Training preferences in a SQLite file.
  *
- * Look-ups are cached (`OptOuts`): a change is seen within one second in other processes, and at once where it was made.
+ * Look-ups are cached (`OptOuts`): a change is seen at once where it was made, within a second in other processes.
  *
  * @since 0.1.0
  */

@@ -1,2 +1,3 @@
-/** What users test their programs with. */
+/** What users test with: programs that record events, and media of their own. */
 export * as AuditTest from "./AuditTest.ts"
+export * as Contract from "./Contract.ts"
