@@ -95,6 +95,18 @@ export const ledgerAt = (options: Sqlite.Options, signer?: SignerOptions | undef
     Erasure.layer
   ).pipe(Layer.provideMerge(sqliteAt({ ...options, signer })))
 
+/** Everything that an application has, over a medium; its signer's key is new. */
+export const everythingOver = <E, R>(
+  medium: (signer: { readonly state: string; readonly newSigner: boolean }) => Layer.Layer<Memory.AuditStore, E, R>
+) =>
+  Layer.unwrap(Effect.map(ledgerFiles, ({ key, signer }) =>
+    Layer.mergeAll(Ledger.layerOnDemand, Erasure.layer).pipe(
+      Layer.provideMerge(Signer.layer({ key })),
+      Layer.provideMerge(AuditLogger.layer()),
+      Layer.provideMerge(medium({ state: signer.state, newSigner: true })),
+      Layer.fresh
+    )))
+
 /** The ledger of a file that is opened for reading only. */
 export const ledgerReading = (filename: string) =>
   Ledger.layer.pipe(Layer.provide(SqliteLogStore.layerReadOnly({ filename })))

@@ -1,0 +1,231 @@
+/** The contract of ledger and erasure over any medium: what can be proven, and what is left of what is erased. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Layer, Stream } from "effect"
+import {
+  AuditError,
+  AuditLogger,
+  type EventSink,
+  type LoggingEngine,
+  Merkle,
+  RequestContext,
+  type Transactions
+} from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
+import { Ledger, type LogStore, Origin, Proof, Signer } from "effect-audit/ledger"
+import { AuditTrail } from "effect-audit/trail"
+import { treeHash } from "../reference.ts"
+import { log, storedEvents, within } from "../support.ts"
+
+type Stack =
+  | EventSink.EventSink
+  | Transactions.Transactions
+  | LoggingEngine.LoggingEngine
+  | AuditLogger.AuditLogger
+  | AuditTrail.AuditTrail
+  | LogStore.LogStore
+  | Signer.SignerState
+  | Signer.Signer
+  | Ledger.Ledger
+  | Erasure.Erasure
+
+const emit = (n: number, more: Partial<RequestContext.Json> = {}, draft: Partial<AuditLogger.AuditDraft> = {}) =>
+  AuditLogger.emit({ action: "note.create", input: { n }, ...draft }).pipe(within(more))
+const emitMany = (count: number, more: Partial<RequestContext.Json> = {}) =>
+  Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => emit(n, more), { concurrency: 64 })
+const by = within({ actor: { type: "human", id: "officer" } })
+const tag = (error: AuditError.AuditError | AuditError.IntegrityError) => `${error._tag} ${error.reason._tag}`
+const vkey = Effect.map(Signer.Signer, (signer) => signer.vkey)
+
+/** Looks at the whole log: dense positions, verification, and a trail that shows the same. */
+export const checkLog = Effect.gen(function*() {
+  const rows = yield* storedEvents
+  assert.deepStrictEqual(rows.map(({ position }) => position), rows.map((_, position) => position))
+  const findings = yield* Stream.runCollect(Ledger.verify({ log, vkey: yield* vkey }))
+  assert.deepStrictEqual(findings.filter(({ _tag }) => _tag === "Fault"), [])
+  const items = yield* Stream.runCollect(AuditTrail.stream({ ...log, order: "asc" }))
+  assert.deepStrictEqual(items.map(({ erased }) => erased), rows.map(({ erased }) => erased))
+  return rows
+})
+
+const checkpoints: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, Stack>]> = [
+  [
+    "sign the tree of the entries, and the same head gives the same note",
+    Effect.gen(function*() {
+      for (const count of [1, 3, 252, 1, 300]) {
+        yield* emitMany(count)
+        const { checkpoint, note } = yield* Ledger.checkpoint(log)
+        const entries = (yield* storedEvents).map(({ commitment }) => Buffer.concat([Buffer.of(1), commitment]))
+        assert.strictEqual(checkpoint.size, entries.length)
+        assert.deepStrictEqual(Buffer.from(checkpoint.root), treeHash(entries))
+        assert.strictEqual((yield* Ledger.checkpoint(log)).note, note)
+        assert.strictEqual((yield* (yield* Ledger.Ledger).latest(log))?.note, note)
+        yield* checkLog
+      }
+    })
+  ],
+  [
+    "are proven to extend each other, and a proof file shows an event without the store",
+    Effect.gen(function*() {
+      const receipts = yield* emitMany(600)
+      yield* Ledger.checkpoint(log)
+      yield* emitMany(50)
+      const ledger = yield* Ledger.Ledger
+      const later = yield* ledger.checkpoint(log)
+      for (const oldSize of [0, 1, 255, 256, 257, 601, 651]) {
+        const { proof, signed } = yield* ledger.consistency({ ...log, oldSize })
+        const old = new Merkle.CompactRange()
+        for (const { commitment } of (yield* storedEvents).slice(0, oldSize)) {
+          old.append(Merkle.leafHash(Buffer.concat([Buffer.of(1), commitment])))
+        }
+        const sizes = { oldSize, size: later.checkpoint.size, oldRoot: old.root(), root: signed.checkpoint.root, proof }
+        assert.isTrue(Merkle.verifyConsistency(sizes))
+      }
+      for (const at of [0, 254, 255, 599]) {
+        const { eventId, position } = receipts[at]!
+        const proven = Proof.verify(Proof.encode(yield* ledger.prove({ ...log, eventId })), yield* vkey)
+        assert(!(proven instanceof AuditError.IntegrityError) && !proven.erased)
+        assert.strictEqual(proven.position, position)
+        assert.include(proven.event, eventId)
+      }
+      const stranger = yield* emit(1, { tenantId: "t_globex" })
+      assert.strictEqual(
+        tag(yield* Effect.flip(ledger.prove({ ...log, eventId: stranger.eventId }))),
+        "AuditError NotFound"
+      )
+      const ahead = yield* Effect.flip(ledger.consistency({ ...log, oldSize: 9999 }))
+      assert.strictEqual(tag(ahead), "IntegrityError CheckpointInconsistent")
+    })
+  ],
+  [
+    "are not signed when another head was, and only that log stops",
+    Effect.gen(function*() {
+      const state = yield* Signer.SignerState
+      yield* emitMany(5)
+      yield* emitMany(2, { tenantId: "t_globex" })
+      const { checkpoint } = yield* Ledger.checkpoint(log)
+      const last = yield* (yield* Signer.Signer).last(checkpoint.origin)
+      assert(last !== undefined)
+      const origin = Origin.Origin.make(checkpoint.origin)
+      assert.isTrue(yield* state.advance(origin, last, { size: 99, root: Buffer.alloc(32) }))
+      assert.strictEqual(tag(yield* Effect.flip(Ledger.checkpoint(log))), "IntegrityError CheckpointInconsistent")
+      assert.strictEqual((yield* Effect.flip(emit(1))).reason._tag, "LogStopped")
+      assert.strictEqual(tag(yield* Effect.flip(Ledger.checkpoint(log))), "IntegrityError CheckpointInconsistent")
+      yield* emit(3, { tenantId: "t_globex" })
+      yield* Ledger.checkpoint({ ...log, tenantId: RequestContext.TenantId.make("t_globex") })
+      const [mine, theirs] = yield* AuditTrail.logs
+      assert.match(mine?.stopped ?? "", /a checkpoint was signed at 99/)
+      assert.isUndefined(theirs?.stopped)
+    })
+  ]
+]
+
+const erasures: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, Stack>]> = [
+  [
+    "takes a person's events, those about the person too, and leaves entries and proofs; it may be repeated",
+    Effect.gen(function*() {
+      const own = yield* emit(1, { actor: { type: "human", id: "u_gone" } })
+      yield* emit(2, {}, { subjectIds: ["u_x", "u_gone"] })
+      yield* emit(3, {}, { input: { text: "says u_gone" } })
+      yield* emitMany(4)
+      yield* Ledger.checkpoint(log)
+      const before = yield* storedEvents
+      const erased = yield* by(Erasure.erase({ person: "u_gone", reason: "request 4711" }))
+      assert.deepStrictEqual([erased.count, erased.positions, erased.scrubbed], [2, [[1, 2]], true])
+      const rows = yield* checkLog
+      assert.deepStrictEqual(rows.slice(1, 4).map(({ body }) => body === undefined), [true, true, false])
+      assert.deepStrictEqual(
+        rows.slice(0, before.length).map(({ commitment }) => Buffer.from(commitment)),
+        before.map(({ commitment }) => Buffer.from(commitment))
+      )
+      const proven = Proof.verify(Proof.encode(yield* Ledger.prove({ ...log, eventId: own.eventId })), yield* vkey)
+      assert(!(proven instanceof AuditError.IntegrityError) && proven.erased && proven.position === 1)
+      assert.isTrue((yield* AuditTrail.get({ ...log, eventId: own.eventId })).erased)
+      const again = yield* by(Erasure.erase({ person: "u_gone", reason: "request 4711" }))
+      assert.deepStrictEqual(again, { count: 0, positions: [], receipts: [], scrubbed: true })
+      const [record] = (yield* AuditTrail.query({ ...log, filter: { action: "audit.erased" } })).items
+      assert(record?.erased === false)
+      assert.deepStrictEqual(record.event.input, { selection: "person", reason: "request 4711" })
+      assert.deepStrictEqual(record.event.output, { count: 2, positions: [[1, 2]] })
+      assert.notInclude(JSON.stringify(record.event), "u_gone")
+    })
+  ],
+  [
+    "refuses what it cannot mean, two kinds of selection at once among it, and erases nothing then",
+    Effect.gen(function*() {
+      const { eventId } = yield* emit(1)
+      const wrong: ReadonlyArray<readonly [object, string]> = [
+        [{ person: "u1", before: "2030-01-01", reason: "r" }, "/before"],
+        [{ eventIds: [eventId], person: "u1", reason: "r" }, "/person"],
+        [{ eventIds: [eventId], before: new Date(), reason: "r" }, "/before"],
+        [{ since: "2020-01-01", before: "2030-01-01", reason: "r" }, "/since"],
+        [{ before: "no time", reason: "r" }, "/before"],
+        [{ person: "not an id", reason: "r" }, "/person"],
+        [{ eventIds: [], reason: "r" }, "/eventIds"],
+        [{ eventIds: [eventId, "x"], reason: "r" }, "/eventIds/1"],
+        [{ person: "u1", reason: " " }, "/reason"],
+        [{ person: "u1", until: 1, reason: "r" }, "/until"],
+        [{ reason: "r" }, ""]
+      ]
+      for (const [selection, path] of wrong) {
+        const { reason } = yield* Effect.flip(
+          by(Erasure.erase(selection as Erasure.Selection & { readonly reason: string }))
+        )
+        assert(reason._tag === "InvalidInput", JSON.stringify(selection))
+        assert.strictEqual(reason.path, path)
+      }
+      const both = by(Erasure.hold({ person: "u1", before: 1, reason: "r" } as never))
+      assert.strictEqual((yield* Effect.flip(both)).reason._tag, "InvalidInput")
+      assert.isTrue((yield* checkLog).every(({ erased }) => !erased))
+    })
+  ],
+  [
+    "never takes records of the log, another tenant's events, or what is held; and is recorded or not done",
+    Effect.gen(function*() {
+      const mine = yield* emit(1)
+      const theirs = yield* emit(1, { tenantId: "t_globex" })
+      yield* by(Erasure.erase({ eventIds: [mine.eventId], reason: "r" }))
+      const { items } = yield* AuditTrail.query({ ...log, filter: { action: "audit.*" } })
+      for (const { eventId } of items) {
+        assert.strictEqual(
+          (yield* Effect.flip(by(Erasure.erase({ eventIds: [eventId], reason: "r" })))).reason._tag,
+          "Protected"
+        )
+      }
+      const other = yield* Effect.flip(by(Erasure.erase({ eventIds: [theirs.eventId], reason: "r" })))
+      assert.strictEqual(other.reason._tag, "NotFound")
+      const second = yield* emit(2)
+      for (
+        const selection of [
+          { person: "u1" },
+          { eventIds: [second.eventId] },
+          { before: "2999-01-01" },
+          { since: "2000-01-01", before: new Date(4e12) }
+        ] as ReadonlyArray<Erasure.HoldSelection>
+      ) {
+        yield* by(Erasure.hold({ ...selection, reason: "case 12" }))
+        for (const erasing of [{ person: "u1" }, { before: "2999-01-01" }, { eventIds: [second.eventId] }]) {
+          assert.strictEqual(
+            (yield* Effect.flip(by(Erasure.erase({ ...erasing, reason: "r" } as never)))).reason._tag,
+            "Held"
+          )
+        }
+        yield* by(Erasure.release({ ...selection, reason: "over" }))
+        assert.strictEqual(
+          (yield* Effect.flip(by(Erasure.release({ ...selection, reason: "again" })))).reason._tag,
+          "NotFound"
+        )
+      }
+      assert.strictEqual((yield* by(Erasure.erase({ eventIds: [second.eventId], reason: "r" }))).count, 1)
+      yield* checkLog
+    })
+  ]
+]
+
+export const suite = <E>(name: string, layer: Layer.Layer<Stack, E>) => {
+  describe(`Ledger over ${name}: checkpoints`, () => {
+    for (const [title, test] of checkpoints) it.live(title, () => Effect.provide(test, layer))
+  })
+  describe(`Erasure over ${name}`, () => {
+    for (const [title, test] of erasures) it.live(title, () => Effect.provide(test, layer))
+  })
+}
