@@ -39,7 +39,16 @@ describe("the packed package", () => {
       for (const file of ["README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts", "src/index.ts"]) {
         assert.include(files, file)
       }
-      for (const file of files) assert.notMatch(file, /^(test|bench|examples|docs|scripts|\.)/)
+      for (const file of files) assert.notMatch(file, /^(test|bench|scripts|\.)/)
+    }))
+
+  it.live("has every file that its README links to", () =>
+    Effect.gen(function*() {
+      const { files } = yield* installed
+      for (const [, path] of readFileSync(join(root, "README.md"), "utf8").matchAll(/\]\(([^)#]+?)(?:#[^)]*)?\)/g)) {
+        if (path === undefined || path.startsWith("http")) continue
+        assert.isTrue(files.some((file) => file === path || file.startsWith(`${path}/`)), path)
+      }
     }))
 
   it.live("gives each entry of exports at run time and to the compiler", () =>
