@@ -304,38 +304,51 @@ export interface SealedFields {
 
 /** The exact bytes that will be kept, their salt and commitment. */
 export class Sealed implements SealedFields {
-  readonly #nominal = true
-  readonly eventId: EventId
-  readonly tenantId: TenantId
-  readonly env: Env
-  readonly trainOk: boolean
-  readonly piiFlags: PiiFlags
-  readonly recordedAtMillis: number
-  readonly commitment: Uint8Array
-  readonly salt: Uint8Array
-  readonly body: Uint8Array
-  readonly keys: SearchKeys
-  readonly idempotency: Idempotency | undefined
-  readonly repeated: boolean
+  readonly #fields: SealedFields
 
   constructor(made: Made, fields: SealedFields) {
     Made.check(made)
-    this.eventId = fields.eventId
-    this.tenantId = fields.tenantId
-    this.env = fields.env
-    this.trainOk = fields.trainOk
-    this.piiFlags = fields.piiFlags
-    this.recordedAtMillis = fields.recordedAtMillis
-    this.commitment = fields.commitment
-    this.salt = fields.salt
-    this.body = fields.body
-    this.keys = fields.keys
-    this.idempotency = fields.idempotency
-    this.repeated = fields.repeated
+    this.#fields = fields
+  }
+  get eventId(): SealedFields["eventId"] {
+    return this.#fields.eventId
+  }
+  get tenantId(): SealedFields["tenantId"] {
+    return this.#fields.tenantId
+  }
+  get env(): SealedFields["env"] {
+    return this.#fields.env
+  }
+  get trainOk(): SealedFields["trainOk"] {
+    return this.#fields.trainOk
+  }
+  get piiFlags(): SealedFields["piiFlags"] {
+    return this.#fields.piiFlags
+  }
+  get recordedAtMillis(): SealedFields["recordedAtMillis"] {
+    return this.#fields.recordedAtMillis
+  }
+  get commitment(): SealedFields["commitment"] {
+    return this.#fields.commitment
+  }
+  get salt(): SealedFields["salt"] {
+    return this.#fields.salt
+  }
+  get body(): SealedFields["body"] {
+    return this.#fields.body
+  }
+  get keys(): SealedFields["keys"] {
+    return this.#fields.keys
+  }
+  get idempotency(): SealedFields["idempotency"] {
+    return this.#fields.idempotency
+  }
+  get repeated(): SealedFields["repeated"] {
+    return this.#fields.repeated
   }
   /** Whether this package made the value: a copy of one is not, and no sink takes it. */
   static is(value: unknown): value is Sealed {
-    return typeof value === "object" && value !== null && #nominal in value && value.#nominal
+    return typeof value === "object" && value !== null && #fields in value
   }
 }
 

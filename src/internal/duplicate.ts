@@ -1,4 +1,5 @@
 /** What a medium says of an event that it may hold already: rules over the rows that it found. */
+import { createHmac } from "node:crypto"
 import { type AuditReason, InvalidInput, SinkRejected } from "../AuditError.ts"
 import type { EventId, Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
@@ -50,3 +51,7 @@ export const usedId = (
   !isSameLog || (stored.body !== undefined && !sameFacts(stored.body, event.body))
     ? new Refused(new InvalidInput({ path: "/eventId", detail: "this event id was used for something else" }))
     : evidence(stored, durability)
+
+/** Key hashes are bound to the log's random origin: the same key in two logs, or two stores, has nothing in common. */
+export const keyHash = (origin: string, key: string): Uint8Array =>
+  createHmac("sha256", origin).update(key, "utf8").digest().subarray(0, 16)

@@ -1,5 +1,5 @@
 /** Whether a log extends what was signed of it: the one place where that is decided. */
-import { CheckpointInconsistent, type IntegrityReason } from "../AuditError.ts"
+import { CheckpointInconsistent, IntegrityError, type IntegrityReason, LogStopped } from "../AuditError.ts"
 import { emptyRoot, type Hash, type ReadHash, root } from "../Merkle.ts"
 import { stated } from "./Checkpoint.ts"
 
@@ -48,3 +48,10 @@ export const breach = (size: number, heads: ReadonlyArray<Signed>, read: ReadHas
   }
   return undefined
 }
+
+/** Why an event is not taken by a log that is not what was signed of it. */
+export const stoppedBy = (origin: string, reason: IntegrityReason): LogStopped =>
+  new LogStopped({
+    detail: `${origin}: ${reason.message}`,
+    cause: new IntegrityError({ method: "EventSink.append", reason })
+  })

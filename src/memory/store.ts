@@ -8,12 +8,12 @@ import { Reference } from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Semaphore from "effect/Semaphore"
-import { AuditError, type AuditReason, LogStopped, SinkTimeout } from "../AuditError.ts"
+import { AuditError, type AuditReason, CheckpointInconsistent, SinkTimeout } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Evidence } from "../EventSink.ts"
 import { Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
-import type { Head } from "../ledger/extends.ts"
+import { type Head, stoppedBy } from "../ledger/extends.ts"
 import { Growth, type TreeRows } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
 import type { Log } from "../ledger/LogStore.ts"
@@ -171,7 +171,7 @@ export class MemoryStore {
   private insert(log: Log, event: Sealed): AuditReason | undefined {
     const state = this.current
     const refused = this.growth.add(log.id, log.size, event.commitment)
-    if (refused !== undefined) return new LogStopped({ detail: `${log.origin}: ${refused.message}` })
+    if (refused !== undefined) return stoppedBy(log.origin, refused)
     const row = state.events.length
     state.events.push({
       row,
@@ -205,7 +205,9 @@ export class MemoryStore {
   /** Appends an event; synchronous, and so one step for every other fiber. */
   append(event: Sealed, millis: number): Evidence | Refused {
     const log = this.logOf(event, millis)
-    if (log.stopped !== undefined) return new Refused(new LogStopped({ detail: `${log.origin}: ${log.stopped}` }))
+    if (log.stopped !== undefined) {
+      return new Refused(stoppedBy(log.origin, new CheckpointInconsistent({ detail: log.stopped })))
+    }
     const key = event.idempotency === undefined ? undefined : `${log.id}/${event.idempotency.key}`
     const used = key === undefined ? undefined : this.current.keys.get(key)
     const first = this.storedAt(used?.row)

@@ -4,7 +4,6 @@
  * Keeps what the next row needs in memory (the next row number, the size of each log) and reads it again when another
  * connection has written, or when a transaction that it wrote in was rolled back.
  */
-import { createHmac } from "node:crypto"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import {
   type AuditReason,
@@ -15,10 +14,11 @@ import {
 } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
-import { Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
+import { keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { type Log, LogCache } from "../internal/logCache.ts"
-import { type Head, headOf } from "../ledger/extends.ts"
+import { TriedEvents } from "../internal/triedEvents.ts"
+import { type Head, headOf, stoppedBy } from "../ledger/extends.ts"
 import { breachOf, Growth } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
 import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
@@ -48,8 +48,7 @@ export class EventTable {
   private readonly bySeq: StatementSync
   private readonly newestNote: StatementSync
   private readonly logs = new LogCache()
-  /** Events that were begun to be written: one that comes again may be stored already. */
-  private readonly tried = new WeakSet<Sealed>()
+  readonly tried = new TriedEvents()
   private version = -1
   private nextSeq = -1
   /** Erasing transactions and stopped logs, of any connection, when they were last looked at. */
@@ -176,7 +175,7 @@ export class EventTable {
   append(event: Sealed, writing: Writing): Evidence | Refused {
     const log = this.logOf(event, writing)
     if (log.stopped !== undefined) return new Refused(log.stopped)
-    const key = event.idempotency === undefined ? undefined : keyHash(log, event.idempotency.key)
+    const key = event.idempotency === undefined ? undefined : keyHash(log.origin, event.idempotency.key)
     const known = this.known(event, log, key, writing.durability)
     if (known !== undefined) return known
     this.tried.add(event)
@@ -279,13 +278,3 @@ export class EventTable {
     return breachOf(this.treeRows, id, size, heads)
   }
 }
-
-/** Key hashes are bound to the log's random origin: the same key in two logs, or two stores, has nothing in common. */
-const keyHash = (log: Log, key: string): Uint8Array =>
-  createHmac("sha256", log.origin).update(key, "utf8").digest().subarray(0, 16)
-
-const stoppedBy = (origin: string, reason: IntegrityReason): AuditReason =>
-  new LogStopped({
-    detail: `${origin}: ${reason.message}`,
-    cause: new IntegrityError({ method: "EventSink.append", reason })
-  })

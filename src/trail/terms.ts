@@ -33,8 +33,10 @@ const seed = (field: string): number => {
 }
 
 /** The hash of a field and its value, mixed at the end (murmur3), as a signed 32-bit number. */
-export const term = (field: string, value: string): number => {
-  let hash = fnv(seed(field), value)
+export const term = (field: string, value: string): number => termFrom(seed(field), value)
+
+const termFrom = (start: number, value: string): number => {
+  let hash = fnv(start, value)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) | 0
@@ -52,19 +54,22 @@ export const knowsLateFields = term("segment", "2")
 /** Terms of one event that the writer keeps in memory; an event with more is read again when its segment is written. */
 export const keptTerms = 28
 
+/** Fields of one text each, with the hash of their name: there is no look-up for each event. */
 const plainFields = searchFields.filter(({ key }) => key !== "action" && key !== "subjectIds")
+  .map(({ key, wire }) => ({ key, start: seed(wire) }))
+const actionStart = seed("action")
 
 /** Calls `add` with every term of an event, apart from its log. */
 export const eachTerm = (keys: SearchKeys, add: (term: number) => void): void => {
   const { action } = keys
   for (let dot = action.indexOf("."); dot !== -1; dot = action.indexOf(".", dot + 1)) {
-    add(term("action", `${action.slice(0, dot)}.*`))
+    add(termFrom(actionStart, `${action.slice(0, dot)}.*`))
   }
-  add(term("action", action))
+  add(termFrom(actionStart, action))
   for (let i = 0; i < plainFields.length; i++) {
-    const { key, wire } = plainFields[i]!
+    const { key, start } = plainFields[i]!
     const value = keys[key]
-    if (typeof value === "string") add(term(wire, value))
+    if (typeof value === "string") add(termFrom(start, value))
   }
   const { subjectIds } = keys
   if (subjectIds !== undefined) { for (const id of subjectIds) add(term("subject_ids", id)) }
