@@ -5,8 +5,8 @@ import type { Sealed } from "../DatasetEvent.ts"
 const remembered = 8192
 
 /**
- * Remembers the ids of the events that were written lately, and, as long as they live, the events whose writing failed. To
- * remember every event costs more than the look-up that it spares.
+ * Remembers the ids of the events that were written lately, and, as long as they live, the events whose writing failed.
+ * To remember every event costs more than the look-up that it spares.
  */
 export class TriedEvents {
   private readonly failed = new WeakSet<Sealed>()

@@ -5,13 +5,7 @@
  * connection has written, or when a transaction that it wrote in was rolled back.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import {
-  type AuditReason,
-  CheckpointInconsistent,
-  IntegrityError,
-  type IntegrityReason,
-  LogStopped
-} from "../AuditError.ts"
+import { type AuditReason, CheckpointInconsistent, type IntegrityReason } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
 import { keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
