@@ -297,6 +297,226 @@ describe("LoggingEngine: deadlines of the other steps", () => {
     }).pipe(Effect.provide(memory)))
 })
 
+describe("LoggingEngine: idempotency keys", () => {
+  const base = {
+    action: "note.create",
+    outcome: "success",
+    severity: "info",
+    storageClass: "audit",
+    durationMillis: 5,
+    occurredAt: "2026-01-02T03:04:05.000Z",
+    subjectIds: ["u1", "u2"],
+    resource: { type: "note", id: "n1" },
+    errorTag: "Tag",
+    input: { n: 1 },
+    output: { n: 1 },
+    metadata: { n: 1 },
+    analytics: { utm_source: "s" }
+  } as const
+  const logged = (draft: DatasetEvent.Draft, more: Partial<RequestContext.Json> = {}) =>
+    LoggingEngine.log(draft, { idempotencyKey: "k" }).pipe(within(more))
+
+  it.effect("are compared after stripping: drafts that differ only in what was removed are the same use", () =>
+    Effect.gen(function*() {
+      const first = yield* logged({ ...base, input: "to kim@example.com", metadata: { password: "hunter2" } })
+      const again = yield* logged({ ...base, input: "to lee@example.com", metadata: { password: "hunter3" } })
+      assert.deepStrictEqual(again, { ...first, duplicate: true })
+      assert.deepStrictEqual([...again.piiFlags.flags], ["EMAIL", "PASSWORD"])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("are refused for a draft that differs in any one field", () =>
+    Effect.gen(function*() {
+      yield* logged(base)
+      const others: ReadonlyArray<Partial<DatasetEvent.Draft>> = [
+        { action: "note.delete" },
+        { outcome: "denied" },
+        { severity: "notice" },
+        { storageClass: "cost" },
+        { storageClass: undefined },
+        { durationMillis: 6 },
+        { durationMillis: undefined },
+        { occurredAt: "2026-01-02T03:04:05.001Z" },
+        { occurredAt: undefined },
+        { subjectIds: ["u1", "u3"] },
+        { subjectIds: ["u2", "u1"] },
+        { subjectIds: [] },
+        { subjectIds: undefined },
+        { resource: { type: "note", id: "n2" } },
+        { resource: { type: "folder", id: "n1" } },
+        { resource: undefined },
+        { errorTag: "Other" },
+        { input: { n: 2 } },
+        { input: undefined },
+        { output: { n: 2 } },
+        { metadata: { n: 2 } },
+        { analytics: { utm_source: "t" } }
+      ]
+      for (const other of others) {
+        const error = yield* Effect.flip(logged({ ...base, ...other }))
+        assert(error.reason._tag === "InvalidDraft", JSON.stringify(other))
+        assert.strictEqual(error.reason.path, "/idempotencyKey", JSON.stringify(other))
+      }
+      assert.isTrue((yield* logged(base)).duplicate)
+      assert.strictEqual((yield* AuditTrail.query(log)).items.length, 2)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("are the same use when defaults are written out, and in another request, trace or actor", () =>
+    Effect.gen(function*() {
+      yield* logged({ action: "note.create" })
+      const same: ReadonlyArray<readonly [DatasetEvent.Draft, Partial<RequestContext.Json>]> = [
+        [{ action: "note.create", outcome: "success", severity: "info", storageClass: "ops" }, {}],
+        [{ action: "note.create" }, { requestId: "r2", traceId: "other", spanId: "s2" }],
+        [{ action: "note.create" }, { actor: RequestContext.human("u2") }]
+      ]
+      for (const [draft, more] of same) assert.isTrue((yield* logged(draft, more)).duplicate)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("are of 1 to 256 characters, without control characters and lone surrogates", () =>
+    Effect.gen(function*() {
+      const use = (idempotencyKey: string) => path({ action: "note.create" }, { idempotencyKey })
+      for (const wrong of ["", "a".repeat(257), "a\u0000", "a\nb", "\u009f", "a\ud800", 7 as never, null as never]) {
+        assert.strictEqual(yield* use(wrong), "/idempotencyKey", JSON.stringify(wrong))
+      }
+      for (const idempotencyKey of ["a", "a".repeat(256), "🌿".repeat(256), "grün 1/2"]) {
+        yield* AuditLogger.emit({ action: "note.create" }, { idempotencyKey }).pipe(within())
+      }
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine.setPreference", () => {
+  /** The memory sink behind a gate, and a signal that an event has come to it. */
+  const gated = Effect.gen(function*() {
+    const arrived = yield* Deferred.make<void>()
+    const gate = yield* Deferred.make<void>()
+    const sink = Layer.effect(
+      EventSink.EventSink,
+      Effect.map(EventSink.EventSink, (memory) =>
+        EventSink.EventSink.of({
+          append: (event) =>
+            Deferred.succeed(arrived, undefined).pipe(
+              Effect.andThen(Deferred.await(gate)),
+              Effect.andThen(memory.append(event))
+            )
+        }))
+    )
+    const layer = Layer.fresh(AuditTrail.layerMemory.pipe(
+      Layer.provideMerge(LoggingEngine.layer),
+      Layer.provideMerge(Layer.mergeAll(sink, PiiStripper.layer, TrainingPreferences.layerMemory)),
+      Layer.provideMerge(EventSink.layerMemory)
+    ))
+    return { arrived, gate, layer }
+  })
+
+  for (const trainingAllowed of [true, false]) {
+    it.effect(`sets and records both, although the caller is interrupted in between: ${trainingAllowed}`, () =>
+      Effect.gen(function*() {
+        const { arrived, gate, layer } = yield* gated
+        yield* Effect.gen(function*() {
+          const setting = yield* Effect.forkChild(
+            LoggingEngine.setPreference({ trainingAllowed, userId: "u7" }).pipe(within()),
+            { startImmediately: true }
+          )
+          yield* Deferred.await(arrived)
+          const interrupting = yield* Effect.forkChild(Fiber.interrupt(setting), { startImmediately: true })
+          yield* Deferred.succeed(gate, undefined)
+          yield* Fiber.join(interrupting)
+          const preferences = yield* TrainingPreferences.TrainingPreferences
+          assert.deepStrictEqual(yield* preferences.list(log.tenantId, log.env), [
+            { ...log, userId: "u7", trainingAllowed }
+          ])
+          const event = yield* newest
+          assert.strictEqual(event.action, "training_preference.changed")
+          assert.strictEqual(event.metadata["training_allowed"], trainingAllowed)
+          assert.strictEqual(event.storage_class, "audit")
+        }).pipe(Effect.provide(layer))
+      }))
+  }
+
+  it.effect("names the tenant without a person, and refuses what is no id of a person before it sets anything", () =>
+    Effect.gen(function*() {
+      yield* LoggingEngine.setPreference({ trainingAllowed: false }).pipe(within())
+      const event = yield* newest
+      assert.deepStrictEqual(event.resource, { type: "tenant", id: "t_acme" })
+      assert.isUndefined(event.subject_ids)
+      for (const userId of ["", "kim@example.com", "u".repeat(129)]) {
+        const error = yield* Effect.flip(LoggingEngine.setPreference({ trainingAllowed: false, userId }).pipe(within()))
+        assert(error.reason._tag === "InvalidDraft")
+        assert.strictEqual(error.reason.path, "/userId")
+      }
+      const preferences = yield* TrainingPreferences.TrainingPreferences
+      assert.deepStrictEqual(yield* preferences.list(log.tenantId, log.env), [
+        { ...log, userId: undefined, trainingAllowed: false }
+      ])
+      assert.strictEqual((yield* AuditTrail.query(log)).items.length, 2)
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine: steps that are late", () => {
+  /** A step that hangs, and whether it was interrupted. */
+  const hanging = () => {
+    const seen = { started: false, interrupted: false }
+    const step = Effect.suspend(() => {
+      seen.started = true
+      return Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          seen.interrupted = true
+        }))
+    })
+    return { seen, step }
+  }
+  const turns = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow, { discard: true })
+  const cases: ReadonlyArray<
+    readonly [
+      string,
+      (step: Effect.Effect<never>) => {
+        readonly strip?: PiiStripper.PiiStripper["Service"]["strip"]
+        readonly lookup?: TrainingPreferences.TrainingPreferences["Service"]["lookup"]
+        readonly append?: EventSink.EventSink["Service"]["append"]
+      }
+    ]
+  > = [
+    ["stripper", (step) => ({ strip: () => step })],
+    ["preference look-up", (step) => ({ lookup: () => step })],
+    ["sink", (step) => ({ append: () => step })]
+  ]
+  for (const [name, replaced] of cases) {
+    it.effect(`a ${name} that hangs is interrupted at the deadline, not before`, () =>
+      Effect.gen(function*() {
+        const { seen, step } = hanging()
+        const { append, lookup, strip } = replaced(step)
+        const preferences = Layer.effect(
+          TrainingPreferences.TrainingPreferences,
+          Effect.map(
+            TrainingPreferences.TrainingPreferences,
+            (service) => lookup === undefined ? service : { ...service, lookup }
+          )
+        ).pipe(Layer.provide(TrainingPreferences.layerMemory))
+        const stack = Layer.fresh(
+          LoggingEngine.layerWith({ deadline: "3 seconds" }).pipe(Layer.provide([
+            append === undefined ? EventSink.layerMemory : Layer.succeed(EventSink.EventSink, { append }),
+            strip === undefined ? PiiStripper.layer : Layer.succeed(PiiStripper.PiiStripper, { strip }),
+            preferences
+          ]))
+        )
+        const fiber = yield* LoggingEngine.log({ action: "note.create" }).pipe(
+          within(),
+          Effect.exit,
+          Effect.provide(stack),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust(2999)
+        yield* turns
+        assert.deepStrictEqual(seen, { started: true, interrupted: false })
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust(1)
+        yield* turns
+        assert.isTrue(seen.interrupted)
+        assert.isDefined(fiber.pollUnsafe())
+        yield* Fiber.interrupt(fiber)
+      }))
+  }
+})
+
 describe("LoggingEngine: failing sinks", () => {
   type Append = EventSink.EventSink["Service"]["append"]
   const sink = (append: Append) => Layer.fresh(over(Layer.succeed(EventSink.EventSink, { append })))

@@ -1,6 +1,14 @@
 /** What several tests need: contexts, whole stacks in memory and over a file, and temporary folders. */
 import { Effect, Layer } from "effect"
-import { AuditLogger, EventSink, LoggingEngine, PiiStripper, RequestContext, TrainingPreferences } from "effect-audit"
+import {
+  AuditLogger,
+  type DatasetEvent,
+  EventSink,
+  LoggingEngine,
+  PiiStripper,
+  RequestContext,
+  TrainingPreferences
+} from "effect-audit"
 import { SigningKey } from "effect-audit/ledger"
 import {
   SqliteClient,
@@ -32,6 +40,33 @@ export const context = (more: Partial<RequestContext.Json> = {}) =>
 /** Runs an effect in a context made of the defaults and these fields. */
 export const within = (more: Partial<RequestContext.Json> = {}) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Effect.orDie(context(more)), (context) => RequestContext.provide(context)(effect))
+
+/** A sealed event made by the real steps: a sink that keeps it and stores nothing. */
+export const sealedBy = (
+  draft: DatasetEvent.Draft,
+  options?: LoggingEngine.EmitOptions,
+  more: Partial<RequestContext.Json> = {}
+) =>
+  Effect.gen(function*() {
+    let sealed: DatasetEvent.Sealed | undefined
+    const catching = Layer.succeed(
+      EventSink.EventSink,
+      EventSink.EventSink.of({
+        append: (event) =>
+          Effect.sync(() => {
+            sealed = event
+            return { eventId: event.eventId, position: 0, duplicate: false, durability: "memory" as const }
+          })
+      })
+    )
+    yield* LoggingEngine.log(draft, options).pipe(
+      within(more),
+      Effect.provide(Layer.fresh(LoggingEngine.layer.pipe(
+        Layer.provide([catching, PiiStripper.layer, TrainingPreferences.layerMemory])
+      )))
+    )
+    return sealed ?? (yield* Effect.die("nothing was sealed"))
+  })
 
 /** A folder that is removed with the scope. */
 export const temporaryFolder = Effect.acquireRelease(
