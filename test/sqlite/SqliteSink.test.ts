@@ -384,6 +384,108 @@ describe("SqliteSink: failures", () => {
     }))
 })
 
+describe("SqliteSink: events that share a commit", () => {
+  it.live("get each their own answer: new, repeated, the same key, refused", () =>
+    Effect.gen(function*() {
+      const sink = yield* EventSink.EventSink
+      const input = (n: number) => ({ action: "note.create", input: n })
+      const stored = yield* sealedBy(input(0))
+      yield* sink.append(stored)
+      const [a, b, keyed, sameKey, otherKey, used, staging, last] = yield* Effect.all([
+        sealedBy(input(1)),
+        sealedBy(input(2)),
+        sealedBy(input(3), { idempotencyKey: "k" }),
+        sealedBy(input(3), { idempotencyKey: "k" }),
+        sealedBy(input(4), { idempotencyKey: "k" }),
+        sealedBy(input(5), { eventId: stored.eventId }),
+        sealedBy(input(6), { idempotencyKey: "k" }, { env: "staging" }),
+        sealedBy(input(7))
+      ])
+      const answers = yield* Effect.all(
+        [a, stored, b, a, keyed, otherKey, sameKey, used, staging, last].map((event) =>
+          Effect.result(sink.append(event))
+        ),
+        { concurrency: "unbounded" }
+      )
+      const summary = answers.map((answer) => {
+        if (answer._tag === "Success") return [answer.success.position, answer.success.duplicate]
+        const { reason } = answer.failure
+        return reason._tag === "InvalidDraft" ? reason.path : reason._tag
+      })
+      assert.deepStrictEqual(summary, [
+        [2, false],
+        [1, true],
+        [3, false],
+        [2, true],
+        [4, false],
+        "/idempotencyKey",
+        [4, true],
+        "/eventId",
+        [1, false],
+        [5, false]
+      ])
+      const sameKeyAnswer = answers[6]
+      assert(sameKeyAnswer?._tag === "Success")
+      assert.strictEqual(sameKeyAnswer.success.eventId, keyed.eventId)
+      const failures = answers.flatMap((answer) => answer._tag === "Failure" ? [answer.failure] : [])
+      assert.deepStrictEqual(failures.map((error) => error.eventId), [otherKey.eventId, used.eventId])
+      const { items } = yield* AuditTrail.query({ ...log, order: "asc" })
+      assert.deepStrictEqual(
+        items.slice(1).map((item) => item.eventId),
+        [stored, a, b, keyed, last].map((event) => event.eventId)
+      )
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("all fail when their commit does, none is stored, and each can be repeated", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const sink = yield* EventSink.EventSink
+        const { writer } = yield* SqliteClient.SqliteClient
+        const events = yield* Effect.forEach(
+          [1, 2, 3],
+          (n) => sealedBy({ action: "note.create", input: n }, { idempotencyKey: `k${n}` })
+        )
+        writer.exec(
+          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.idempotency_key WHEN NEW.seq = 4 BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        const append = Effect.forEach(events, (event) => Effect.result(sink.append(event)), { concurrency: 3 })
+        for (const answer of yield* append) {
+          assert(answer._tag === "Failure")
+          assert.strictEqual(answer.failure.reason._tag, "SinkRejected")
+        }
+        assert.strictEqual(yield* count, 0)
+        writer.exec("DROP TRIGGER no")
+        assert.deepStrictEqual(
+          (yield* append).map((answer) =>
+            answer._tag === "Success" && [answer.success.position, answer.success.duplicate]
+          ),
+          [[1, false], [2, false], [3, false]]
+        )
+        assert.strictEqual(yield* count, 4)
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
+  it.live("are as many as the sink is told, in the order of their calls", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const { writer } = yield* SqliteClient.SqliteClient
+        yield* emit(0)
+        writer.exec(
+          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.event " +
+            "WHEN instr(CAST(NEW.body AS TEXT), '\"n\":2') > 0 BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        const results = yield* Effect.all([1, 2, 3, 4, 5].map((n) => Effect.result(emit(n))), { concurrency: 5 })
+        assert.deepStrictEqual(
+          results.map((result) => result._tag === "Success" ? result.success.position : result.failure.reason._tag),
+          ["SinkRejected", "SinkRejected", 2, 3, 4]
+        )
+        assert.strictEqual(yield* count, 5)
+      }).pipe(Effect.provide(sqliteAt({ filename, maxBatch: 2 })))
+    }))
+})
+
 describe("SqliteSink: the caller's transaction", () => {
   const table = Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
@@ -632,6 +734,21 @@ describe("SqliteSink: what others do to the same file", () => {
       const positions = [yield* inA(as("t_a", 3)), yield* inA(as("t_b", 3))].map((exit) =>
         Exit.isSuccess(exit) ? exit.value.position : exit
       )
+      assert.deepStrictEqual(positions, [2, 3])
+    }))
+
+  it.live("forgets it before an event without a transaction as well", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const a = yield* opened(sqliteAt({ filename }))
+      const b = yield* opened(sqliteAt({ filename }))
+      yield* Effect.provide(Effect.andThen(as("t_a", 1), as("t_b", 1)), a)
+      yield* Effect.flatMap(SqlClient.SqlClient, (sql) =>
+        Effect.exit(sql.withTransaction(Effect.andThen(as("t_a", 2), Effect.fail("no"))))).pipe(Effect.provide(a))
+      yield* Effect.provide(as("t_b", 2), b)
+      const positions = yield* Effect.forEach(["t_a", "t_b"], (tenantId) =>
+        Effect.map(as(tenantId, 3), (receipt) =>
+          receipt.position)).pipe(Effect.provide(a))
       assert.deepStrictEqual(positions, [2, 3])
     }))
 
