@@ -511,6 +511,41 @@ describe("AuditLogger.audited with a transaction", () => {
       ])
     }).pipe(Effect.provide(sqlite)))
 
+  it.effect("the caller sees that a record below could not be made again after the rollback", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const failing = Layer.effect(
+        EventSink.EventSink,
+        Effect.map(EventSink.EventSink, (sink) =>
+          EventSink.EventSink.of({
+            ...sink,
+            // The second try of the record of what failed below.
+            append: (event) =>
+              ++calls === 2
+                ? Effect.fail(
+                  AuditError.fail("Sink.append", new AuditError.SinkFull({ detail: "full" }), event.eventId)
+                )
+                : sink.append(event)
+          }))
+      )
+      yield* Effect.gen(function*() {
+        const inner = AuditLogger.audited(Effect.fail(new Forbidden()), { action: "inner.op", transaction: true })
+        const exit = yield* Effect.exit(
+          AuditLogger.audited(inner, { action: "outer.op", transaction: true }).pipe(within())
+        )
+        assert(Exit.isFailure(exit))
+        const errors = exit.cause.reasons.map((reason) => reason._tag === "Fail" ? reason.error : reason)
+        assert.deepStrictEqual(
+          errors.map((error) => error._tag === "AuditError" ? error.reason._tag : error._tag),
+          ["Forbidden", "SinkFull"]
+        )
+        assert.deepStrictEqual((yield* summary).at(-1), ["outer.op", "failure", "Forbidden"])
+      }).pipe(Effect.provide(Layer.fresh(AuditTrail.layerMemory.pipe(
+        Layer.provideMerge(over(failing)),
+        Layer.provideMerge(EventSink.layerMemory)
+      ))))
+    }))
+
   it.effect("says so when the sink has no transactions", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(

@@ -171,9 +171,10 @@ describe("LoggingEngine: stripping and deciding", () => {
 
   it.effect("stores nothing when the stripper fails or throws", () =>
     Effect.gen(function*() {
+      const own = () => Effect.fail({ detail: "no" })
       for (
         const strip of [
-          () => Effect.fail({ detail: "no" }),
+          own,
           () => Effect.die(new Error("secret")),
           () => {
             throw new Error("secret")
@@ -185,8 +186,9 @@ describe("LoggingEngine: stripping and deciding", () => {
             within(),
             Effect.flip
           )
-          assert.strictEqual(error.reason._tag, "StripFailed")
+          assert(error.reason._tag === "StripFailed")
           assert.isDefined(error.eventId)
+          if (strip === own) assert.strictEqual(error.reason.detail, "no")
           assert.notInclude(JSON.stringify(error), "secret")
           const memoryEvents = yield* EventSink.MemoryEvents
           assert.strictEqual((yield* memoryEvents.all).length, 0)
@@ -229,12 +231,24 @@ describe("LoggingEngine: stripping and deciding", () => {
           Effect.map(TrainingPreferences.TrainingPreferences, (service) => ({ ...service, lookup }))
         ).pipe(Layer.provide(TrainingPreferences.layerMemory))
         const lines: Array<string> = []
-        const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
+        const annotations: Array<unknown> = []
+        const logger = Logger.make(({ fiber, logLevel, message }) => {
+          lines.push(`${logLevel} ${String(message)}`)
+          annotations.push(fiber.getRef(References.CurrentLogAnnotations))
+        })
         yield* Effect.gen(function*() {
           const receipt = yield* AuditLogger.emit({ action: "note.create" }).pipe(within())
           assert.isFalse(receipt.trainOk)
           assert.strictEqual((yield* newest).train_reason, "preferences_unavailable")
           assert.match(lines.join("\n"), /^Warn Training preferences unavailable/)
+          const [ids] = annotations as ReadonlyArray<object>
+          assert.deepInclude(ids, {
+            event_id: receipt.eventId,
+            tenant: "t_acme",
+            request_id: "r1",
+            trace_id: "0af7651916cd43dd8448eb211c80319c"
+          })
+          assert.property(ids, "detail")
         }).pipe(
           Effect.provide(
             Layer.mergeAll(AuditLogger.layer, AuditTrail.layerMemory).pipe(
@@ -379,6 +393,38 @@ describe("LoggingEngine: idempotency keys", () => {
       }
       for (const idempotencyKey of ["a", "a".repeat(256), "🌿".repeat(256), "grün 1/2"]) {
         yield* AuditLogger.emit({ action: "note.create" }, { idempotencyKey }).pipe(within())
+      }
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine: event ids of the caller", () => {
+  it.effect("are UUIDv7 in lower case, whole", () =>
+    Effect.gen(function*() {
+      const use = (eventId: string) => path({ action: "note.create" }, { eventId: eventId as DatasetEvent.EventId })
+      const id = "01a209b2-bb64-721d-a879-ebe903fabb0d"
+      const wrong = [
+        "",
+        `${id}0`,
+        `0${id}`,
+        `x${id}`,
+        `${id}\n`,
+        id.toUpperCase(),
+        id.slice(1),
+        id.replaceAll("-", ""),
+        "01a209b2-bb64-421d-a879-ebe903fabb0d",
+        "01a209b2-bb64-721d-c879-ebe903fabb0d",
+        "01a209b2-bb64-721d-7879-ebe903fabb0d",
+        "g1a209b2-bb64-721d-a879-ebe903fabb0d",
+        "01a209b2-gb64-721d-a879-ebe903fabb0d",
+        "01a209b2-bb64-72gd-a879-ebe903fabb0d",
+        "01a209b2-bb64-721d-a8g9-ebe903fabb0d",
+        "01a209b2-bb64-721d-a879-gbe903fabb0d"
+      ]
+      for (const eventId of wrong) assert.strictEqual(yield* use(eventId), "/eventId", eventId)
+      for (const digit of ["8", "9", "a", "b"]) {
+        const eventId = DatasetEvent.EventId.make(`01a209b2-bb64-721d-${digit}879-ebe903fabb0d`)
+        const receipt = yield* AuditLogger.emit({ action: "note.create" }, { eventId }).pipe(within())
+        assert.deepInclude(receipt, { eventId, duplicate: false })
       }
     }).pipe(Effect.provide(memory)))
 })
@@ -677,5 +723,123 @@ describe("LoggingEngine: failing sinks", () => {
         JSON.stringify(Object.entries(span), (_, value: unknown) => typeof value === "bigint" ? String(value) : value),
         "audit.emit_failed"
       )
+    }))
+
+  it.effect("names the method, and the event where there is one, in every error", () =>
+    Effect.gen(function*() {
+      const refused = yield* Effect.flip(AuditLogger.emit({ action: "Wrong" }).pipe(within()))
+      assert.strictEqual(refused.method, "LoggingEngine.log")
+      assert.isDefined(refused.eventId)
+      const id = "nope" as DatasetEvent.EventId
+      const unnamed = yield* Effect.flip(AuditLogger.emit({ action: "a.b" }, { eventId: id }).pipe(within()))
+      assert.isUndefined(unnamed.eventId)
+      const person = yield* Effect.flip(
+        LoggingEngine.setPreference({ trainingAllowed: false, userId: "no id" }).pipe(within())
+      )
+      assert.strictEqual(person.method, "LoggingEngine.setPreference")
+      const engine = yield* LoggingEngine.LoggingEngine
+      const transaction = yield* Effect.flip(engine.transact(Effect.void))
+      assert.strictEqual(transaction.method, "LoggingEngine.transact")
+      assert.strictEqual(transaction.reason._tag, "SinkRejected")
+    }).pipe(Effect.provide(sink(() => Effect.never))))
+
+  it.effect("tells the sink which events it may hold already: those whose id the caller names", () =>
+    Effect.gen(function*() {
+      const seen: Array<boolean> = []
+      yield* Effect.gen(function*() {
+        const { eventId } = yield* emit
+        yield* AuditLogger.emit({ action: "a.b" }, { eventId }).pipe(within())
+        yield* AuditLogger.emit({ action: "a.b" }, { idempotencyKey: "k" }).pipe(within())
+      }).pipe(Effect.provide(sink((event) => {
+        seen.push(event.delivery.mayBeStored)
+        return Effect.succeed(evidence(event))
+      })))
+      assert.deepStrictEqual(seen, [false, true, false])
+    }))
+
+  it.effect("tries again as long as a try can begin before the deadline, and no longer", () =>
+    Effect.gen(function*() {
+      for (
+        const [deadline, expected] of [["9 millis", 1], ["10 millis", 2], ["29 millis", 2], ["30 millis", 3]] as const
+      ) {
+        let tries = 0
+        const unknown = Layer.succeed(EventSink.EventSink, {
+          append: (event) => {
+            tries++
+            return Effect.fail(
+              AuditError.fail("Sink.append", new AuditError.CommitUnknown({ detail: "lost" }), event.eventId)
+            )
+          }
+        })
+        const fiber = yield* emit.pipe(
+          Effect.provide(Layer.fresh(over(unknown, { deadline }))),
+          Effect.flip,
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "CommitUnknown")
+        assert.strictEqual(tries, expected, deadline)
+      }
+    }))
+
+  it.effect("a repeated try that finds another event behind the key answers with that event's receipt", () =>
+    Effect.gen(function*() {
+      const eventId = DatasetEvent.EventId.make("01a209b2-bb64-721d-a879-ebe903fabb0d")
+      const piiFlags = { flags: ["PHONE"], policy_reason: "pii_found", counts: { PHONE: 1 }, truncated: false }
+      let tries = 0
+      const fiber = yield* emit.pipe(
+        Effect.provide(sink((event) =>
+          tries++ === 0
+            ? Effect.fail(
+              AuditError.fail("Sink.append", new AuditError.CommitUnknown({ detail: "lost" }), event.eventId)
+            )
+            : Effect.succeed({
+              eventId,
+              position: 7,
+              duplicate: true,
+              durability: "committed",
+              first: { erased: false, piiFlags, trainOk: true }
+            })
+        )),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), {
+        eventId,
+        position: 7,
+        duplicate: true,
+        durability: "committed",
+        piiFlags,
+        trainOk: true,
+        erased: false
+      })
+    }))
+
+  it.effect("of an erased duplicate nothing is said but where it was", () =>
+    Effect.gen(function*() {
+      const receipt = yield* emit.pipe(
+        Effect.provide(sink((event) => Effect.succeed({ ...evidence(event, true), first: { erased: true } })))
+      )
+      assert.deepInclude(receipt, { duplicate: true, position: 1, trainOk: false, erased: true })
+      assert.deepStrictEqual(receipt.piiFlags, { flags: [], policy_reason: "erased", counts: {}, truncated: false })
+    }))
+
+  it.effect("counts each event that was recorded, and each that was not, once", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(LoggingEngine.recordedEvents.id, "audit_events_recorded_total")
+      assert.strictEqual(LoggingEngine.failedEvents.id, "audit_events_failed_total")
+      const failures = Metric.withAttributes(LoggingEngine.failedEvents, { reason: "InvalidDraft" })
+      const counts = Effect.all([
+        Effect.map(Metric.value(LoggingEngine.recordedEvents), ({ count }) => Number(count)),
+        Effect.map(Metric.value(failures), ({ count }) => Number(count))
+      ])
+      const before = yield* counts
+      yield* Effect.gen(function*() {
+        yield* emit
+        yield* emit
+        yield* Effect.flip(AuditLogger.emit({ action: "Wrong" }).pipe(within()))
+      }).pipe(Effect.provide(sink((event) => Effect.succeed(evidence(event)))))
+      const after = yield* counts
+      assert.deepStrictEqual(after.map((count, n) => count - before[n]!), [2, 1])
     }))
 })
