@@ -1,6 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer } from "effect"
-import { AuditError, AuditLogger, LoggingEngine, RequestContext, TrainingPreferences } from "effect-audit"
+import {
+  AuditError,
+  AuditLogger,
+  EventSink,
+  LoggingEngine,
+  PiiStripper,
+  RequestContext,
+  TrainingPreferences
+} from "effect-audit"
 import { SqliteClient, SqlitePreferences } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
@@ -158,6 +166,73 @@ for (const [name, layer] of stacks) {
       }).pipe(Effect.provide(layer)))
   })
 }
+
+describe("TrainingPreferences", () => {
+  /** The engine over preferences that answer in one way, and whom they were asked about. */
+  const answering = (answer: Effect.Effect<TrainingPreferences.Answer, TrainingPreferences.Unavailable>) => {
+    const asked: Array<TrainingPreferences.Question> = []
+    const preferences = Layer.effect(
+      TrainingPreferences.TrainingPreferences,
+      Effect.map(TrainingPreferences.TrainingPreferences, (service) => ({
+        ...service,
+        lookup: (question: TrainingPreferences.Question) => {
+          asked.push(question)
+          return answer
+        }
+      }))
+    ).pipe(Layer.provide(TrainingPreferences.layerMemory))
+    const layer = Layer.fresh(AuditTrail.layerMemory.pipe(
+      Layer.provideMerge(AuditLogger.layer),
+      Layer.provideMerge(LoggingEngine.layer),
+      Layer.provide([preferences, PiiStripper.layer]),
+      Layer.provideMerge(EventSink.layerMemory)
+    ))
+    return { asked, layer }
+  }
+
+  it.effect("are asked about the tenant, the user and every subject, whoever there is", () =>
+    Effect.gen(function*() {
+      const { asked, layer } = answering(Effect.succeed("allowed"))
+      yield* Effect.gen(function*() {
+        for (const subjectIds of [undefined, [], ["u2", "u3"]]) {
+          for (const actor of [RequestContext.human("u1"), RequestContext.system, RequestContext.agent("a1", "u9")]) {
+            yield* reason({ actor }, subjectIds)
+          }
+        }
+      }).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(asked.map(({ userIds }) => [...userIds]), [
+        ["u1"],
+        [],
+        ["u9"],
+        ["u1"],
+        [],
+        ["u9"],
+        ["u1", "u2", "u3"],
+        ["u2", "u3"],
+        ["u9", "u2", "u3"]
+      ])
+      for (const { env, tenantId } of asked) assert.deepStrictEqual({ env, tenantId }, log)
+    }))
+
+  it.effect("that cannot be known are said to be so, whatever was found in the event", () =>
+    Effect.gen(function*() {
+      const { layer } = answering(Effect.fail({ detail: "down" }))
+      yield* Effect.gen(function*() {
+        yield* AuditLogger.emit({ action: "note.create", input: "kim@example.com" }).pipe(within())
+        const { items: [item] } = yield* AuditTrail.query({ ...log, limit: 1 })
+        assert(item !== undefined && !item.erased)
+        assert.deepStrictEqual([item.event.train_reason, item.event.train_ok], ["preferences_unavailable", false])
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("decide every event: each answer but allowed is its reason", () =>
+    Effect.gen(function*() {
+      for (const answer of ["allowed", "tenant_opt_out", "user_opt_out"] as const) {
+        const { layer } = answering(Effect.succeed(answer))
+        assert.strictEqual(yield* Effect.provide(reason(), layer), answer)
+      }
+    }))
+})
 
 describe("SqlitePreferences", () => {
   it.effect("sees a change of another process within a second, and never answers from an expired cache", () =>
