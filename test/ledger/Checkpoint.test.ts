@@ -203,6 +203,55 @@ describe("SignedNote: the edges of the format", () => {
   })
 })
 
+describe("SignedNote: what only resembles a note", () => {
+  const signer = SignedNote.makeSigner(logKey.name, Buffer.from(logKey.seed ?? "", "hex"))
+  assert(signer !== undefined)
+  const note = SignedNote.sign("text\n", signer)
+  const refused = (note: string | Uint8Array) => typeof SignedNote.open(note, known) === "string"
+
+  it("bytes that are no UTF-8 are not read as if they were, and a byte order mark is part of the text", () => {
+    const replaced = SignedNote.sign("\ufffd\n", signer)
+    assert.isFalse(refused(Buffer.from(replaced)))
+    assert.isTrue(refused(Buffer.concat([Buffer.of(0xff), Buffer.from(replaced).subarray(3)])))
+    const marked = Buffer.from(SignedNote.sign("\ufefftext\n", signer))
+    const opened = SignedNote.open(marked, known)
+    assert(typeof opened !== "string")
+    assert.strictEqual(opened.text, "\ufefftext\n")
+    assert.isTrue(refused(Buffer.concat([Buffer.from("\ufeff"), Buffer.from(note)])))
+  })
+
+  it("needs the blank line before its signatures, and a newline at its end", () => {
+    assert.isFalse(refused(note))
+    assert.isTrue(refused(`${note.slice(0, -1)}x`))
+    const empty = SignedNote.sign("", signer)
+    assert.isTrue(refused(empty))
+    assert.isTrue(refused(`x${empty.slice(1)}`))
+    assert.isTrue(refused(note.replace("— ", "x— ")))
+    assert.isTrue(refused(note.replace("\n\n", "\n")))
+  })
+
+  it("needs signature lines that hold a key id and a signature, also of keys that are not known", () => {
+    for (
+      const [encoded, good] of [["AAAA", false], ["AAAAAA==", false], ["AAAAAAA=", true], ["AAAAAAB=", false]] as const
+    ) {
+      assert.strictEqual(refused(`${note}— other ${encoded}\n`), !good, encoded)
+    }
+    for (const line of ["— other", "other AAAAAAA=", "— a+b AAAAAAA=", "— other  AAAAAAA=", "— other AAAAAAA= "]) {
+      assert.isTrue(refused(`${note}${line}\n`), line)
+    }
+  })
+
+  it("a private key of another type is none, although its id is right", () => {
+    const seed = Buffer.from(logKey.seed ?? "", "hex")
+    const skey = SignedNote.encodeSkey(logKey.name, seed) ?? ""
+    const start = skey.slice(0, skey.lastIndexOf(logKey.name) + logKey.name.length + 10)
+    assert.isDefined(SignedNote.parseSkey(start + Buffer.concat([Buffer.of(1), seed]).toString("base64")))
+    for (const bytes of [Buffer.concat([Buffer.of(2), seed]), Buffer.concat([Buffer.of(1), seed, Buffer.of(0)])]) {
+      assert.isUndefined(SignedNote.parseSkey(start + bytes.toString("base64")))
+    }
+  })
+})
+
 describe("Checkpoint: its text", () => {
   const root = Buffer.alloc(32, 7).toString("base64")
   const empty = Buffer.from(Merkle.emptyRoot).toString("base64")
@@ -229,6 +278,7 @@ describe("Checkpoint: its text", () => {
       "o\n",
       "o\n1\n",
       `o\n1\n${root}`,
+      `o\n1\n${root}x`,
       `\n1\n${root}\n`,
       `o\n01\n${root}\n`,
       `o\n-1\n${root}\n`,

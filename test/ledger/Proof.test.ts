@@ -223,6 +223,33 @@ describe("Proof: files", () => {
     assert.deepStrictEqual([erased.erased, erased.position, erased.checkpoint.origin], [true, 4, origin])
   })
 
+  it("are of entries of type 1 alone, and keep each byte of an event", () => {
+    const made = (entry: Uint8Array, subject: Proof.Subject) => {
+      const read = hashesOf([entry])
+      const note = Checkpoint.sign({ origin, size: 1, root: Merkle.root(1, read), extensions: [] }, signer)
+      return Proof.encode(Proof.make(subject, { index: 0, hashes: [], note }))
+    }
+    for (const type of [0, 1, 2]) {
+      const entry = Buffer.concat([Buffer.of(type), Buffer.alloc(32, 3)])
+      const proven = Proof.verify(made(entry, { erased: true, entry }), vkey)
+      assert.strictEqual(proven instanceof AuditError.IntegrityError, type !== 1, String(type))
+    }
+    const marked = Buffer.from("\ufeff{}")
+    const proven = Proof.verify(
+      made(Seal.entry(Seal.commitment(salt, marked)), { erased: false, event: marked, salt }),
+      vkey
+    )
+    assert(!(proven instanceof AuditError.IntegrityError) && !proven.erased)
+    assert.strictEqual(proven.event, "\ufeff{}")
+    const broken = Buffer.of(0xff)
+    const error = Proof.verify(
+      made(Seal.entry(Seal.commitment(salt, broken)), { erased: false, event: broken, salt }),
+      vkey
+    )
+    assert.instanceOf(error, AuditError.IntegrityError)
+    assert.strictEqual(error.reason._tag, "HashMismatch")
+  })
+
   it("fail with any one bit of the file's meaning flipped", () => {
     const text = Proof.encode(fileOf(2, 6))
     const bytes = Buffer.from(text)
