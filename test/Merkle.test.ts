@@ -261,4 +261,31 @@ describe("Merkle", () => {
       assert.isFalse(grew(steps, old.subarray(1)))
     }
   })
+
+  it("takes no good proof for an index, size or hash that only resembles the right one", () => {
+    const longer = (hash: Uint8Array) => Buffer.concat([hash, Buffer.of(0)])
+    const size = 5
+    const root = Merkle.root(size, read)
+    const first = Merkle.inclusionProof(0, size, read)
+    const included = (index: number, size: number, proof = first, at = 0) =>
+      Merkle.verifyInclusion({ index, size, leafHash: read(0, at), proof, root })
+    assert.isTrue(included(0, size))
+    for (const index of [-1, -2, 0.5, NaN]) assert.isFalse(included(index, size), String(index))
+    for (const other of [4.5, 5.5, NaN, Infinity]) assert.isFalse(included(0, other), String(other))
+    const second = Merkle.inclusionProof(1, size, read)
+    assert.isTrue(included(1, size, second, 1))
+    assert.isFalse(included(1, size, [longer(second[0]!), ...second.slice(1)], 1))
+    const old = Merkle.root(3, read)
+    const steps = Merkle.consistencyProof(3, size, read)
+    const grew = (oldSize: number, size: number, proof = steps) =>
+      Merkle.verifyConsistency({ oldSize, size, oldRoot: old, root, proof })
+    assert.isTrue(grew(3, size))
+    for (const oldSize of [2.5, 3.5, -3, NaN, Infinity]) assert.isFalse(grew(oldSize, size), String(oldSize))
+    for (const other of [4.5, 5.5, 2, NaN, Infinity]) assert.isFalse(grew(3, other), String(other))
+    for (let at = 0; at < steps.length; at++) {
+      const left = steps.map((hash, n) => n === at ? longer(hash) : hash)
+      assert.isFalse(grew(3, size, left), String(at))
+    }
+    assert.isFalse(Merkle.verifyInclusion({ index: 0, size: 1, leafHash: longer(root), proof: [], root: longer(root) }))
+  })
 })
