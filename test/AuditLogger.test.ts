@@ -3,7 +3,8 @@ import { Cause, Data, Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { AuditError, AuditLogger, EventSink, LoggingEngine } from "effect-audit"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
-import { log, memory, over, sqlite, within } from "./support.ts"
+import { TestClock } from "effect/testing"
+import { log, memory, over, sqlite, within, wrapped } from "./support.ts"
 
 class NotFound extends Data.TaggedError("NotFound")<{ readonly id: string }> {}
 class Forbidden extends Data.TaggedError("Forbidden") {}
@@ -115,6 +116,157 @@ describe("AuditLogger.audited", () => {
       assert.deepStrictEqual((yield* summary).map(([, , tag]) => tag), ["Error", "Error", "Error", "Error"])
     }).pipe(Effect.provide(memory)))
 
+  it.effect("an AuditError is a failure, and is not shown to the caller's predicate", () =>
+    Effect.gen(function*() {
+      const asked: Array<unknown> = []
+      const denied = (error: unknown) => {
+        asked.push(error)
+        return true
+      }
+      const refused = AuditLogger.emit({ action: "not an action" })
+      const error = yield* Effect.flip(AuditLogger.audited(refused, { action: "note.create", denied }).pipe(within()))
+      assert.strictEqual(error.reason._tag, "InvalidInput")
+      yield* Effect.exit(
+        AuditLogger.audited(Effect.fail(new Forbidden()), { action: "note.read", denied }).pipe(within())
+      )
+      assert.deepStrictEqual(asked, [new Forbidden()])
+      assert.deepStrictEqual(yield* summary, [
+        ["note.create", "failure", "AuditError"],
+        ["note.read", "denied", "Forbidden"]
+      ])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("a predicate that throws, or answers what is not true, makes no denial", () =>
+    Effect.gen(function*() {
+      const predicates: ReadonlyArray<(error: unknown) => boolean> = [
+        () => {
+          throw new Error("no")
+        },
+        () => false,
+        () => 1 as never
+      ]
+      for (const denied of predicates) {
+        const exit = yield* Effect.exit(
+          AuditLogger.audited(Effect.fail(new Forbidden()), { action: "a.b", denied }).pipe(within())
+        )
+        assert.deepStrictEqual(exit, Exit.fail(new Forbidden()))
+      }
+      assert.deepStrictEqual(yield* summary, predicates.map(() => ["a.b", "failure", "Forbidden"]))
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("names a failure by its tag, else its name; a failure beside a defect or an interruption comes first", () =>
+    Effect.gen(function*() {
+      const causes: ReadonlyArray<readonly [Cause.Cause<unknown>, string]> = [
+        [Cause.fail({ _tag: "Custom" }), "Custom"],
+        [Cause.fail({ _tag: 7 }), "Error"],
+        [Cause.fail(new TypeError("x")), "TypeError"],
+        [Cause.fail(null), "Error"],
+        [Cause.combine(Cause.die("boom"), Cause.fail(new Forbidden())), "Forbidden"],
+        [Cause.combine(Cause.interrupt(1), Cause.die("boom")), "Defect"],
+        [Cause.interrupt(1), "Interrupted"]
+      ]
+      for (const [cause, tag] of causes) {
+        const exit = yield* Effect.exit(
+          AuditLogger.audited(Effect.failCause(cause), { action: "a.b" }).pipe(within())
+        )
+        assert(Exit.isFailure(exit))
+        assert.strictEqual((yield* summary).at(-1)?.[2], tag)
+      }
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("says how long it took, and records every option that it was given", () =>
+    Effect.gen(function*() {
+      const options = {
+        action: "note.create",
+        resource: { type: "note", id: "n1" },
+        subjectIds: ["u7"],
+        severity: "notice",
+        metadata: { mine: 1 },
+        input: { n: 1 }
+      } as const
+      for (const effect of [Effect.sleep("3 seconds"), Effect.andThen(Effect.sleep("3 seconds"), Effect.fail("no"))]) {
+        const fiber = yield* AuditLogger.audited(effect, options).pipe(
+          within(),
+          Effect.exit,
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("3 seconds")
+        yield* Fiber.join(fiber)
+      }
+      for (const event of yield* events) {
+        assert.strictEqual(event.duration_ms, 3000)
+        assert.deepStrictEqual(event.resource, options.resource)
+        assert.deepStrictEqual([...event.subject_ids ?? []], ["u7"])
+        assert.strictEqual(event.severity, "notice")
+        assert.strictEqual(event.metadata["mine"], 1)
+        assert.deepStrictEqual(event.input, { n: 1 })
+        assert.isUndefined(event.output)
+        assert.strictEqual(event.storage_class, "audit")
+      }
+      assert.deepStrictEqual((yield* summary).map(([, outcome]) => outcome), ["success", "failure"])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("picks a resource from the result of a success alone, and refuses the picked that is none", () =>
+    Effect.gen(function*() {
+      const resource = (id: string) => ({ type: "note", id })
+      yield* AuditLogger.audited(Effect.succeed("n1"), { action: "a.b", resource }).pipe(within())
+      const failing: Effect.Effect<string, string> = Effect.fail("no")
+      yield* Effect.exit(AuditLogger.audited(failing, { action: "a.b", resource }).pipe(within()))
+      assert.deepStrictEqual((yield* events).map((event) => event.resource), [{ type: "note", id: "n1" }, undefined])
+      const error = yield* Effect.flip(
+        AuditLogger.audited(Effect.succeed(""), { action: "a.b", resource }).pipe(within())
+      )
+      assert(error.reason._tag === "InvalidInput")
+      assert.strictEqual(error.reason.path, "/resource/id")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("refuses options that are no draft, although the effect went well, and records nothing", () =>
+    Effect.gen(function*() {
+      let ran = 0
+      const effect = Effect.sync(() => ran++)
+      const cyclic: Record<string, unknown> = {}
+      cyclic["self"] = cyclic
+      for (
+        const [options, path] of [
+          [{ action: "not an action" }, "/action"],
+          [{ action: "a.b", subjectIds: ["not an id"] }, "/subjectIds/0"],
+          [{ action: "a.b", input: cyclic }, "/input/self"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(AuditLogger.audited(effect, options).pipe(within()))
+        assert(error.reason._tag === "InvalidInput")
+        assert.strictEqual(error.reason.path, path)
+      }
+      assert.strictEqual(ran, 3)
+      assert.deepStrictEqual(yield* summary, [])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("is not interrupted while it records, and the success that it recorded is the caller's", () =>
+    Effect.gen(function*() {
+      const arrived = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const gated = wrapped(({ sink }) => ({
+        sink: {
+          append: (event) =>
+            Effect.andThen(
+              Effect.andThen(Deferred.succeed(arrived, undefined), Deferred.await(gate)),
+              sink.append(event)
+            )
+        }
+      }))
+      yield* Effect.gen(function*() {
+        const fiber = yield* AuditLogger.audited(Effect.succeed(1), { action: "a.b" }).pipe(
+          within(),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* Deferred.await(arrived)
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(interrupting)
+        assert.deepStrictEqual(yield* summary, [["a.b", "success", undefined]])
+      }).pipe(Effect.provide(gated))
+    }))
+
   it.effect("refuses a result whose picker throws, and records that the effect happened", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(
@@ -204,6 +356,171 @@ describe("AuditLogger.audited with a transaction", () => {
         undefined
       ]])
     }).pipe(Effect.provide(sqlite)))
+
+  it.effect("a commit of unknown outcome is no failure: it is not recorded as one, and the caller sees CommitUnknown", () =>
+    Effect.gen(function*() {
+      const doubtful = wrapped(({ transactions }) => ({
+        transactions: {
+          transact: (effect) =>
+            Effect.andThen(
+              transactions.transact(effect),
+              Effect.fail(AuditError.fail("Sink.transact", new AuditError.CommitUnknown({ detail: "lost" })))
+            )
+        }
+      }))
+      yield* Effect.gen(function*() {
+        const exit = yield* Effect.exit(
+          AuditLogger.audited(Effect.succeed(1), { action: "note.create", transaction: true }).pipe(within())
+        )
+        assert(Exit.isFailure(exit))
+        const tags = exit.cause.reasons.map((reason) => reason._tag === "Fail" ? reason.error.reason._tag : reason._tag)
+        assert.deepStrictEqual(tags, ["CommitUnknown"])
+        assert.deepStrictEqual(yield* summary, [["note.create", "success", undefined]])
+      }).pipe(Effect.provide(doubtful))
+    }))
+
+  it.effect("a commit that failed is recorded as a failure, and so is a begin, before which nothing ran", () =>
+    Effect.gen(function*() {
+      for (const begins of [true, false]) {
+        let ran = false
+        const failing = wrapped(({ transactions }) => ({
+          transactions: {
+            transact: (effect) =>
+              transactions.transact(Effect.andThen(
+                begins ? Effect.asVoid(effect) : Effect.void,
+                Effect.fail(AuditError.fail("Sink.transact", new AuditError.SinkUnavailable({ detail: "down" })))
+              ))
+          }
+        }))
+        yield* Effect.gen(function*() {
+          yield* Effect.exit(
+            AuditLogger.audited(Effect.sync(() => ran = true), { action: "note.create", transaction: true }).pipe(
+              within()
+            )
+          )
+          assert.strictEqual(ran, begins)
+          assert.deepStrictEqual(yield* summary, [["note.create", "failure", "AuditError"]])
+        }).pipe(Effect.provide(failing))
+      }
+    }))
+
+  it.live("rolls the change back when its picker throws, and records that as a failure", () =>
+    Effect.gen(function*() {
+      const note = yield* insert
+      const error = yield* Effect.flip(
+        AuditLogger.audited(note(1), {
+          action: "note.create",
+          output: () => {
+            throw new Error("no")
+          },
+          transaction: true
+        }).pipe(within())
+      )
+      assert(error._tag === "AuditError" && error.reason._tag === "InvalidInput")
+      assert.strictEqual(error.reason.path, "/output")
+      assert.deepStrictEqual(yield* notes, [])
+      assert.deepStrictEqual(yield* summary, [["note.create", "failure", "AuditError"]])
+    }).pipe(Effect.provide(sqlite)))
+
+  /** What did not succeed below the outermost, nested three deep. */
+  const nesting = (middle: { readonly transaction: boolean; readonly fails: boolean }) => {
+    const denial = AuditLogger.audited(Effect.fail(new Forbidden()), {
+      action: "inner.denied",
+      denied: () => true,
+      input: { n: 1 },
+      transaction: true
+    })
+    const failure = AuditLogger.audited(Effect.fail(new NotFound({ id: "x" })), { action: "inner.failed" })
+    const success = AuditLogger.audited(Effect.succeed(1), { action: "inner.done", transaction: true })
+    const below = Effect.all([Effect.exit(denial), Effect.exit(failure), Effect.exit(success)])
+    const inBetween = AuditLogger.audited(
+      middle.fails ? Effect.andThen(below, Effect.fail(new NotFound({ id: "y" }))) : Effect.asVoid(below),
+      { action: "middle.op", transaction: middle.transaction }
+    )
+    return AuditLogger.audited(Effect.andThen(Effect.exit(inBetween), Effect.fail(new Forbidden())), {
+      action: "outer.op",
+      transaction: true
+    })
+  }
+
+  for (const transaction of [true, false]) {
+    it.live(`records again each failure and denial below that the outermost rollback took along: ${transaction}`, () =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(nesting({ transaction, fails: true }).pipe(within()))
+        assert.deepStrictEqual(exit, Exit.fail(new Forbidden()))
+        assert.deepStrictEqual(yield* summary, [
+          ["inner.denied", "denied", "Forbidden"],
+          ["inner.failed", "failure", "NotFound"],
+          ["middle.op", "failure", "NotFound"],
+          ["outer.op", "failure", "Forbidden"]
+        ])
+        assert.deepStrictEqual((yield* events)[0]?.input, { n: 1 })
+      }).pipe(Effect.provide(sqlite)))
+  }
+
+  it.live("records again what failed below a success without a transaction of its own", () =>
+    Effect.gen(function*() {
+      yield* Effect.exit(nesting({ transaction: false, fails: false }).pipe(within()))
+      assert.deepStrictEqual(yield* summary, [
+        ["inner.denied", "denied", "Forbidden"],
+        ["inner.failed", "failure", "NotFound"],
+        ["outer.op", "failure", "Forbidden"]
+      ])
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("records again what failed below a success that was rolled back with it", () =>
+    Effect.gen(function*() {
+      yield* Effect.exit(nesting({ transaction: true, fails: false }).pipe(within()))
+      assert.deepStrictEqual(yield* summary, [
+        ["inner.denied", "denied", "Forbidden"],
+        ["inner.failed", "failure", "NotFound"],
+        ["outer.op", "failure", "Forbidden"]
+      ])
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("records once what failed below when the outermost commits", () =>
+    Effect.gen(function*() {
+      const inner = AuditLogger.audited(Effect.fail(new Forbidden()), { action: "inner.op", transaction: true })
+      const middle = AuditLogger.audited(Effect.andThen(Effect.exit(inner), Effect.fail(new NotFound({ id: "y" }))), {
+        action: "middle.op",
+        transaction: true
+      })
+      yield* AuditLogger.audited(Effect.exit(middle), { action: "outer.op", transaction: true }).pipe(within())
+      assert.deepStrictEqual(yield* summary, [
+        ["inner.op", "failure", "Forbidden"],
+        ["middle.op", "failure", "NotFound"],
+        ["outer.op", "success", undefined]
+      ])
+    }).pipe(Effect.provide(sqlite)))
+
+  it.effect("the caller sees that a record below could not be made again after the rollback", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const failing = wrapped(({ sink }) => ({
+        sink: {
+          // The second try of the record of what failed below.
+          append: (event) =>
+            ++calls === 2
+              ? Effect.fail(
+                AuditError.fail("Sink.append", new AuditError.SinkFull({ detail: "full" }), event.eventId)
+              )
+              : sink.append(event)
+        }
+      }))
+      yield* Effect.gen(function*() {
+        const inner = AuditLogger.audited(Effect.fail(new Forbidden()), { action: "inner.op", transaction: true })
+        const exit = yield* Effect.exit(
+          AuditLogger.audited(inner, { action: "outer.op", transaction: true }).pipe(within())
+        )
+        assert(Exit.isFailure(exit))
+        const errors = exit.cause.reasons.map((reason) => reason._tag === "Fail" ? reason.error : reason)
+        assert.deepStrictEqual(
+          errors.map((error) => error._tag === "AuditError" ? error.reason._tag : error._tag),
+          ["Forbidden", "SinkFull"]
+        )
+        assert.deepStrictEqual(yield* summary, [["outer.op", "failure", "Forbidden"]])
+      }).pipe(Effect.provide(failing))
+    }))
 
   it.effect("does not compile where the medium has no transactions", () =>
     Effect.gen(function*() {

@@ -1,46 +1,19 @@
 /** The contract of every sink: what it promises, whatever the medium. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, type Layer } from "effect"
 import {
   type AuditError,
   AuditLogger,
-  type DatasetEvent,
+  DatasetEvent,
   EventSink,
   LoggingEngine,
-  PiiStripper,
   RequestContext,
   Seal
 } from "effect-audit"
-import { Memory } from "effect-audit/memory"
 import { AuditTrail } from "effect-audit/trail"
 import { createHash } from "node:crypto"
-import { env, tenant, within } from "./support.ts"
-
-/** A sealed event made by the real steps: a sink that keeps it and stores nothing. */
-const sealedBy = (draft: DatasetEvent.Draft, options?: LoggingEngine.EmitOptions) =>
-  Effect.gen(function*() {
-    let sealed: DatasetEvent.Sealed | undefined
-    const catching = Layer.succeed(
-      EventSink.EventSink,
-      EventSink.EventSink.of({
-        append: (event) =>
-          Effect.sync(() => {
-            sealed = event
-            return { eventId: event.eventId, position: 0, duplicate: false, durability: "memory" as const }
-          })
-      })
-    )
-    yield* LoggingEngine.log(draft, options).pipe(
-      within(),
-      Effect.provide(Layer.fresh(
-        LoggingEngine.layer().pipe(
-          Layer.provide(catching),
-          Layer.provide([PiiStripper.layer(), Memory.layer()])
-        )
-      ))
-    )
-    return sealed ?? (yield* Effect.die("nothing was sealed"))
-  })
+import { made } from "../src/internal/made.ts"
+import { env, sealedBy, tenant, within } from "./support.ts"
 
 const all = (tenantId: string) =>
   Effect.gen(function*() {
@@ -147,6 +120,49 @@ export const suite = <E>(
           const error = yield* Effect.flip(other)
           assert(error.reason._tag === "InvalidInput")
           assert.strictEqual(error.reason.path, "/idempotencyKey")
+        }
+        assert.strictEqual((yield* all(tenant)).length, 2)
+      })))
+
+    it.live("answers a duplicate with what its first receipt said, whatever was found and decided by then", () =>
+      run(Effect.gen(function*() {
+        const set = (trainingAllowed: boolean) => LoggingEngine.setPreference({ trainingAllowed }).pipe(within())
+        const emit = (input: string, options: LoggingEngine.EmitOptions) =>
+          AuditLogger.emit({ action: "note.create", input }, options).pipe(within())
+        // What stripping leaves of the first is what the second says: the same use, with other findings.
+        const masked = yield* emit("kim@example.com", { idempotencyKey: "masked" })
+        const plain = yield* emit("hello", { idempotencyKey: "plain" })
+        assert.deepStrictEqual([masked.trainOk, plain.trainOk], [false, true])
+        assert.deepStrictEqual([...masked.piiFlags.flags], ["EMAIL"])
+        yield* set(false)
+        const sameMasked = { ...masked, duplicate: true }
+        const samePlain = { ...plain, duplicate: true }
+        assert.deepStrictEqual(yield* emit("[EMAIL]", { idempotencyKey: "masked" }), sameMasked)
+        assert.deepStrictEqual(yield* emit("hello", { idempotencyKey: "plain" }), samePlain)
+        assert.deepStrictEqual(yield* emit("hello", { eventId: plain.eventId }), samePlain)
+        const during = yield* emit("hello", { idempotencyKey: "during" })
+        assert.isFalse(during.trainOk)
+        yield* set(true)
+        assert.deepStrictEqual(yield* emit("hello", { idempotencyKey: "during" }), { ...during, duplicate: true })
+        assert.deepStrictEqual(yield* emit("hello", { eventId: during.eventId }), { ...during, duplicate: true })
+      })))
+
+    it.live("never answers for an event of another log, although the bytes are the same", () =>
+      run(Effect.gen(function*() {
+        const sink = yield* EventSink.EventSink
+        const sealed = yield* sealedBy({ action: "note.create", input: { n: 1 } })
+        yield* sink.append(sealed)
+        const others = [
+          { tenantId: RequestContext.TenantId.make("t_other") },
+          { env: RequestContext.Env.make("staging") }
+        ]
+        for (const other of others) {
+          const error = yield* Effect.flip(
+            sink.append(new DatasetEvent.Sealed(made, { ...sealed, ...other, repeated: true }))
+          )
+          assert(error.reason._tag === "InvalidInput")
+          assert.strictEqual(error.reason.path, "/eventId")
+          assert.strictEqual(error.eventId, sealed.eventId)
         }
         assert.strictEqual((yield* all(tenant)).length, 2)
       })))

@@ -13,7 +13,7 @@ import {
 import { Memory } from "effect-audit/memory"
 import { AuditTrail } from "effect-audit/trail"
 import { TestClock } from "effect/testing"
-import { log, memory, memoryWith, over, storedEvents, within } from "./support.ts"
+import { log, memory, memoryWith, over, storedEvents, within, wrapped } from "./support.ts"
 
 const newest = Effect.gen(function*() {
   const { items } = yield* AuditTrail.query({ ...log, limit: 1 })
@@ -167,9 +167,10 @@ describe("LoggingEngine: stripping and deciding", () => {
 
   it.effect("stores nothing when the stripper fails or throws", () =>
     Effect.gen(function*() {
+      const own = () => Effect.fail({ detail: "no" })
       for (
         const strip of [
-          () => Effect.fail({ detail: "no" }),
+          own,
           () => Effect.die(new Error("secret")),
           () => {
             throw new Error("secret")
@@ -181,8 +182,9 @@ describe("LoggingEngine: stripping and deciding", () => {
             within(),
             Effect.flip
           )
-          assert.strictEqual(error.reason._tag, "StripFailed")
+          assert(error.reason._tag === "StripFailed")
           assert.isDefined(error.eventId)
+          if (strip === own) assert.strictEqual(error.reason.detail, "no")
           assert.notInclude(JSON.stringify(error), "secret")
           assert.deepStrictEqual(yield* storedEvents, [])
         }).pipe(Effect.provide(withStripper(stripper(strip))))
@@ -224,12 +226,24 @@ describe("LoggingEngine: stripping and deciding", () => {
           Effect.map(TrainingPreferences.TrainingPreferences, (service) => ({ ...service, lookup }))
         ).pipe(Layer.provide(Memory.layer()))
         const lines: Array<string> = []
-        const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
+        const annotations: Array<unknown> = []
+        const logger = Logger.make(({ fiber, logLevel, message }) => {
+          lines.push(`${logLevel} ${String(message)}`)
+          annotations.push(fiber.getRef(References.CurrentLogAnnotations))
+        })
         yield* Effect.gen(function*() {
           const receipt = yield* AuditLogger.emit({ action: "note.create" }).pipe(within())
           assert.isFalse(receipt.trainOk)
           assert.strictEqual((yield* newest).train_reason, "preferences_unavailable")
           assert.match(lines.join("\n"), /^Warn Training preferences unavailable/)
+          const [ids] = annotations as ReadonlyArray<object>
+          assert.deepInclude(ids, {
+            event_id: receipt.eventId,
+            tenant: "t_acme",
+            request_id: "r1",
+            trace_id: "0af7651916cd43dd8448eb211c80319c"
+          })
+          assert.property(ids, "detail")
         }).pipe(
           Effect.provide(
             memoryWith({ preferences })
@@ -282,6 +296,254 @@ describe("LoggingEngine: deadlines of the other steps", () => {
       yield* AuditLogger.emit({ action: "note.create", input: exact }).pipe(within())
       assert.strictEqual(yield* path({ action: "note.create", input: `${exact}x` }), "")
     }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine: idempotency keys", () => {
+  const base = {
+    action: "note.create",
+    outcome: "success",
+    severity: "info",
+    storageClass: "audit",
+    durationMillis: 5,
+    occurredAt: "2026-01-02T03:04:05.000Z",
+    subjectIds: ["u1", "u2"],
+    resource: { type: "note", id: "n1" },
+    errorTag: "Tag",
+    input: { n: 1 },
+    output: { n: 1 },
+    metadata: { n: 1 },
+    analytics: { utm_source: "s" }
+  } as const
+  const logged = (draft: DatasetEvent.Draft, more: Partial<RequestContext.Json> = {}) =>
+    LoggingEngine.log(draft, { idempotencyKey: "k" }).pipe(within(more))
+
+  it.effect("are compared after stripping: drafts that differ only in what was removed are the same use", () =>
+    Effect.gen(function*() {
+      const first = yield* logged({ ...base, input: "to kim@example.com", metadata: { password: "hunter2" } })
+      const again = yield* logged({ ...base, input: "to lee@example.com", metadata: { password: "hunter3" } })
+      assert.deepStrictEqual(again, { ...first, duplicate: true })
+      assert.deepStrictEqual([...again.piiFlags.flags], ["EMAIL", "PASSWORD"])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("are refused for a draft that differs in any one field", () =>
+    Effect.gen(function*() {
+      yield* logged(base)
+      const others: ReadonlyArray<Partial<DatasetEvent.Draft>> = [
+        { action: "note.delete" },
+        { outcome: "denied" },
+        { severity: "notice" },
+        { storageClass: "cost" },
+        { storageClass: undefined },
+        { durationMillis: 6 },
+        { durationMillis: undefined },
+        { occurredAt: "2026-01-02T03:04:05.001Z" },
+        { occurredAt: undefined },
+        { subjectIds: ["u1", "u3"] },
+        { subjectIds: ["u2", "u1"] },
+        { subjectIds: [] },
+        { subjectIds: undefined },
+        { resource: { type: "note", id: "n2" } },
+        { resource: { type: "folder", id: "n1" } },
+        { resource: undefined },
+        { errorTag: "Other" },
+        { input: { n: 2 } },
+        { input: undefined },
+        { output: { n: 2 } },
+        { metadata: { n: 2 } },
+        { analytics: { utm_source: "t" } }
+      ]
+      for (const other of others) {
+        const error = yield* Effect.flip(logged({ ...base, ...other }))
+        assert(error.reason._tag === "InvalidInput", JSON.stringify(other))
+        assert.strictEqual(error.reason.path, "/idempotencyKey", JSON.stringify(other))
+      }
+      assert.isTrue((yield* logged(base)).duplicate)
+      assert.strictEqual((yield* AuditTrail.query(log)).items.length, 2)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("are the same use when defaults are written out, and in another request, trace or actor", () =>
+    Effect.gen(function*() {
+      yield* logged({ action: "note.create" })
+      const same: ReadonlyArray<readonly [DatasetEvent.Draft, Partial<RequestContext.Json>]> = [
+        [{ action: "note.create", outcome: "success", severity: "info", storageClass: "ops" }, {}],
+        [{ action: "note.create" }, { requestId: "r2", traceId: "other", spanId: "s2" }],
+        [{ action: "note.create" }, { actor: RequestContext.human("u2") }]
+      ]
+      for (const [draft, more] of same) assert.isTrue((yield* logged(draft, more)).duplicate)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("are of 1 to 256 characters, without control characters and lone surrogates", () =>
+    Effect.gen(function*() {
+      const use = (idempotencyKey: string) => path({ action: "note.create" }, { idempotencyKey })
+      for (const wrong of ["", "a".repeat(257), "a\u0000", "a\nb", "\u009f", "a\ud800", 7 as never, null as never]) {
+        assert.strictEqual(yield* use(wrong), "/idempotencyKey", JSON.stringify(wrong))
+      }
+      for (const idempotencyKey of ["a", "a".repeat(256), "🌿".repeat(256), "grün 1/2"]) {
+        yield* AuditLogger.emit({ action: "note.create" }, { idempotencyKey }).pipe(within())
+      }
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine: event ids of the caller", () => {
+  it.effect("are UUIDv7 in lower case, whole", () =>
+    Effect.gen(function*() {
+      const use = (eventId: string) => path({ action: "note.create" }, { eventId: eventId as DatasetEvent.EventId })
+      const id = "01a209b2-bb64-721d-a879-ebe903fabb0d"
+      const wrong = [
+        "",
+        `${id}0`,
+        `0${id}`,
+        `x${id}`,
+        `${id}\n`,
+        id.toUpperCase(),
+        id.slice(1),
+        id.replaceAll("-", ""),
+        "01a209b2-bb64-421d-a879-ebe903fabb0d",
+        "01a209b2-bb64-721d-c879-ebe903fabb0d",
+        "01a209b2-bb64-721d-7879-ebe903fabb0d",
+        "g1a209b2-bb64-721d-a879-ebe903fabb0d",
+        "01a209b2-gb64-721d-a879-ebe903fabb0d",
+        "01a209b2-bb64-72gd-a879-ebe903fabb0d",
+        "01a209b2-bb64-721d-a8g9-ebe903fabb0d",
+        "01a209b2-bb64-721d-a879-gbe903fabb0d"
+      ]
+      for (const eventId of wrong) assert.strictEqual(yield* use(eventId), "/eventId", eventId)
+      for (const digit of ["8", "9", "a", "b"]) {
+        const eventId = DatasetEvent.EventId.make(`01a209b2-bb64-721d-${digit}879-ebe903fabb0d`)
+        const receipt = yield* AuditLogger.emit({ action: "note.create" }, { eventId }).pipe(within())
+        assert.deepInclude(receipt, { eventId, duplicate: false })
+      }
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine.setPreference", () => {
+  /** The memory sink behind a gate, and a signal that an event has come to it. */
+  const gated = Effect.gen(function*() {
+    const arrived = yield* Deferred.make<void>()
+    const gate = yield* Deferred.make<void>()
+    const layer = wrapped(({ sink }) => ({
+      sink: {
+        append: (event) =>
+          Deferred.succeed(arrived, undefined).pipe(
+            Effect.andThen(Deferred.await(gate)),
+            Effect.andThen(sink.append(event))
+          )
+      }
+    }))
+    return { arrived, gate, layer }
+  })
+
+  for (const trainingAllowed of [true, false]) {
+    it.effect(`sets and records both, although the caller is interrupted in between: ${trainingAllowed}`, () =>
+      Effect.gen(function*() {
+        const { arrived, gate, layer } = yield* gated
+        yield* Effect.gen(function*() {
+          const setting = yield* Effect.forkChild(
+            LoggingEngine.setPreference({ trainingAllowed, userId: "u7" }).pipe(within()),
+            { startImmediately: true }
+          )
+          yield* Deferred.await(arrived)
+          const interrupting = yield* Effect.forkChild(Fiber.interrupt(setting), { startImmediately: true })
+          yield* Deferred.succeed(gate, undefined)
+          yield* Fiber.join(interrupting)
+          const preferences = yield* TrainingPreferences.TrainingPreferences
+          assert.deepStrictEqual(yield* preferences.list(log), [
+            { ...log, userId: "u7", trainingAllowed }
+          ])
+          const event = yield* newest
+          assert.strictEqual(event.action, "training_preference.changed")
+          assert.strictEqual(event.metadata["training_allowed"], trainingAllowed)
+          assert.strictEqual(event.storage_class, "audit")
+        }).pipe(Effect.provide(layer))
+      }))
+  }
+
+  it.effect("names the tenant without a person, and refuses what is no id of a person before it sets anything", () =>
+    Effect.gen(function*() {
+      yield* LoggingEngine.setPreference({ trainingAllowed: false }).pipe(within())
+      const event = yield* newest
+      assert.deepStrictEqual(event.resource, { type: "tenant", id: "t_acme" })
+      assert.isUndefined(event.subject_ids)
+      for (const userId of ["", "kim@example.com", "u".repeat(129)]) {
+        const error = yield* Effect.flip(LoggingEngine.setPreference({ trainingAllowed: false, userId }).pipe(within()))
+        assert(error.reason._tag === "InvalidInput")
+        assert.strictEqual(error.reason.path, "/userId")
+      }
+      const preferences = yield* TrainingPreferences.TrainingPreferences
+      assert.deepStrictEqual(yield* preferences.list(log), [
+        { ...log, trainingAllowed: false }
+      ])
+      assert.strictEqual((yield* AuditTrail.query(log)).items.length, 2)
+    }).pipe(Effect.provide(memory)))
+})
+
+describe("LoggingEngine: steps that are late", () => {
+  /** A step that hangs, and whether it was interrupted. */
+  const hanging = () => {
+    const seen = { started: false, interrupted: false }
+    const step = Effect.suspend(() => {
+      seen.started = true
+      return Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          seen.interrupted = true
+        }))
+    })
+    return { seen, step }
+  }
+  const turns = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow, { discard: true })
+  const cases: ReadonlyArray<
+    readonly [
+      string,
+      (step: Effect.Effect<never>) => {
+        readonly strip?: PiiStripper.PiiStripper["Service"]["strip"]
+        readonly lookup?: TrainingPreferences.TrainingPreferences["Service"]["lookup"]
+        readonly append?: EventSink.EventSink["Service"]["append"]
+      }
+    ]
+  > = [
+    ["stripper", (step) => ({ strip: () => step })],
+    ["preference look-up", (step) => ({ lookup: () => step })],
+    ["sink", (step) => ({ append: () => step })]
+  ]
+  for (const [name, replaced] of cases) {
+    it.effect(`a ${name} that hangs is interrupted at the deadline, not before`, () =>
+      Effect.gen(function*() {
+        const { seen, step } = hanging()
+        const { append, lookup, strip } = replaced(step)
+        const preferences = Layer.effect(
+          TrainingPreferences.TrainingPreferences,
+          Effect.map(
+            TrainingPreferences.TrainingPreferences,
+            (service) => lookup === undefined ? service : { ...service, lookup }
+          )
+        )
+        const stack = Layer.fresh(
+          LoggingEngine.layer({ deadline: "3 seconds" }).pipe(
+            Layer.provide(append === undefined ? Layer.empty : Layer.succeed(EventSink.EventSink, { append })),
+            Layer.provide(
+              strip === undefined ? PiiStripper.layer() : Layer.succeed(PiiStripper.PiiStripper, { strip })
+            ),
+            Layer.provide(preferences),
+            Layer.provide(Memory.layer())
+          )
+        )
+        const fiber = yield* LoggingEngine.log({ action: "note.create" }).pipe(
+          within(),
+          Effect.exit,
+          Effect.provide(stack),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust(2999)
+        yield* turns
+        assert.deepStrictEqual(seen, { started: true, interrupted: false })
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust(1)
+        yield* turns
+        assert.isTrue(seen.interrupted)
+        assert.isDefined(fiber.pollUnsafe())
+        yield* Fiber.interrupt(fiber)
+      }))
+  }
 })
 
 describe("LoggingEngine: failing sinks", () => {
@@ -444,5 +706,119 @@ describe("LoggingEngine: failing sinks", () => {
         JSON.stringify(Object.entries(span), (_, value: unknown) => typeof value === "bigint" ? String(value) : value),
         "audit.emit_failed"
       )
+    }))
+
+  it.effect("names the method, and the event where there is one, in every error", () =>
+    Effect.gen(function*() {
+      const refused = yield* Effect.flip(AuditLogger.emit({ action: "Wrong" }).pipe(within()))
+      assert.strictEqual(refused.method, "LoggingEngine.log")
+      assert.isDefined(refused.eventId)
+      const id = "nope" as DatasetEvent.EventId
+      const unnamed = yield* Effect.flip(AuditLogger.emit({ action: "a.b" }, { eventId: id }).pipe(within()))
+      assert.isUndefined(unnamed.eventId)
+      const person = yield* Effect.flip(
+        LoggingEngine.setPreference({ trainingAllowed: false, userId: "no id" }).pipe(within())
+      )
+      assert.strictEqual(person.method, "LoggingEngine.setPreference")
+    }).pipe(Effect.provide(sink(() => Effect.never))))
+
+  it.effect("tells the sink which events it may hold already: those whose id the caller names", () =>
+    Effect.gen(function*() {
+      const seen: Array<boolean> = []
+      yield* Effect.gen(function*() {
+        const { eventId } = yield* emit
+        yield* AuditLogger.emit({ action: "a.b" }, { eventId }).pipe(within())
+        yield* AuditLogger.emit({ action: "a.b" }, { idempotencyKey: "k" }).pipe(within())
+      }).pipe(Effect.provide(sink((event) => {
+        seen.push(event.repeated)
+        return Effect.succeed(evidence(event))
+      })))
+      assert.deepStrictEqual(seen, [false, true, false])
+    }))
+
+  it.effect("tries again as long as a try can begin before the deadline, and no longer", () =>
+    Effect.gen(function*() {
+      for (
+        const [deadline, expected] of [["9 millis", 1], ["10 millis", 2], ["29 millis", 2], ["30 millis", 3]] as const
+      ) {
+        let tries = 0
+        const unknown = Layer.succeed(EventSink.EventSink, {
+          append: (event) => {
+            tries++
+            return Effect.fail(
+              AuditError.fail("Sink.append", new AuditError.CommitUnknown({ detail: "lost" }), event.eventId)
+            )
+          }
+        })
+        const fiber = yield* emit.pipe(
+          Effect.provide(Layer.fresh(over(unknown, { deadline }))),
+          Effect.flip,
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "CommitUnknown")
+        assert.strictEqual(tries, expected, deadline)
+      }
+    }))
+
+  it.effect("a repeated try that finds another event behind the key answers with that event's receipt", () =>
+    Effect.gen(function*() {
+      const eventId = DatasetEvent.EventId.make("01a209b2-bb64-721d-a879-ebe903fabb0d")
+      const piiFlags = { flags: ["PHONE"], policy_reason: "pii_found", counts: { PHONE: 1 }, truncated: false }
+      let tries = 0
+      const fiber = yield* emit.pipe(
+        Effect.provide(sink((event) =>
+          tries++ === 0
+            ? Effect.fail(
+              AuditError.fail("Sink.append", new AuditError.CommitUnknown({ detail: "lost" }), event.eventId)
+            )
+            : Effect.succeed({
+              eventId,
+              position: 7,
+              duplicate: true,
+              durability: "committed",
+              first: { erased: false, piiFlags, trainOk: true }
+            })
+        )),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), {
+        eventId,
+        position: 7,
+        duplicate: true,
+        durability: "committed",
+        piiFlags,
+        trainOk: true,
+        erased: false
+      })
+    }))
+
+  it.effect("of an erased duplicate nothing is said but where it was", () =>
+    Effect.gen(function*() {
+      const receipt = yield* emit.pipe(
+        Effect.provide(sink((event) => Effect.succeed({ ...evidence(event, true), first: { erased: true } })))
+      )
+      assert.deepInclude(receipt, { duplicate: true, position: 1, trainOk: false, erased: true })
+      assert.deepStrictEqual(receipt.piiFlags, { flags: [], policy_reason: "erased", counts: {}, truncated: false })
+    }))
+
+  it.effect("counts each event that was recorded, and each that was not, once", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(LoggingEngine.recordedEvents.id, "audit_events_recorded_total")
+      assert.strictEqual(LoggingEngine.failedEvents.id, "audit_events_failed_total")
+      const failures = Metric.withAttributes(LoggingEngine.failedEvents, { reason: "InvalidInput" })
+      const counts = Effect.all([
+        Effect.map(Metric.value(LoggingEngine.recordedEvents), ({ count }) => Number(count)),
+        Effect.map(Metric.value(failures), ({ count }) => Number(count))
+      ])
+      const before = yield* counts
+      yield* Effect.gen(function*() {
+        yield* emit
+        yield* emit
+        yield* Effect.flip(AuditLogger.emit({ action: "Wrong" }).pipe(within()))
+      }).pipe(Effect.provide(sink((event) => Effect.succeed(evidence(event)))))
+      const after = yield* counts
+      assert.deepStrictEqual(after.map((count, n) => count - before[n]!), [2, 1])
     }))
 })

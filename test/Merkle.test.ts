@@ -182,4 +182,110 @@ describe("Merkle", () => {
       })
     }
   })
+
+  it("names each subtree that a leaf completes, its own first", () => {
+    const range = new Merkle.CompactRange()
+    const completed: Array<ReadonlyArray<number>> = []
+    for (let n = 0; n < 4; n++) {
+      range.append(Merkle.leafHash(entry(n)), (level, index) => completed.push([level, index]))
+    }
+    assert.deepStrictEqual(completed, [[0, 0], [0, 1], [1, 0], [0, 2], [0, 3], [1, 1], [2, 0]])
+    assert.deepStrictEqual([range.size, range.hashes.length], [4, 1])
+    assert.strictEqual(hex(new Merkle.CompactRange().root()), hex(Merkle.emptyRoot))
+    assert.throws(() => new Merkle.CompactRange(1, []).append(Merkle.leafHash(entry(1))))
+  })
+
+  it("does not touch the hashes that it went on from", () => {
+    const { hashes, size } = grow(3).range
+    const before = hashes.map(hex)
+    new Merkle.CompactRange(size, hashes).append(Merkle.leafHash(entry(3)))
+    assert.deepStrictEqual(hashes.map(hex), before)
+  })
+
+  it("makes no proof of an index or size that is none, and verifies none", () => {
+    const root = Merkle.root(5, read)
+    for (
+      const [index, size] of [[-1, 5], [5, 5], [6, 5], [0.5, 5], [NaN, 5], [0, 2 ** 53], [0, 0], [0, 5.5]] as const
+    ) {
+      assert.throws(() => Merkle.inclusionProof(index, size, read), RangeError)
+      assert.isFalse(Merkle.verifyInclusion({ index, size, leafHash: read(0, 0), proof: [], root }))
+    }
+    for (const [oldSize, size] of [[-1, 5], [6, 5], [0.5, 5], [NaN, 5], [1, 2 ** 53], [1, 5.5]] as const) {
+      assert.throws(() => Merkle.consistencyProof(oldSize, size, read), RangeError)
+      assert.isFalse(Merkle.verifyConsistency({ oldSize, size, oldRoot: root, root, proof: [] }))
+    }
+  })
+
+  it("of an empty and of an equal tree there is nothing to prove, and nothing else is a proof of them", () => {
+    const root = Merkle.root(5, read)
+    const other = Merkle.root(4, read)
+    const empty = Merkle.emptyRoot
+    const grew = (oldSize: number, oldRoot: Uint8Array, proof: ReadonlyArray<Uint8Array> = []) =>
+      Merkle.verifyConsistency({ oldSize, size: 5, oldRoot, root, proof })
+    assert.deepStrictEqual(Merkle.consistencyProof(0, 5, read), [])
+    assert.deepStrictEqual(Merkle.consistencyProof(5, 5, read), [])
+    assert.isTrue(grew(0, empty))
+    assert.isFalse(grew(0, root))
+    assert.isFalse(grew(0, empty, [root]))
+    assert.isTrue(grew(5, root))
+    assert.isFalse(grew(5, other))
+    assert.isFalse(grew(5, root, [root]))
+    assert.isFalse(grew(3, Merkle.root(3, read)))
+    assert.isTrue(Merkle.verifyConsistency({ oldSize: 0, size: 0, oldRoot: empty, root: empty, proof: [] }))
+  })
+
+  it("refuses a proof that is longer or shorter by a hash, or has a hash of another length", () => {
+    for (const [index, size] of [[0, 1], [2, 3], [4, 5], [0, 8], [6, 7], [100, 700], [699, 700]] as const) {
+      const root = Merkle.root(size, read)
+      const proof = Merkle.inclusionProof(index, size, read)
+      const holds = (proof: ReadonlyArray<Uint8Array>, options: { readonly root?: Uint8Array } = {}) =>
+        Merkle.verifyInclusion({ index, size, leafHash: read(0, index), proof, root, ...options })
+      assert.isTrue(holds(proof))
+      assert.isFalse(holds([...proof, Merkle.emptyRoot]))
+      if (proof.length > 0) {
+        assert.isFalse(holds(proof.slice(1)))
+        assert.isFalse(holds(proof.slice(0, -1)))
+        assert.isFalse(holds([proof[0]!.subarray(1), ...proof.slice(1)]))
+      }
+      assert.isFalse(holds(proof, { root: root.subarray(1) }))
+      if (index === 0) continue
+      const old = Merkle.root(index, read)
+      const steps = Merkle.consistencyProof(index, size, read)
+      const grew = (proof: ReadonlyArray<Uint8Array>, oldRoot = old) =>
+        Merkle.verifyConsistency({ oldSize: index, size, oldRoot, root, proof })
+      assert.isTrue(grew(steps))
+      assert.isFalse(grew([...steps, Merkle.emptyRoot]))
+      assert.isFalse(grew(steps.slice(1)))
+      assert.isFalse(grew(steps.slice(0, -1)))
+      assert.isFalse(grew([steps[0]!.subarray(1), ...steps.slice(1)]))
+      assert.isFalse(grew(steps, old.subarray(1)))
+    }
+  })
+
+  it("takes no good proof for an index, size or hash that only resembles the right one", () => {
+    const longer = (hash: Uint8Array) => Buffer.concat([hash, Buffer.of(0)])
+    const size = 5
+    const root = Merkle.root(size, read)
+    const first = Merkle.inclusionProof(0, size, read)
+    const included = (index: number, size: number, proof = first, at = 0) =>
+      Merkle.verifyInclusion({ index, size, leafHash: read(0, at), proof, root })
+    assert.isTrue(included(0, size))
+    for (const index of [-1, -2, 0.5, NaN]) assert.isFalse(included(index, size), String(index))
+    for (const other of [4.5, 5.5, NaN, Infinity]) assert.isFalse(included(0, other), String(other))
+    const second = Merkle.inclusionProof(1, size, read)
+    assert.isTrue(included(1, size, second, 1))
+    assert.isFalse(included(1, size, [longer(second[0]!), ...second.slice(1)], 1))
+    const old = Merkle.root(3, read)
+    const steps = Merkle.consistencyProof(3, size, read)
+    const grew = (oldSize: number, size: number, proof = steps) =>
+      Merkle.verifyConsistency({ oldSize, size, oldRoot: old, root, proof })
+    assert.isTrue(grew(3, size))
+    for (const oldSize of [2.5, 3.5, -3, NaN, Infinity]) assert.isFalse(grew(oldSize, size), String(oldSize))
+    for (const other of [4.5, 5.5, 2, NaN, Infinity]) assert.isFalse(grew(3, other), String(other))
+    for (let at = 0; at < steps.length; at++) {
+      const left = steps.map((hash, n) => n === at ? longer(hash) : hash)
+      assert.isFalse(grew(3, size, left), String(at))
+    }
+    assert.isFalse(Merkle.verifyInclusion({ index: 0, size: 1, leafHash: longer(root), proof: [], root: longer(root) }))
+  })
 })

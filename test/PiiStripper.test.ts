@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Layer, Logger, Schema } from "effect"
-import { AuditLogger, PiiStripper } from "effect-audit"
+import { AuditLogger, PiiStripper, RequestContext } from "effect-audit"
 import { Memory } from "effect-audit/memory"
 import { Pii, PiiLogger } from "effect-audit/pii"
 import { AuditTrail } from "effect-audit/trail"
-import { log, storedEvents, within } from "./support.ts"
+import { log, memoryWith, storedEvents, within } from "./support.ts"
 
 const kinds = (text: string): ReadonlyArray<readonly [string, string]> =>
   Pii.scan(text).map((span) => [span.kind, text.slice(span.start, span.end)])
@@ -344,5 +344,181 @@ describe("PiiStripper.layerWith", () => {
       const receipt = yield* emit("kim@example.com").pipe(Effect.provide(over({ policy: { trainable: ["EMAIL"] } })))
       assert.isTrue(receipt.trainOk)
       assert.strictEqual(receipt.piiFlags.policy_reason, "allowed_kinds")
+    }))
+
+  it.effect("an id and a secret of 32 bytes make a key", () =>
+    Effect.gen(function*() {
+      const made = (id: string, bytes: number) =>
+        Effect.map(
+          Effect.result(
+            PiiStripper.make({ policy: { default: "pseudonym" }, key: { id, secret: Buffer.alloc(bytes) } })
+          ),
+          (result) =>
+            result._tag === "Success"
+              ? "made"
+              : result.failure.reason._tag === "InvalidInput"
+              ? `${result.failure.method} ${result.failure.reason.path}`
+              : result.failure.reason._tag
+        )
+      for (const id of ["k", "A-z_09", "a".repeat(32)]) assert.strictEqual(yield* made(id, 32), "made", id)
+      assert.strictEqual(yield* made("k1", 64), "made")
+      for (const id of ["", "a".repeat(33), "a b", " a", "a!", "!a", "ä", "a\n"]) {
+        assert.strictEqual(yield* made(id, 32), "PiiStripper.layer /key", id)
+      }
+      assert.strictEqual(yield* made("k1", 31), "PiiStripper.layer /key")
+    }))
+
+  it.effect("treats a tenant as its policy says, with pseudonyms of its own", () =>
+    Effect.gen(function*() {
+      const policy = {
+        tenants: { t_acme: { default: "drop" }, t_b: { default: "pseudonym" }, t_c: { default: "pseudonym" } }
+      }
+      yield* Effect.gen(function*() {
+        const inputs: Array<unknown> = []
+        for (const tenantId of ["t_acme", "t_a", "t_b", "t_c"]) {
+          yield* AuditLogger.emit({ action: "note.create", input: "mail kim@example.com" }).pipe(within({ tenantId }))
+          const { items: [item] } = yield* AuditTrail.query({
+            ...log,
+            tenantId: RequestContext.TenantId.make(tenantId),
+            limit: 1
+          })
+          assert(item !== undefined && !item.erased)
+          inputs.push(item.event.input)
+        }
+        assert.deepStrictEqual(inputs.slice(0, 2), ["mail ", "mail [EMAIL]"])
+        assert.match(String(inputs[2]), /^mail \[EMAIL:k1:.+\]$/)
+        assert.match(String(inputs[3]), /^mail \[EMAIL:k1:.+\]$/)
+        assert.notStrictEqual(inputs[2], inputs[3])
+      }).pipe(Effect.provide(over({ policy, key: { id: "k1", secret: Buffer.alloc(32, 1) } })))
+    }))
+})
+
+describe("PiiStripper: the parts of an event", () => {
+  const stack = (stripper: Layer.Layer<PiiStripper.PiiStripper, unknown>) => memoryWith({ stripper })
+  const mail = "kim@example.com"
+  const parts: ReadonlyArray<readonly [AuditLogger.AuditDraft, string, unknown]> = [
+    [{ action: "a.b", resource: { type: "mailbox", id: mail } }, "resource", { type: "mailbox", id: "[EMAIL]" }],
+    [{ action: "a.b", errorTag: `Bounce ${mail}` }, "error_tag", "Bounce [EMAIL]"],
+    [{ action: "a.b", input: [mail, 1, null] }, "input", ["[EMAIL]", 1, null]],
+    [{ action: "a.b", output: { [mail]: true } }, "output", { "[EMAIL]": true }],
+    [{ action: "a.b", analytics: { utm_source: mail } }, "utm_source", "[EMAIL]"]
+  ]
+  const stored = (draft: AuditLogger.AuditDraft) =>
+    Effect.gen(function*() {
+      yield* AuditLogger.emit(draft).pipe(within())
+      const { items: [item] } = yield* AuditTrail.query({ ...log, limit: 1 })
+      assert(item !== undefined && !item.erased)
+      return item.event
+    })
+
+  for (const [name, stripper] of [["as is", PiiStripper.layer()], ["with options", PiiStripper.layer({})]] as const) {
+    it.effect(`are each stripped and counted, and the rest is left: ${name}`, () =>
+      Effect.gen(function*() {
+        for (const [draft, field, expected] of parts) {
+          const event: Record<string, unknown> = { ...yield* stored(draft) }
+          assert.deepStrictEqual(event[field], expected, field)
+          assert.deepStrictEqual(event["pii_flags"], {
+            flags: ["EMAIL"],
+            policy_reason: "pii_found",
+            counts: { EMAIL: 1 },
+            truncated: false
+          })
+          assert.strictEqual(event["train_reason"], "pii")
+        }
+        const { metadata } = yield* stored({ action: "a.b", metadata: { to: mail, n: 1 } })
+        assert.deepInclude(metadata, { to: "[EMAIL]", n: 1 })
+        const clean = yield* stored({
+          action: "a.b",
+          resource: { type: "note", id: "n1" },
+          errorTag: "NotFound",
+          input: { n: 1 },
+          output: [true],
+          metadata: { mine: "x" },
+          analytics: { utm_source: "s", event_type: "t" }
+        })
+        assert.deepStrictEqual<unknown>(
+          [
+            clean.resource,
+            clean.error_tag,
+            clean.input,
+            clean.output,
+            clean.metadata["mine"],
+            clean.analytics_event_type
+          ],
+          [{ type: "note", id: "n1" }, "NotFound", { n: 1 }, [true], "x", "t"]
+        )
+        assert.deepStrictEqual<unknown>(clean.pii_flags, {
+          flags: [],
+          policy_reason: "no_pii",
+          counts: {},
+          truncated: false
+        })
+        assert.isTrue(clean.train_ok)
+      }).pipe(Effect.provide(stack(stripper))))
+  }
+
+  it.effect("have the paths by which a policy names them", () =>
+    Effect.gen(function*() {
+      for (
+        const [path, index] of [["resource", 0], ["errorTag", 1], ["input", 2], ["output", 3], [
+          "analytics",
+          4
+        ]] as const
+      ) {
+        const [draft] = parts[index]!
+        const policy = { allow: { paths: [`/${path}`] } }
+        const event = yield* Effect.provide(stored(draft), stack(PiiStripper.layer({ policy })))
+        assert.include(JSON.stringify(event), mail, path)
+        for (const [other, field, expected] of parts) {
+          if (other === draft) continue
+          const event: Record<string, unknown> = {
+            ...yield* Effect.provide(stored(other), stack(PiiStripper.layer({ policy })))
+          }
+          assert.deepStrictEqual(event[field], expected, `${path}: ${field}`)
+        }
+      }
+      const policy = { allow: { paths: ["/metadata/to"] } }
+      const { metadata } = yield* stored({ action: "a.b", metadata: { to: mail, cc: mail } }).pipe(
+        Effect.provide(stack(PiiStripper.layer({ policy })))
+      )
+      assert.deepInclude(metadata, { to: mail, cc: "[EMAIL]" })
+    }))
+
+  it.effect("that are dropped whole leave an empty text where one must be, and kinds are counted one by one", () =>
+    Effect.gen(function*() {
+      const policy = { default: "drop" }
+      yield* Effect.gen(function*() {
+        const event = yield* stored({
+          action: "a.b",
+          errorTag: mail,
+          resource: { type: "mailbox", id: mail },
+          input: [mail, "4111 1111 1111 1111", mail, "203.0.113.7"],
+          analytics: { utm_source: mail }
+        })
+        assert.deepInclude({ ...event }, { error_tag: "", utm_source: "" } as never)
+        assert.deepStrictEqual(event.resource, { type: "mailbox", id: "" })
+        assert.deepStrictEqual<unknown>(event.pii_flags, {
+          flags: ["CREDIT_CARD", "EMAIL", "IP"],
+          policy_reason: "pii_found",
+          counts: { CREDIT_CARD: 1, EMAIL: 5, IP: 1 },
+          truncated: false
+        })
+      }).pipe(Effect.provide(stack(PiiStripper.layer({ policy }))))
+    }))
+
+  it.effect("that could not be looked into to the end forbid training, whatever was found", () =>
+    Effect.gen(function*() {
+      let nested = JSON.stringify({ a: 1 })
+      for (let n = 0; n < 12; n++) nested = JSON.stringify({ nested })
+      const policy = { trainable: ["EMAIL"] }
+      yield* Effect.gen(function*() {
+        for (const [input, flags] of [[{ nested }, []], [{ nested, mail }, ["EMAIL"]]] as const) {
+          const event = yield* stored({ action: "a.b", input })
+          assert.deepStrictEqual<unknown>(
+            [event.pii_flags.flags, event.pii_flags.policy_reason, event.pii_flags.truncated, event.train_reason],
+            [flags, "truncated", true, "pii"]
+          )
+        }
+      }).pipe(Effect.provide(stack(PiiStripper.layer({ policy }))))
     }))
 })

@@ -117,4 +117,167 @@ describe("RequestContext", () => {
       assert(error.reason._tag === "InvalidInput")
       assert.strictEqual(error.reason.path, "/context")
     }).pipe(Effect.provide(memory)))
+
+  it.effect("allows exactly what each id may be", () =>
+    Effect.gen(function*() {
+      const cases: ReadonlyArray<readonly [Record<string, unknown>, boolean]> = [
+        [{ tenantId: "t_a-_9" }, true],
+        [{ tenantId: "acme" }, true],
+        [{ tenantId: "A" }, true],
+        [{ tenantId: "9.z_A:b-C" }, true],
+        [{ tenantId: "a".repeat(128) }, true],
+        [{ tenantId: "a".repeat(129) }, false],
+        [{ tenantId: "" }, false],
+        [{ tenantId: "_a" }, false],
+        [{ tenantId: "-a" }, false],
+        [{ tenantId: ".a" }, false],
+        [{ tenantId: ":a" }, false],
+        [{ tenantId: " t_a" }, false],
+        [{ tenantId: "t_a " }, false],
+        [{ tenantId: "t_a\n" }, false],
+        [{ tenantId: "t/a" }, false],
+        [{ tenantId: "kim@example.com" }, false],
+        [{ env: "p" }, true],
+        [{ env: `p${"a".repeat(31)}` }, true],
+        [{ env: `p${"a".repeat(32)}` }, false],
+        [{ env: "prod_1-a" }, true],
+        [{ env: "prod!" }, false],
+        [{ env: "prod\n" }, false],
+        [{ env: "" }, false],
+        [{ mode: "saas" }, true],
+        [{ mode: "enterprise" }, true],
+        [{ mode: "lab" }, true],
+        [{ requestId: "A.z_0:9|/+=-" }, true],
+        [{ requestId: "a".repeat(128) }, true],
+        [{ requestId: "a b" }, false],
+        [{ requestId: "r1\n" }, false],
+        [{ traceId: "!~" }, true],
+        [{ traceId: "a".repeat(128) }, true],
+        [{ traceId: "a".repeat(129) }, false],
+        [{ traceId: "a\u007f" }, false],
+        [{ traceId: "ü" }, false],
+        ...["projectId", "appId", "surface", "surfaceId", "correlationId", "spanId", "runId", "stepId"].flatMap((
+          field
+        ): ReadonlyArray<readonly [Record<string, unknown>, boolean]> => [
+          [{ [field]: "x" }, true],
+          [{ [field]: "" }, false],
+          [{ [field]: "kim@example.com" }, false],
+          [{ [field]: undefined }, true],
+          [{ [field]: null }, false]
+        ]),
+        [{ actor: { type: "tool", id: "x", onBehalfOf: "u1" } }, true],
+        [{ actor: { type: "tool", id: "x", onBehalfOf: "" } }, false],
+        [{ actor: { type: "human", id: "x", onBehalfOf: "u1" } }, false]
+      ]
+      for (const [fields, good] of cases) {
+        const result = yield* Effect.result(RequestContext.decode({ ...minimal, ...fields }))
+        assert.strictEqual(result._tag === "Success", good, JSON.stringify(fields))
+      }
+    }))
+
+  it.effect("names every field that is wrong at once", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(RequestContext.decode({ ...minimal, env: "Wrong", requestId: "", more: 1 }))
+      for (const field of ["env", "requestId", "more"]) assert.include(error.message, field)
+    }))
+
+  it.effect("reads a traceparent as the W3C demands: spaces around it, and more in later versions, are no fault", () =>
+    Effect.gen(function*() {
+      const ids = "0af7651916cd43dd8448eb211c80319c-0ad7b7169203331a"
+      const cases: ReadonlyArray<readonly [string, boolean]> = [
+        [`00-${ids}-01`, true],
+        [`  00-${ids}-00\t`, true],
+        [`01-${ids}-01`, true],
+        [`cc-${ids}-01-what-the-future-will-be-like`, true],
+        [`01-${ids}-01-`, true],
+        [`00-${ids}-01-`, false],
+        [`01-${ids}-01more`, false],
+        [`00-${ids}-011`, false],
+        [`00-${ids}-1`, false],
+        [`x00-${ids}-01`, false],
+        [`000-${ids}-01`, false],
+        [`00-${ids}`, false],
+        [`00-${ids.replace("-", "")}-01`, false],
+        [`00-${ids.slice(1)}-01`, false],
+        [`ff-${ids}-01-x`, false],
+        ["", false]
+      ]
+      for (const [traceparent, good] of cases) {
+        const { spanId, traceId } = yield* RequestContext.forRequest({ ...minimal, traceparent })
+        assert.deepStrictEqual<unknown>(
+          [traceId, spanId],
+          good ? ids.split("-") : ["r1", undefined],
+          JSON.stringify(traceparent)
+        )
+      }
+    }))
+
+  it.effect("takes an ill-formed traceparent as none: then the active span's trace counts", () =>
+    Effect.gen(function*() {
+      const span = yield* Effect.makeSpan("request")
+      const made = yield* RequestContext.forRequest({ ...minimal, traceparent: "nonsense" }).pipe(
+        Effect.provideService(Tracer.ParentSpan, span)
+      )
+      assert.deepInclude({ ...made }, { traceId: span.traceId, spanId: span.spanId } as never)
+    }))
+
+  it.effect("builds the context of a job that says who acts and in which request", () =>
+    Effect.gen(function*() {
+      const job = yield* RequestContext.forJob({
+        tenantId: "t_acme",
+        env: "prod",
+        runId: "nightly-1",
+        requestId: "r9",
+        actor: RequestContext.tool("x1")
+      })
+      assert.deepInclude({ ...job }, {
+        actor: { type: "tool", id: "x1" },
+        runId: "nightly-1",
+        requestId: "r9",
+        traceId: "r9"
+      } as never)
+    }))
+
+  it("names persons behind agents and tools only where there are some", () => {
+    assert.deepStrictEqual(RequestContext.tool("x"), { type: "tool", id: "x" })
+    assert.deepStrictEqual(RequestContext.tool("x", "u"), { type: "tool", id: "x", onBehalfOf: "u" })
+    assert.deepStrictEqual(RequestContext.agent("a"), { type: "agent", id: "a" })
+    assert.deepStrictEqual(RequestContext.agent("a", "u"), { type: "agent", id: "a", onBehalfOf: "u" })
+  })
+
+  it.effect("is frozen, the actor too", () =>
+    Effect.gen(function*() {
+      const made = yield* context()
+      assert.isTrue(Object.isFrozen(made) && Object.isFrozen(made.actor))
+    }))
+
+  it.effect("one that was built by hand is checked at each call until it cannot change any more", () =>
+    Effect.gen(function*() {
+      const made = yield* context()
+      const record = (fields: RequestContext.Fields) =>
+        Effect.map(
+          Effect.result(AuditLogger.emit({ action: "note.create" }).pipe(RequestContext.provide(fields))),
+          (result) => result._tag === "Success"
+        )
+      const open = { ...made, actor: { type: "human" as const, id: RequestContext.Id.make("u1") } }
+      const half = Object.freeze({ ...open, actor: { ...open.actor } })
+      for (const fields of [open, half]) {
+        assert.isTrue(yield* record(fields))
+        Object.assign(fields.actor, { id: "kim@example.com" })
+        assert.isFalse(yield* record(fields))
+      }
+      const whole = Object.freeze({ ...made })
+      assert.isTrue(yield* record(whole))
+      assert.isTrue(yield* record(whole))
+      assert.isFalse(yield* record({ ...made, more: 1 } as never))
+      const { requestId: _, ...without } = made
+      assert.isFalse(yield* record(without as never))
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("is provided to a whole program by its layer", () =>
+    Effect.gen(function*() {
+      const made = yield* context({ requestId: "r7" })
+      const seen = yield* Effect.provide(RequestContext.RequestContext, RequestContext.layer(made))
+      assert.strictEqual(seen, made)
+    }))
 })

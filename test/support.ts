@@ -1,12 +1,14 @@
 /** What several tests need: contexts, whole stacks in memory and over a file, and temporary folders. */
-import { Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import {
   AuditLogger,
-  type EventSink,
+  type DatasetEvent,
+  EventSink,
   LoggingEngine,
   PiiStripper,
   RequestContext,
-  type TrainingPreferences
+  type TrainingPreferences,
+  Transactions
 } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
 import { Ledger, LogStore, Signer, SigningKey } from "effect-audit/ledger"
@@ -33,6 +35,36 @@ export const context = (more: Partial<RequestContext.Json> = {}) =>
 /** Runs an effect in a context made of the defaults and these fields. */
 export const within = (more: Partial<RequestContext.Json> = {}) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Effect.orDie(context(more)), (context) => RequestContext.provide(context)(effect))
+
+/** A sealed event made by the real steps: a sink that keeps it and stores nothing. */
+export const sealedBy = (
+  draft: DatasetEvent.Draft,
+  options?: LoggingEngine.EmitOptions,
+  more: Partial<RequestContext.Json> = {}
+) =>
+  Effect.gen(function*() {
+    let sealed: DatasetEvent.Sealed | undefined
+    const catching = Layer.succeed(
+      EventSink.EventSink,
+      EventSink.EventSink.of({
+        append: (event) =>
+          Effect.sync(() => {
+            sealed = event
+            return { eventId: event.eventId, position: 0, duplicate: false, durability: "memory" as const }
+          })
+      })
+    )
+    yield* LoggingEngine.log(draft, options).pipe(
+      within(more),
+      Effect.provide(Layer.fresh(
+        LoggingEngine.layer().pipe(
+          Layer.provide(catching),
+          Layer.provide([PiiStripper.layer(), Memory.layer()])
+        )
+      ))
+    )
+    return sealed ?? (yield* Effect.die("nothing was sealed"))
+  })
 
 /** A folder that is removed with the scope. */
 export const temporaryFolder = Effect.acquireRelease(
@@ -78,6 +110,29 @@ export const memoryWith = <E = never, R = never>(parts: {
     Layer.provideMerge(Memory.layer()),
     Layer.fresh
   )
+
+/** What a store in memory is written by. */
+export interface Writers {
+  readonly sink: EventSink.EventSink["Service"]
+  readonly transactions: Transactions.Transactions["Service"]
+}
+
+/** The logger over one store in memory whose sink or transactions are wrapped; what it stored can be read. */
+export const wrapped = (wrap: (writers: Writers) => Partial<Writers>, options: LoggingEngine.Options = {}) => {
+  const store = Layer.effectContext(Effect.gen(function*() {
+    const services = yield* Effect.context<Memory.AuditStore>()
+    const writers = {
+      sink: Context.get(services, EventSink.EventSink),
+      transactions: Context.get(services, Transactions.Transactions)
+    }
+    const { sink, transactions } = { ...writers, ...wrap(writers) }
+    return services.pipe(
+      Context.add(EventSink.EventSink, sink),
+      Context.add(Transactions.Transactions, transactions)
+    )
+  })).pipe(Layer.provide(Memory.layer()))
+  return Layer.fresh(AuditLogger.layer(options).pipe(Layer.provideMerge(store)))
+}
 
 /** A key, and where its signer keeps its state. */
 export interface SignerOptions {

@@ -137,4 +137,211 @@ describe("groupCommit", () => {
       yield* Fiber.join(closing)
       assert.include(["SinkTimeout", "SinkClosed"], tag(yield* Fiber.join(waiting)))
     }))
+
+  it.effect("closing during a write: what was taken is CommitUnknown, what waits is SinkClosed, no entry is forgotten", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) => {
+          waiting.take()
+          return Effect.never
+        }
+      }).pipe(Scope.provide(scope))
+      const fibers = yield* Effect.forEach([1, 2, 3], (n) => start(append(value(n))))
+      // In the same step as the calls: closing gives up in the instant in which their deadline ends.
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual((yield* Effect.forEach(fibers, Fiber.join)).map(tag), [
+        "CommitUnknown",
+        "CommitUnknown",
+        "SinkClosed"
+      ])
+    }))
+
+  it.effect("closing waits for what was called before it, and no longer", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const gate = yield* Deferred.make<void>()
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) => Effect.andThen(Deferred.await(gate), settleAll(waiting))
+      }).pipe(Scope.provide(scope))
+      const fibers = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => start(append(value(n))))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("4 seconds")
+      assert.isUndefined(closing.pollUnsafe())
+      assert.strictEqual(tag(yield* Effect.exit(append(value(6)))), "SinkClosed")
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual((yield* Effect.forEach(fibers, Fiber.join)).map(tag), ["ok", "ok", "ok", "ok", "ok"])
+    }))
+
+  it.effect("closing an idle queue is immediate, and what comes later is SinkClosed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const append = yield* GroupCommit.make<Value, number>({ ...options, write: settleAll }).pipe(Scope.provide(scope))
+      assert.strictEqual(yield* append(value(1)), 1)
+      yield* Scope.close(scope, Exit.void)
+      const refused = yield* Effect.exit(append(value(2)))
+      assert.strictEqual(tag(refused), "SinkClosed")
+      assert(Exit.isFailure(refused))
+      const [reason] = refused.cause.reasons
+      assert(reason?._tag === "Fail")
+      assert.deepStrictEqual([reason.error.method, reason.error.eventId], ["test", eventId])
+    }))
+
+  it.effect("interrupts a write that hangs when it gives up closing", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      let interrupted = false
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: () =>
+          Effect.onInterrupt(Effect.never, () =>
+            Effect.sync(() => {
+              interrupted = true
+            }))
+      }).pipe(Scope.provide(scope))
+      const waiting = yield* start(append(value(1)))
+      yield* Effect.yieldNow
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("4 seconds")
+      assert.isFalse(interrupted)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.isTrue(interrupted)
+      assert.include(["SinkTimeout", "SinkClosed"], tag(yield* Fiber.join(waiting)))
+    }))
+
+  it.effect("an entry that the writer left unsettled is CommitUnknown at once", () =>
+    Effect.gen(function*() {
+      let writes = 0
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) =>
+          Effect.sync(() => {
+            const taken = waiting.take()
+            if (writes++ === 0) taken[0]?.settle(Exit.succeed(7))
+            else for (const entry of taken) entry.settle(Exit.succeed(entry.value.n))
+          })
+      })
+      const exits = yield* Effect.all([1, 2, 3].map((n) => Effect.exit(append(value(n)))), { concurrency: "unbounded" })
+      assert.deepStrictEqual(exits.map(tag), ["ok", "CommitUnknown", "ok"])
+    }))
+
+  it.effect("only the first answer to an entry counts", () =>
+    Effect.gen(function*() {
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) =>
+          Effect.sync(() => {
+            for (const entry of waiting.take()) {
+              entry.settle(Exit.succeed(entry.value.n))
+              entry.settle(Exit.succeed(-1))
+            }
+          })
+      })
+      assert.deepStrictEqual(yield* Effect.all([append(value(1)), append(value(2))], { concurrency: 2 }), [1, 2])
+    }))
+
+  it.effect("each entry has the deadline of its own call, and is withdrawn there, not before", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const written: Array<number> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) =>
+          Effect.andThen(
+            Deferred.await(gate),
+            Effect.sync(() => {
+              for (const entry of waiting.take()) {
+                written.push(entry.value.n)
+                entry.settle(Exit.succeed(entry.value.n))
+              }
+            })
+          )
+      })
+      const first = yield* start(append(value(1)))
+      yield* Effect.yieldNow
+      yield* TestClock.adjust("3 seconds")
+      const second = yield* start(append(value(2)))
+      yield* Effect.yieldNow
+      yield* TestClock.adjust(1999)
+      assert.isUndefined(first.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual(tag(yield* Fiber.join(first)), "SinkTimeout")
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(second.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(tag(yield* Fiber.join(second)), "SinkTimeout")
+      yield* Effect.forkChild(Deferred.succeed(gate, undefined))
+      assert.strictEqual(yield* append(value(3)), 3)
+      assert.deepStrictEqual(written, [3])
+    }))
+
+  it.effect("what is called in one tick shares a commit; what is called while one is written shares the next", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const batches: Array<Array<number>> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        maxBatch: 10,
+        write: (waiting) => {
+          const taken = waiting.take()
+          batches.push(taken.map((entry) => entry.value.n))
+          return Effect.map(Deferred.await(gate), () => {
+            for (const entry of taken) entry.settle(Exit.succeed(entry.value.n))
+          })
+        }
+      })
+      const first = yield* Effect.forEach([1, 2], (n) => start(append(value(n))))
+      yield* Effect.yieldNow
+      const second = yield* Effect.forEach([3, 4, 5, 6, 7], (n) => start(append(value(n))))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(batches, [[1, 2]])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach([...first, ...second], Fiber.join)
+      assert.deepStrictEqual(batches, [[1, 2], [3, 4, 5, 6, 7]])
+    }))
+
+  it.effect("room that becomes free is there for who waited behind a full queue", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) => Effect.andThen(Deferred.await(gate), settleAll(waiting))
+      })
+      const fibers = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) => start(append(value(n))))
+      yield* Effect.yieldNow
+      yield* TestClock.adjust("4 seconds")
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual((yield* Effect.forEach(fibers, Fiber.join)).map(tag), Array.from(fibers, () => "ok"))
+    }))
+
+  it.effect("each entry of a write that hangs has the deadline of its own call", () =>
+    Effect.gen(function*() {
+      const lock = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<void>()
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) =>
+          Effect.flatMap(Deferred.await(lock), () => {
+            waiting.take()
+            return Deferred.await(end)
+          })
+      })
+      const first = yield* start(append(value(1)))
+      yield* TestClock.adjust("3 seconds")
+      const second = yield* start(append(value(2)))
+      yield* Deferred.succeed(lock, undefined)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(tag(yield* Fiber.join(first)), "CommitUnknown")
+      yield* TestClock.adjust(2999)
+      assert.isUndefined(second.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual(tag(yield* Fiber.join(second)), "CommitUnknown")
+      yield* Deferred.succeed(end, undefined)
+    }))
 })

@@ -55,6 +55,73 @@ describe("Proof: tlog-proof", () => {
   })
 })
 
+describe("Proof: the edges of a tlog-proof", () => {
+  const hash = Buffer.alloc(32, 5)
+  const inclusion = { index: 0, hashes: [hash], extra: new Uint8Array(0), note: "note\n" }
+  const text = Proof.format(inclusion)
+  const lines = text.split("\n")
+
+  it("is a header, an index, hashes, an empty line and the checkpoint", () => {
+    assert.deepStrictEqual(lines, [
+      "c2sp.org/tlog-proof@v1",
+      "index 0",
+      hash.toString("base64"),
+      "",
+      "note",
+      ""
+    ])
+    const good: ReadonlyArray<readonly [Proof.Inclusion, string]> = [
+      [inclusion, text],
+      [{ ...inclusion, hashes: [] }, text.replace(`${hash.toString("base64")}\n`, "")],
+      [{ ...inclusion, index: Number.MAX_SAFE_INTEGER }, text.replace("index 0", "index 9007199254740991")],
+      [{ ...inclusion, extra: Buffer.from("x") }, text.replace("index", "extra eA==\nindex")],
+      [{ ...inclusion, note: "a\n\nb\n" }, text.replace("note", "a\n\nb")],
+      [
+        { ...inclusion, hashes: Array.from({ length: 63 }, () => hash) },
+        text.replace(
+          hash.toString("base64"),
+          Array.from({ length: 63 }, () => hash.toString("base64")).join("\n")
+        )
+      ]
+    ]
+    for (const [inclusion, text] of good) {
+      assert.strictEqual(Proof.format(inclusion), text)
+      const read = Proof.parseInclusion(text)
+      assert(typeof read !== "string", text)
+      assert.deepStrictEqual(
+        { ...read, hashes: read.hashes.map((hash) => Buffer.from(hash)), extra: Buffer.from(read.extra) },
+        {
+          ...inclusion,
+          hashes: [...inclusion.hashes].map((hash) => Buffer.from(hash)),
+          extra: Buffer.from(inclusion.extra)
+        }
+      )
+    }
+  })
+
+  it("is nothing else", () => {
+    const wrong = [
+      `x${text}`,
+      `\n${text}`,
+      text.replace("index 0", "xindex 0"),
+      text.replace("index 0", "index 0x"),
+      text.replace("index 0", "index 1.0"),
+      text.replace("index 0", "index "),
+      text.replace("index 0", "index 9007199254740992"),
+      text.replace("index 0", "index 10000000000000000"),
+      text.replace("index 0\n", "index 0\nindex 0\n"),
+      text.replace("index 0\n", "index 0\nextra eA==\n"),
+      text.replace("index", "extra eA==\nextra eA==\nindex"),
+      text.replace("index", "extraeA==\nindex"),
+      text.replace(hash.toString("base64"), Buffer.alloc(31).toString("base64")),
+      text.replace(hash.toString("base64"), Buffer.alloc(33).toString("base64")),
+      text.replace(hash.toString("base64"), Array.from({ length: 64 }, () => hash.toString("base64")).join("\n")),
+      text.replace("\n\n", "\n")
+    ]
+    for (const text of wrong) assert.isString(Proof.parseInclusion(text), text)
+  })
+})
+
 const seed = Buffer.alloc(32, 7)
 const origin = `test/log/${"0a".repeat(16)}`
 const [signer, own] = [SignedNote.makeSigner(origin, seed), SignedNote.makeSigner("test/signer", seed)]
@@ -117,6 +184,70 @@ describe("Proof: files", () => {
       const text = file === undefined ? "{" : JSON.stringify(file)
       assert.instanceOf(Proof.verify(text, key), AuditError.IntegrityError, what)
     }
+  })
+
+  it("say what is wrong with them: the file, the checkpoint's signature, or that it does not lead to the root", () => {
+    const good = fileOf(4, 11)
+    const gone = fileOf(4, 11, true)
+    assert("event" in good && "entry" in gone)
+    const entry = Buffer.from(gone.entry, "base64")
+    const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64")
+    const binary = Buffer.of(0xff, 0xfe)
+    const cases: ReadonlyArray<readonly [object, string]> = [
+      [{ ...good, format: "effect-audit/proof@v2" }, "ProofInvalid"],
+      [{ ...good, proof: "nonsense" }, "ProofInvalid"],
+      [{ ...good, proof: good.proof.replace(/[A-Za-z0-9+/=]{20}\n$/, "\n") }, "SignatureInvalid"],
+      [{ ...good, event: `${good.event}!` }, "ProofInvalid"],
+      [{ ...good, salt: base64(Buffer.alloc(31)) }, "ProofInvalid"],
+      [{ ...good, salt: base64(Buffer.alloc(33)) }, "ProofInvalid"],
+      [{ ...good, salt: "!" }, "ProofInvalid"],
+      [{ ...good, event: base64(Buffer.from("{}")) }, "ProofInvalid"],
+      [{ ...good, event: base64(binary) }, "HashMismatch"],
+      [{ ...gone, entry: base64(Buffer.concat([Buffer.of(2), entry.subarray(1)])) }, "ProofInvalid"],
+      [{ ...gone, entry: base64(entry.subarray(1)) }, "ProofInvalid"],
+      [{ ...gone, entry: base64(Buffer.concat([entry, Buffer.of(0)])) }, "ProofInvalid"],
+      [{ ...gone, entry: base64(Buffer.concat([entry.subarray(0, 32), Buffer.of(entry[32]! ^ 1)])) }, "ProofInvalid"],
+      [{ ...gone, entry: "!" }, "ProofInvalid"],
+      [{ ...gone, erased: false }, "ProofInvalid"]
+    ]
+    for (const [file, reason] of cases) {
+      const error = Proof.verify(JSON.stringify(file), vkey)
+      assert.instanceOf(error, AuditError.IntegrityError)
+      assert.strictEqual(error.reason._tag, reason, JSON.stringify(file))
+      assert.strictEqual(error.method, "Proof.verify")
+    }
+    assert.isTrue(Proof.encode(good).endsWith("}\n"))
+    assert.deepStrictEqual<unknown>(JSON.parse(Proof.encode(good)), good)
+    const erased = Proof.verify(Proof.encode(gone), vkey)
+    assert(!(erased instanceof AuditError.IntegrityError))
+    assert.deepStrictEqual([erased.erased, erased.position, erased.checkpoint.origin], [true, 4, origin])
+  })
+
+  it("are of entries of type 1 alone, and keep each byte of an event", () => {
+    const made = (entry: Uint8Array, subject: Proof.Subject) => {
+      const read = hashesOf([entry])
+      const note = Checkpoint.sign({ origin, size: 1, root: Merkle.root(1, read), extensions: [] }, signer)
+      return Proof.encode(Proof.make(subject, { index: 0, hashes: [], note }))
+    }
+    for (const type of [0, 1, 2]) {
+      const entry = Buffer.concat([Buffer.of(type), Buffer.alloc(32, 3)])
+      const proven = Proof.verify(made(entry, { erased: true, entry }), vkey)
+      assert.strictEqual(proven instanceof AuditError.IntegrityError, type !== 1, String(type))
+    }
+    const marked = Buffer.from("\ufeff{}")
+    const proven = Proof.verify(
+      made(Seal.entry(Seal.commitment(salt, marked)), { erased: false, event: marked, salt }),
+      vkey
+    )
+    assert(!(proven instanceof AuditError.IntegrityError) && !proven.erased)
+    assert.strictEqual(proven.event, "\ufeff{}")
+    const broken = Buffer.of(0xff)
+    const error = Proof.verify(
+      made(Seal.entry(Seal.commitment(salt, broken)), { erased: false, event: broken, salt }),
+      vkey
+    )
+    assert.instanceOf(error, AuditError.IntegrityError)
+    assert.strictEqual(error.reason._tag, "HashMismatch")
   })
 
   it("fail with any one bit of the file's meaning flipped", () => {

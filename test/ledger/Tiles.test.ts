@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { Merkle } from "effect-audit"
 import { Checkpoint, SignedNote, Tiles } from "effect-audit/ledger"
 import { createHash } from "node:crypto"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { temporaryFolder } from "../support.ts"
 
@@ -191,5 +191,111 @@ describe("Tiles", () => {
         writeFileSync(file, good)
       }
       assert.deepStrictEqual((yield* Tiles.verify(folder, vkey)).faults, [])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it("have no name but their own, and bundles end with their last entry", () => {
+    for (const path of ["xtile/0/001", "tile/0/001x", "tile/0/001/", "tile/64/001", "tile/0/1", "tile/0/001.p/256"]) {
+      assert.isUndefined(Tiles.parsePath(path), path)
+    }
+    assert.deepStrictEqual(Tiles.parsePath("tile/63/x001/000.p/255"), { level: 63, index: 1000, width: 255 })
+    const entries = [Buffer.of(), Buffer.of(1), Buffer.alloc(300, 2)]
+    const bundle = Tiles.encodeBundle(entries)
+    const read = (bytes: Uint8Array, width: number) =>
+      Tiles.parseBundle(bytes, width)?.map((entry) => Buffer.from(entry).toString("hex"))
+    const hexes = entries.map((entry) => entry.toString("hex"))
+    assert.deepStrictEqual(read(bundle, 3), hexes)
+    assert.deepStrictEqual(read(Tiles.encodeBundle([...entries, Buffer.of()]), 4), [...hexes, ""])
+    for (const width of [0, 2, 4]) assert.isUndefined(read(bundle, width), String(width))
+    for (const wrong of [bundle.subarray(0, -1), Buffer.concat([bundle, Buffer.of(0)])]) {
+      assert.isUndefined(read(wrong, 3))
+      assert.isUndefined(read(wrong, 4))
+    }
+    assert.deepStrictEqual(read(Buffer.alloc(0), 0), [])
+  })
+
+  it("between two sizes are those that the larger one alone has", () => {
+    const names = (oldSize: number, size: number) => Tiles.between(oldSize, size).map(Tiles.path)
+    assert.deepStrictEqual(names(0, 0), [])
+    assert.deepStrictEqual(names(5, 5), [])
+    assert.deepStrictEqual(names(256, 256), [])
+    assert.deepStrictEqual(names(5, 6), ["tile/0/000.p/6"])
+    assert.deepStrictEqual(names(255, 256), ["tile/0/000", "tile/1/000.p/1"])
+    assert.deepStrictEqual(names(256, 257), ["tile/0/001.p/1"])
+    assert.deepStrictEqual(names(256, 513), ["tile/0/001", "tile/0/002.p/1", "tile/1/000.p/2"])
+  })
+
+  it.live("are told as they are written, each once, and counted", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const told: Array<readonly [number, number]> = []
+      const onTile = (done: number, all: number) => void told.push([done, all])
+      const written = yield* Tiles.write(folder, sourceOf(noteOf(257)), { onTile })
+      assert.deepStrictEqual(written, { tiles: 5, oldSize: 0 })
+      assert.deepStrictEqual(told, [[1, 5], [2, 5], [3, 5], [4, 5], [5, 5]])
+      assert.deepStrictEqual(yield* Tiles.write(folder, sourceOf(noteOf(257))), { tiles: 0, oldSize: 257 })
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("are not written over those of a fork, of the same size or a smaller one", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      yield* Tiles.write(folder, sourceOf(noteOf(257)))
+      const source = sourceOf(noteOf(1000))
+      const forks: ReadonlyArray<Tiles.Source> = [
+        { ...source, rootAt: () => Effect.succeed(Buffer.alloc(32)) },
+        { ...sourceOf(noteOf(257)), rootAt: () => Effect.succeed(Buffer.alloc(32)) },
+        { ...source, checkpoint: { ...source.checkpoint, origin: "log.other" } },
+        { ...sourceOf(noteOf(8)), rootAt: source.rootAt }
+      ]
+      for (const fork of forks) {
+        const error = yield* Effect.flip(Tiles.write(folder, fork))
+        assert(error._tag === "IntegrityError")
+        assert.strictEqual(error.reason._tag, "CheckpointInconsistent")
+        assert.strictEqual(error.method, "Tiles.write")
+      }
+      assert.strictEqual(readFileSync(join(folder, "checkpoint"), "utf8"), noteOf(257))
+      assert.isFalse(existsSync(join(folder, "tile/0/003.p/232")))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("that are missing or wrong are named, each with what does not fit it", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      yield* Tiles.write(folder, sourceOf(noteOf(257)))
+      const faulty = Effect.map(Tiles.verify(folder, vkey), ({ faults }) => faults.map(({ file }) => file))
+      const changed = (name: string, change: (bytes: Buffer) => Uint8Array | undefined) =>
+        Effect.gen(function*() {
+          const file = join(folder, name)
+          const good = readFileSync(file)
+          const bytes = change(Buffer.from(good))
+          if (bytes === undefined) rmSync(file)
+          else writeFileSync(file, bytes)
+          const found = yield* faulty
+          writeFileSync(file, good)
+          return found
+        })
+      const gone = () => undefined
+      const flipped = (bytes: Buffer) => {
+        bytes[bytes.length - 1]! ^= 1
+        return bytes
+      }
+      const cut = (bytes: Buffer) => bytes.subarray(0, -1)
+      assert.deepStrictEqual(yield* changed("tile/0/000", gone), ["tile/0/000"])
+      assert.deepStrictEqual(yield* changed("tile/entries/000", gone), ["tile/entries/000"])
+      assert.deepStrictEqual(yield* changed("tile/1/000.p/1", gone), ["tile/1/000.p/1"])
+      assert.deepStrictEqual(yield* changed("tile/0/000", flipped), ["tile/0/000"])
+      assert.deepStrictEqual(yield* changed("tile/1/000.p/1", flipped), ["tile/1/000.p/1"])
+      assert.deepStrictEqual(yield* changed("tile/entries/000", cut), ["tile/entries/000"])
+      // Entries that are none of the log's lead to another root.
+      assert.deepStrictEqual(yield* changed("tile/entries/000", flipped), [
+        "tile/0/000",
+        "tile/1/000.p/1",
+        "checkpoint"
+      ])
+      assert.deepStrictEqual(yield* changed("tile/entries/001.p/1", flipped), ["tile/0/001.p/1", "checkpoint"])
+      const untrusted = yield* Effect.andThen(
+        Effect.sync(() => writeFileSync(join(folder, "checkpoint"), noteOf(257).replace("log.example", "log.other"))),
+        Tiles.verify(folder, vkey)
+      )
+      assert.isUndefined(untrusted.checkpoint)
+      assert.deepStrictEqual(untrusted.faults.map(({ file }) => file), ["checkpoint"])
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 })

@@ -18,6 +18,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { bucketOf, offsetsOf, term } from "../../src/trail/terms.ts"
 import { treeHash } from "../reference.ts"
 import { ledgerAt, ledgerFiles, log, sqliteAt, temporaryFolder, within } from "../support.ts"
 
@@ -198,6 +199,41 @@ describe("SqliteLedger: the signer's state", () => {
         )
         assert.strictEqual(reasonOf(yield* Effect.flip(emit(6))), "AuditError LogStopped")
       }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
+    }))
+
+  it.live("stops a log for every process that has it open, and no other log", () =>
+    Effect.gen(function*() {
+      const { filename, signer } = yield* ledgerFiles
+      const [signing, writing] = yield* Effect.all([
+        Layer.build(Layer.fresh(ledgerAt({ filename }, signer))),
+        Layer.build(Layer.fresh(ledgerAt({ filename })))
+      ])
+      yield* Effect.provide(emitMany(5), signing)
+      yield* Effect.provide(Ledger.checkpoint(log), signing)
+      yield* Effect.provide(Effect.andThen(emit(6), emit(6, { tenantId: "t_globex" })), writing)
+      const db = new DatabaseSync(signer.state)
+      db.exec("UPDATE signed SET root = zeroblob(32)")
+      db.close()
+      yield* Effect.flip(Effect.provide(Ledger.checkpoint(log), signing))
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        for (const call of [emit(7), sql.withTransaction(emit(7))]) {
+          const refused = yield* Effect.flip(call)
+          assert(refused._tag === "AuditError" && refused.reason._tag === "LogStopped")
+          assert(refused.reason.cause instanceof AuditError.IntegrityError)
+          assert.strictEqual(refused.reason.cause.reason._tag, "CheckpointInconsistent")
+        }
+        const together = yield* Effect.all([
+          Effect.result(emit(8)),
+          Effect.result(emit(8, { tenantId: "t_globex" })),
+          Effect.result(emit(8, { env: "staging" }))
+        ], { concurrency: 3 })
+        assert.deepStrictEqual(
+          together.map((result) => result._tag === "Success" ? result.success.position : result.failure.reason._tag),
+          ["LogStopped", 2, 1]
+        )
+        assert.strictEqual((yield* AuditTrail.query(log)).items.length, 7)
+      }).pipe(Effect.provide(writing))
     }))
 
   it.live("signs no text that someone wrote into the store as an origin", () =>
@@ -507,6 +543,71 @@ describe("SqliteLedger: erasure", () => {
       assert.strictEqual(db.prepare("SELECT count(*) AS n FROM segment").get()?.["n"], 1)
       db.close()
       assert.deepStrictEqual(yield* Effect.provide(faults({ vkey: key.vkey }), one), [])
+    }))
+
+  it.live("is noticed by another connection: neither its index nor its answers keep what is gone", () =>
+    Effect.gen(function*() {
+      const { filename } = yield* ledgerFiles
+      const [one, two] = yield* Effect.all([
+        Layer.build(Layer.fresh(ledgerAt({ filename }))),
+        Layer.build(Layer.fresh(ledgerAt({ filename })))
+      ])
+      const draft = { action: "note.create", input: { text: "quokka" } }
+      const about = (id: string, correlationId: string) =>
+        AuditLogger.emit(draft, { idempotencyKey: id }).pipe(within({ actor: { type: "human", id }, correlationId }))
+      const gone = yield* Effect.provide(about("u_gone", "corr_gone"), one)
+      const stays = yield* Effect.provide(about("u_stays", "corr_stays"), one)
+      assert.strictEqual(
+        (yield* by(Erasure.erase({ person: "u_gone", reason: "r" })).pipe(Effect.provide(two))).count,
+        1
+      )
+      const again = [
+        yield* Effect.provide(about("u_gone", "corr_gone"), one),
+        yield* AuditLogger.emit({ action: "other.thing" }, { eventId: gone.eventId }).pipe(
+          within(),
+          Effect.provide(one)
+        )
+      ]
+      for (const receipt of again) {
+        assert.deepInclude(receipt, { eventId: gone.eventId, position: 1, duplicate: true, erased: true })
+        assert.deepInclude(receipt, { trainOk: false })
+        assert.deepStrictEqual([...receipt.piiFlags.flags], [])
+      }
+      assert.deepStrictEqual(yield* Effect.provide(about("u_stays", "corr_stays"), one), { ...stays, duplicate: true })
+      yield* emitMany(2048).pipe(Effect.provide(one))
+      const db = new DatabaseSync(filename, { readOnly: true })
+      const offsets = (field: string, value: string) => {
+        const wanted = term(field, value)
+        const row = db.prepare("SELECT postings FROM bucket WHERE segment = 0 AND bucket = ?").get(bucketOf(wanted))
+        return row?.["postings"] instanceof Uint8Array ? offsetsOf(row["postings"], wanted) : []
+      }
+      assert.deepStrictEqual(offsets("correlation_id", "corr_gone"), [])
+      assert.deepStrictEqual(offsets("user_id", "u_gone"), [])
+      assert.deepStrictEqual(offsets("correlation_id", "corr_stays"), [2])
+      assert.deepStrictEqual(offsets("event_id", gone.eventId), [1])
+      db.close()
+    }))
+
+  it.live("leaves an event id to its log: another's event of that id is refused, not answered as erased", () =>
+    Effect.gen(function*() {
+      const { filename } = yield* ledgerFiles
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const { eventId, position } = yield* emit(1)
+        yield* by(Erasure.erase({ eventIds: [eventId], reason: "r" }))
+        const repeat = (more: Partial<RequestContext.Json>) =>
+          AuditLogger.emit({ action: "note.create" }, { eventId }).pipe(within(more))
+        for (const more of [{ tenantId: "t_globex" }, { env: "staging" }]) {
+          for (const call of [repeat(more), sql.withTransaction(repeat(more))]) {
+            const refused = yield* Effect.flip(call)
+            assert(refused._tag === "AuditError" && refused.reason._tag === "InvalidInput")
+            assert.strictEqual(refused.reason.path, "/eventId")
+          }
+        }
+        for (const call of [repeat({}), sql.withTransaction(repeat({}))]) {
+          assert.deepInclude(yield* call, { eventId, position, duplicate: true, erased: true })
+        }
+      }).pipe(Effect.provide(ledgerAt({ filename })))
     }))
 
   it.live("is recorded by the ledger alone", () =>

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
-import { AuditLogger, EventSink, RequestContext, Transactions } from "effect-audit"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { AuditLogger, DatasetEvent, EventSink, RequestContext, Transactions } from "effect-audit"
 import { SqliteClient, SqliteSink } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import { execFileSync, spawnSync } from "node:child_process"
 import {
   chmodSync,
@@ -17,10 +18,12 @@ import {
   writeFileSync
 } from "node:fs"
 import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
+import { made } from "../../src/internal/made.ts"
+import { OpenFile } from "../../src/sqlite/connection.ts"
 import { suite } from "../EventSinkTest.ts"
-import { log, over, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
+import { log, over, sealedBy, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
 
 suite("SqliteSink", sqlite)
 
@@ -152,6 +155,141 @@ describe("SqliteSink: files", () => {
     }))
 })
 
+describe("SqliteSink: a file that goes while it is written", () => {
+  /** A clock that stands still, and can be moved between two statements. */
+  const movable = Effect.map(Clock.Clock, (clock) => {
+    const offset = { millis: 0 }
+    const moved: Clock.Clock = {
+      ...clock,
+      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + offset.millis,
+      sleep: (duration) => clock.sleep(duration)
+    }
+    return { offset, moved }
+  })
+  /** Does something just after the next commit of a connection has succeeded, before anyone hears of it. */
+  const afterNextCommit = (writer: DatabaseSync, then: () => void) => {
+    const prepare = writer.prepare.bind(writer)
+    let done = false
+    const hooked = (statement: StatementSync) => {
+      const run = statement.run.bind(statement)
+      statement.run = ((...params: ReadonlyArray<SQLInputValue>) => {
+        const result = run(...params)
+        if (!done) then()
+        done = true
+        return result
+      }) as StatementSync["run"]
+      return statement
+    }
+    writer.prepare = ((sql: string) => sql === "COMMIT" ? hooked(prepare(sql)) : prepare(sql)) as DatabaseSync[
+      "prepare"
+    ]
+  }
+  type Sql = SqlClient.SqlClient | SqliteClient.SqliteClient | Transactions.Transactions
+  /** A sink, over a file of its own, that was moved away by the end of a commit of so many milliseconds. */
+  const moving = <A, E>(
+    millis: number,
+    use: (
+      place: { readonly filename: string; readonly sink: EventSink.EventSink["Service"]; readonly gone: () => boolean }
+    ) => Effect.Effect<A, E, Sql>
+  ) =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const { moved, offset } = yield* movable
+      yield* Effect.gen(function*() {
+        const { writer } = OpenFile.connectionOf(yield* SqliteClient.SqliteClient)
+        afterNextCommit(writer, () => {
+          offset.millis += millis
+          renameSync(filename, `${filename}.away`)
+        })
+        const sink = yield* SqliteSink.make()
+        yield* use({ filename, sink, gone: () => existsSync(`${filename}.away`) })
+      }).pipe(Effect.provide(SqliteClient.layer({ filename })), Effect.provideService(Clock.Clock, moved))
+    })
+  const rows = Effect.map(
+    Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) AS n FROM event`),
+    ([row]) => row?.["n"]
+  )
+
+  it.effect("a commit of more than 5 ms whose file is gone afterwards is CommitUnknown, and may be repeated", () =>
+    moving(5, ({ filename, gone, sink }) =>
+      Effect.gen(function*() {
+        const sealed = yield* sealedBy({ action: "note.create" })
+        const error = yield* Effect.flip(sink.append(sealed))
+        assert.isTrue(gone())
+        assert.strictEqual(error.reason._tag, "CommitUnknown")
+        assert.strictEqual(error.eventId, sealed.eventId)
+        const still = yield* Effect.flip(sink.append(yield* sealedBy({ action: "note.create" })))
+        assert.strictEqual(still.reason._tag, "SinkUnavailable")
+        renameSync(`${filename}.away`, filename)
+        const again = yield* sink.append(sealed)
+        assert.deepInclude(again, { duplicate: true, position: 1, durability: "committed" })
+        assert.strictEqual(yield* rows, 2)
+      })))
+
+  it.effect("a commit that was faster is acknowledged: the file was there just before it", () =>
+    moving(4, ({ gone, sink }) =>
+      Effect.gen(function*() {
+        const evidence = yield* sink.append(yield* sealedBy({ action: "note.create" }))
+        assert.isTrue(gone())
+        assert.deepInclude(evidence, { duplicate: false, position: 1 })
+        const next = yield* Effect.flip(sink.append(yield* sealedBy({ action: "note.create" })))
+        assert.strictEqual(next.reason._tag, "SinkUnavailable")
+        assert.strictEqual(yield* rows, 2)
+      })))
+
+  it.effect("a transaction whose file is gone after its commit is CommitUnknown, however fast it was", () =>
+    moving(0, ({ filename, gone, sink }) =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const sealed = yield* sealedBy({ action: "note.create" })
+        const error = yield* Effect.flip(Transactions.transact(sink.append(sealed)))
+        assert.isTrue(gone())
+        assert.strictEqual(error.reason._tag, "CommitUnknown")
+        renameSync(`${filename}.away`, filename)
+        const again = yield* sink.append(sealed)
+        assert.deepInclude(again, { duplicate: true, position: 1 })
+        const ended = yield* Effect.exit(sql.withTransaction(sql`SELECT 1`))
+        assert.isTrue(Exit.isSuccess(ended))
+      })))
+
+  it.effect("a transaction whose file is gone before its commit is SinkUnavailable, and rolled back", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE TABLE note (n INTEGER)`
+        const error = yield* Effect.flip(Transactions.transact(
+          Effect.andThen(sql`INSERT INTO note VALUES (1)`, Effect.sync(() => renameSync(filename, `${filename}.away`)))
+        ))
+        assert(error._tag === "AuditError")
+        assert.strictEqual(error.reason._tag, "SinkUnavailable")
+        renameSync(`${filename}.away`, filename)
+        assert.deepStrictEqual(yield* sql`SELECT n FROM note`, [])
+      }).pipe(Effect.provide(SqliteClient.layer({ filename })))
+    }))
+
+  it.effect("a write-ahead log that alone is gone is noticed, at most 20 ms later, and so is its return", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const wal = `${filename}-wal`
+        yield* emit(1)
+        renameSync(wal, `${wal}.away`)
+        yield* TestClock.adjust(19)
+        yield* emit(2)
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Effect.flip(emit(3))).reason._tag, "SinkUnavailable")
+        writeFileSync(wal, "")
+        assert.strictEqual((yield* Effect.flip(emit(4))).reason._tag, "SinkUnavailable")
+        const sql = yield* SqlClient.SqlClient
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(sql.withTransaction(emit(5)))))
+        renameSync(`${wal}.away`, wal)
+        yield* emit(6)
+        assert.strictEqual(yield* count, 4)
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+})
+
 describe("SqliteSink: failures", () => {
   it.live("says SinkFull on a full disk, stores nothing, and goes on by itself when there is room again", () =>
     Effect.gen(function*() {
@@ -246,6 +384,108 @@ describe("SqliteSink: failures", () => {
     }))
 })
 
+describe("SqliteSink: events that share a commit", () => {
+  it.live("get each their own answer: new, repeated, the same key, refused", () =>
+    Effect.gen(function*() {
+      const sink = yield* EventSink.EventSink
+      const input = (n: number) => ({ action: "note.create", input: n })
+      const stored = yield* sealedBy(input(0))
+      yield* sink.append(stored)
+      const [a, b, keyed, sameKey, otherKey, used, staging, last] = yield* Effect.all([
+        sealedBy(input(1)),
+        sealedBy(input(2)),
+        sealedBy(input(3), { idempotencyKey: "k" }),
+        sealedBy(input(3), { idempotencyKey: "k" }),
+        sealedBy(input(4), { idempotencyKey: "k" }),
+        sealedBy(input(5), { eventId: stored.eventId }),
+        sealedBy(input(6), { idempotencyKey: "k" }, { env: "staging" }),
+        sealedBy(input(7))
+      ])
+      const answers = yield* Effect.all(
+        [a, stored, b, a, keyed, otherKey, sameKey, used, staging, last].map((event) =>
+          Effect.result(sink.append(event))
+        ),
+        { concurrency: "unbounded" }
+      )
+      const summary = answers.map((answer) => {
+        if (answer._tag === "Success") return [answer.success.position, answer.success.duplicate]
+        const { reason } = answer.failure
+        return reason._tag === "InvalidInput" ? reason.path : reason._tag
+      })
+      assert.deepStrictEqual(summary, [
+        [2, false],
+        [1, true],
+        [3, false],
+        [2, true],
+        [4, false],
+        "/idempotencyKey",
+        [4, true],
+        "/eventId",
+        [1, false],
+        [5, false]
+      ])
+      const sameKeyAnswer = answers[6]
+      assert(sameKeyAnswer?._tag === "Success")
+      assert.strictEqual(sameKeyAnswer.success.eventId, keyed.eventId)
+      const failures = answers.flatMap((answer) => answer._tag === "Failure" ? [answer.failure] : [])
+      assert.deepStrictEqual(failures.map((error) => error.eventId), [otherKey.eventId, used.eventId])
+      const { items } = yield* AuditTrail.query({ ...log, order: "asc" })
+      assert.deepStrictEqual(
+        items.slice(1).map((item) => item.eventId),
+        [stored, a, b, keyed, last].map((event) => event.eventId)
+      )
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("all fail when their commit does, none is stored, and each can be repeated", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const sink = yield* EventSink.EventSink
+        const sql = yield* SqlClient.SqlClient
+        const events = yield* Effect.forEach(
+          [1, 2, 3],
+          (n) => sealedBy({ action: "note.create", input: n }, { idempotencyKey: `k${n}` })
+        )
+        yield* sql.unsafe(
+          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.idempotency_key WHEN NEW.seq = 4 BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        const append = Effect.forEach(events, (event) => Effect.result(sink.append(event)), { concurrency: 3 })
+        for (const answer of yield* append) {
+          assert(answer._tag === "Failure")
+          assert.strictEqual(answer.failure.reason._tag, "SinkRejected")
+        }
+        assert.strictEqual(yield* count, 0)
+        yield* sql`DROP TRIGGER no`
+        assert.deepStrictEqual(
+          (yield* append).map((answer) =>
+            answer._tag === "Success" && [answer.success.position, answer.success.duplicate]
+          ),
+          [[1, false], [2, false], [3, false]]
+        )
+        assert.strictEqual(yield* count, 4)
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
+  it.live("are as many as the sink is told, in the order of their calls", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* emit(0)
+        yield* sql.unsafe(
+          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.event " +
+            "WHEN instr(CAST(NEW.body AS TEXT), '\"n\":2') > 0 BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        const results = yield* Effect.all([1, 2, 3, 4, 5].map((n) => Effect.result(emit(n))), { concurrency: 5 })
+        assert.deepStrictEqual(
+          results.map((result) => result._tag === "Success" ? result.success.position : result.failure.reason._tag),
+          ["SinkRejected", "SinkRejected", 2, 3, 4]
+        )
+        assert.strictEqual(yield* count, 5)
+      }).pipe(Effect.provide(sqliteAt({ filename, maxBatch: 2 })))
+    }))
+})
+
 describe("SqliteSink: the caller's transaction", () => {
   const table = Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
@@ -321,6 +561,82 @@ describe("SqliteSink: the caller's transaction", () => {
       assert.include(receipt, { durability: "committed" })
       assert.strictEqual(yield* count, 2)
     }).pipe(Effect.provide(sqlite)))
+
+  it.live("answers duplicates inside a transaction, refuses another's id there, and takes nothing of them", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const sink = yield* EventSink.EventSink
+      const sealed = yield* sealedBy({ action: "note.create" })
+      const known = yield* sink.append(sealed)
+      const foreign = new DatasetEvent.Sealed(made, {
+        ...sealed,
+        tenantId: RequestContext.TenantId.make("t_other"),
+        repeated: true
+      })
+      const other = yield* sealedBy({ action: "note.delete" })
+      const forged = new DatasetEvent.Sealed(made, { ...other, eventId: sealed.eventId, repeated: true })
+      yield* sql.withTransaction(Effect.gen(function*() {
+        assert.deepInclude(yield* sink.append(sealed), {
+          duplicate: true,
+          position: known.position,
+          durability: "with-transaction"
+        })
+        for (const event of [foreign, forged]) {
+          const error = yield* Effect.flip(sink.append(event))
+          assert(error.reason._tag === "InvalidInput")
+          assert.strictEqual(error.reason.path, "/eventId")
+        }
+        assert.strictEqual((yield* emit(1)).position, 2)
+      }))
+      assert.strictEqual((yield* emit(2)).position, 3)
+      assert.strictEqual(yield* count, 4)
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("an idempotency key that was rolled back is free again", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const keyed = (n: number) =>
+        AuditLogger.emit({ action: "note.create", input: n }, { idempotencyKey: "k" }).pipe(within())
+      yield* Effect.exit(sql.withTransaction(Effect.andThen(keyed(1), Effect.fail("no"))))
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* Effect.exit(sql.withTransaction(Effect.andThen(keyed(2), Effect.fail("no"))))
+        const first = yield* keyed(3)
+        assert.isFalse(first.duplicate)
+        assert.deepStrictEqual(yield* keyed(3), { ...first, duplicate: true })
+      }))
+      const again = yield* keyed(3)
+      assert.deepStrictEqual([again.duplicate, again.position, again.durability], [true, 1, "committed"])
+      assert.strictEqual(yield* count, 2)
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("an event id whose first try was rolled back is stored when it is repeated", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const sink = yield* EventSink.EventSink
+      const sealed = yield* sealedBy({ action: "note.create" })
+      yield* Effect.exit(sql.withTransaction(Effect.andThen(sink.append(sealed), Effect.fail("no"))))
+      const first = yield* sink.append(sealed)
+      assert.deepInclude(first, { duplicate: false, position: 1, durability: "committed" })
+      assert.deepInclude(yield* sink.append(sealed), { duplicate: true, position: 1 })
+      assert.strictEqual(yield* count, 2)
+    }).pipe(Effect.provide(sqlite)))
+
+  it.live("does not write to a sink that was closed, in a transaction that is open", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const scope = yield* Scope.make()
+        const sink = yield* Scope.provide(scope)(SqliteSink.make())
+        const sealed = yield* sealedBy({ action: "note.create" })
+        yield* sql.withTransaction(Effect.gen(function*() {
+          yield* Scope.close(scope, Exit.void)
+          const error = yield* Effect.flip(sink.append(sealed))
+          assert.strictEqual(error.reason._tag, "SinkClosed")
+          assert.deepStrictEqual(yield* sql`SELECT count(*) AS n FROM event`, [{ n: 0 }])
+        }))
+      }).pipe(Effect.provide(SqliteClient.layer({ filename })))
+    }))
 
   it.live("keeps positions dense when transactions are rolled back between other commits", () =>
     Effect.gen(function*() {
@@ -418,6 +734,21 @@ describe("SqliteSink: what others do to the same file", () => {
       const positions = [yield* inA(as("t_a", 3)), yield* inA(as("t_b", 3))].map((exit) =>
         Exit.isSuccess(exit) ? exit.value.position : exit
       )
+      assert.deepStrictEqual(positions, [2, 3])
+    }))
+
+  it.live("forgets it before an event without a transaction as well", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const a = yield* opened(sqliteAt({ filename }))
+      const b = yield* opened(sqliteAt({ filename }))
+      yield* Effect.provide(Effect.andThen(as("t_a", 1), as("t_b", 1)), a)
+      yield* Effect.flatMap(SqlClient.SqlClient, (sql) =>
+        Effect.exit(sql.withTransaction(Effect.andThen(as("t_a", 2), Effect.fail("no"))))).pipe(Effect.provide(a))
+      yield* Effect.provide(as("t_b", 2), b)
+      const positions = yield* Effect.forEach(["t_a", "t_b"], (tenantId) =>
+        Effect.map(as(tenantId, 3), (receipt) =>
+          receipt.position)).pipe(Effect.provide(a))
       assert.deepStrictEqual(positions, [2, 3])
     }))
 
