@@ -343,16 +343,19 @@ describe("SqliteSink: failures", () => {
       }).pipe(Effect.provide(sqliteAt({ filename, deadline: "200 millis" })))
     }))
 
-  it.live("says SinkOverloaded when the queue has no room before the deadline", () =>
+  it.effect("says SinkOverloaded when the queue has no room before the deadline", () =>
     Effect.gen(function*() {
       const filename = yield* temporaryFile
       yield* Effect.gen(function*() {
         yield* emit(1)
         const other = new DatabaseSync(filename)
         other.exec("BEGIN IMMEDIATE")
-        const results = yield* Effect.all(Array.from({ length: 5 }, (_, n) => Effect.flip(emit(n))), {
-          concurrency: "unbounded"
-        })
+        const emitting = yield* Effect.forkChild(
+          Effect.all(Array.from({ length: 5 }, (_, n) => Effect.flip(emit(n))), { concurrency: "unbounded" }),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("200 millis")
+        const results = yield* Fiber.join(emitting)
         assert.deepStrictEqual(
           results.map((error) => error.reason._tag),
           ["SinkTimeout", "SinkTimeout", "SinkTimeout", "SinkOverloaded", "SinkOverloaded"]
