@@ -233,7 +233,7 @@ export function audited<A, E, R, T extends boolean | undefined = undefined>(
 ): Audited<A, E, R, T>
 export function audited<A, E, R, T extends boolean | undefined = undefined>(
   effect: Effect.Effect<A, E, R>,
-  options: AuditedOptions<NoInfer<A>, NoInfer<E>, T>
+  options: AuditedOptions<A, E, T>
 ): Effect.Effect<A, E | AuditError, R | Needs<T>>
 export function audited<A, E, R>(first: Effect.Effect<A, E, R> | AuditedOptions<A, E>, second?: AuditedOptions<A, E>) {
   if (Effect.isEffect(first)) {

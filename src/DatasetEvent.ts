@@ -305,6 +305,7 @@ export interface SealedFields {
 /** The exact bytes that will be kept, their salt and commitment. */
 export class Sealed implements SealedFields {
   readonly #fields: SealedFields
+  #tried = false
 
   constructor(made: Made, fields: SealedFields) {
     Made.check(made)
@@ -343,8 +344,13 @@ export class Sealed implements SealedFields {
   get idempotency(): SealedFields["idempotency"] {
     return this.#fields.idempotency
   }
+  /** Whether the store may hold the event already: its id is the one of an earlier try, or it was tried itself. */
   get repeated(): SealedFields["repeated"] {
-    return this.#fields.repeated
+    return this.#tried || this.#fields.repeated
+  }
+  /** A sink begins to store the event: from now on it is `repeated`, whatever becomes of this try. */
+  try(): void {
+    this.#tried = true
   }
   /** Whether this package made the value: a copy of one is not, and no sink takes it. */
   static is(value: unknown): value is Sealed {

@@ -13,7 +13,7 @@ import {
 import { AuditTrail } from "effect-audit/trail"
 import { createHash } from "node:crypto"
 import { made } from "../src/internal/made.ts"
-import { env, sealedBy, tenant, within } from "./support.ts"
+import { env, fieldsOf, sealedBy, tenant, within } from "./support.ts"
 
 const all = (tenantId: string) =>
   Effect.gen(function*() {
@@ -158,7 +158,7 @@ export const suite = <E>(
         ]
         for (const other of others) {
           const error = yield* Effect.flip(
-            sink.append(new DatasetEvent.Sealed(made, { ...sealed, ...other, repeated: true }))
+            sink.append(new DatasetEvent.Sealed(made, { ...fieldsOf(sealed), ...other, repeated: true }))
           )
           assert(error.reason._tag === "InvalidInput")
           assert.strictEqual(error.reason.path, "/eventId")

@@ -66,6 +66,22 @@ export const sealedBy = (
     return sealed ?? (yield* Effect.die("nothing was sealed"))
   })
 
+/** What a sealed event holds, to make another of: a spread of one is empty. */
+export const fieldsOf = (event: DatasetEvent.Sealed): DatasetEvent.SealedFields => ({
+  eventId: event.eventId,
+  tenantId: event.tenantId,
+  env: event.env,
+  trainOk: event.trainOk,
+  piiFlags: event.piiFlags,
+  recordedAtMillis: event.recordedAtMillis,
+  commitment: event.commitment,
+  salt: event.salt,
+  body: event.body,
+  keys: event.keys,
+  idempotency: event.idempotency,
+  repeated: event.repeated
+})
+
 /** A folder that is removed with the scope. */
 export const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-audit-"))),
@@ -91,7 +107,7 @@ export const sqliteAt = (options: Sqlite.Options) => AuditLogger.layer().pipe(La
 /** The events that a store holds of a log, as they are stored; oldest first. */
 export const storedEvents = Effect.gen(function*() {
   const store = yield* LogStore.LogStore
-  const [found] = yield* store.logs(log)
+  const found = yield* store.log(log)
   return found === undefined
     ? []
     : (yield* Stream.runCollect(store.events(found))).flat()

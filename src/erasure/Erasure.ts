@@ -120,10 +120,9 @@ const findEach = Effect.fnUntraced(function*(
   targets: Targets
 ): Effect.fn.Return<void, AuditError> {
   const method = "Erasure.erase"
-  const wanted = [...new Set(eventIds)]
-  const events = new Map((yield* writer.find(log, wanted)).map((event) => [uuidText(event.eventId), event]))
-  for (const eventId of wanted) {
-    const event = events.get(eventId)
+  for (const eventId of new Set(eventIds)) {
+    // One at a time: their content may be large.
+    const [event] = yield* writer.find(log, [eventId])
     if (event === undefined) {
       return yield* refuse(method, new NotFound({ detail: `there is no event ${eventId} in this log` }))
     }

@@ -117,6 +117,7 @@ export class ReadDraft implements Draft {
     if (fields instanceof Refusal) {
       // A copy of it is refused as well, for want of an action.
       this.action = ""
+      Object.freeze(this)
       return
     }
     const { content } = fields
@@ -133,6 +134,7 @@ export class ReadDraft implements Draft {
     this.storageClass = fields.storageClass
     this.occurredAt = fields.occurredAt
     this.analytics = content.analytics
+    Object.freeze(this)
   }
 
   /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
@@ -234,7 +236,7 @@ const readResource = (reader: JsonReader, value: unknown) => {
   }
   const id = string("/resource/id", json["id"])
   if (id === "") refuse("/resource/id", "must not be empty")
-  return { type, id }
+  return Object.freeze({ type, id })
 }
 
 const readMetadata = (reader: JsonReader, value: unknown): JsonObject => {
@@ -255,16 +257,18 @@ const readAnalytics = (reader: JsonReader, value: unknown): { readonly [key: str
     if (!analyticsPattern.test(key)) refuse(path, "must be event_type, platform, asset_alt_text, utm_... or seo_...")
     result[key] = string(path, item)
   }
-  return result
+  return Object.freeze(result)
 }
 
 const readSubjects = (value: unknown): ReadonlyArray<string> => {
   if (!Array.isArray(value)) return refuse("/subjectIds", "must be an array of ids")
   if (value.length > 1000) refuse("/subjectIds", "must have at most 1,000 ids")
-  return Array.from<unknown, string>(value, (item, index) =>
-    typeof item === "string" && idPattern.test(item)
-      ? item
-      : refuse(`/subjectIds/${index}`, "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"))
+  return Object.freeze(
+    Array.from<unknown, string>(value, (item, index) =>
+      typeof item === "string" && idPattern.test(item)
+        ? item
+        : refuse(`/subjectIds/${index}`, "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"))
+  )
 }
 
 const readTime = (value: unknown): string => {

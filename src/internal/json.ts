@@ -134,7 +134,8 @@ export class JsonReader {
     if (this.ancestors.length >= this.limits.maxDepth) this.refuse(`is nested deeper than ${this.limits.maxDepth}`)
     this.ancestors.push(value)
     if (this.ancestors.length > this.depth) this.depth = this.ancestors.length
-    const json = this.object(value)
+    // Frozen: whoever is shown what was read cannot change it after it was checked.
+    const json = Object.freeze(this.object(value))
     this.ancestors.pop()
     return json
   }

@@ -1,9 +1,12 @@
 /** Times as callers give them. */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 
+/** An object must say which time it means: `DateTime.make` takes what has none of its parts as 1970. */
 const isInput = (value: unknown): value is DateTime.DateTime.Input =>
-  typeof value === "string" || typeof value === "number" || (typeof value === "object" && value !== null)
+  typeof value === "string" || typeof value === "number" || DateTime.isDateTime(value) ||
+  Predicate.hasProperty(value, "year") || Predicate.hasProperty(value, "epochMilliseconds")
 
 /** The time that `DateTime.make` makes of a value, if it is one; text without an offset is UTC. */
 export const timeOf = (value: unknown): Option.Option<DateTime.Utc> => {

@@ -23,6 +23,7 @@ import {
   HashMismatch,
   IntegrityError,
   type IntegrityReason,
+  InvalidInput,
   NotFound,
   ProofInvalid,
   SignatureInvalid,
@@ -109,7 +110,7 @@ interface Rules {
 }
 
 const logOf = (store: LogStore["Service"], method: string, name: LogName): Effect.Effect<Log, AuditError> =>
-  Effect.flatMap(store.logs(name), ([log]) =>
+  Effect.flatMap(store.log(name), (log) =>
     log === undefined
       ? Effect.fail(refuse(method, new NotFound({ detail: `${name.tenantId} has no log in ${name.env}` })))
       : Effect.succeed(log))
@@ -241,6 +242,9 @@ const makeConsistency = (rules: Rules) =>
     { oldSize, size, ...name }: LogName & { readonly oldSize: number; readonly size?: number | undefined }
   ): Effect.fn.Return<Consistency, Failure> {
     const method = "Ledger.consistency"
+    if (!Number.isSafeInteger(oldSize) || oldSize < 0) {
+      return yield* refuse(method, new InvalidInput({ path: "/oldSize", detail: "must be an integer, not negative" }))
+    }
     const log = yield* logOf(rules.store, method, name)
     const inconsistent = (detail: string) => broken(method, new CheckpointInconsistent({ detail }))
     const [stored] = yield* rules.store.notes(log, size === undefined ? { newest: 1 } : { size })

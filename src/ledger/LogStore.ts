@@ -20,16 +20,20 @@ import type { EventId } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
 
 /** A log as a medium knows it. */
-export interface Log {
+export interface LogRef {
   /** The medium's own number of the log. */
   readonly id: number
   readonly name: LogName
   /** As it is in the store: someone may have changed it. */
   readonly origin: string
-  /** Entries: one more than the last position. */
-  readonly size: number
   /** Why the log takes no more events, if it was stopped. */
   readonly stopped: string | undefined
+}
+
+/** A log, and how far it has grown. */
+export interface Log extends LogRef {
+  /** Entries: one more than the last position. */
+  readonly size: number
 }
 
 /** Names a row of an event again inside the same change. */
@@ -100,23 +104,28 @@ export interface EventRange {
 
 /** Reads committed facts. May be repeated, safe to call concurrently; what has an order is ascending. */
 export interface LogReader {
-  /** All logs, or the one of a name if there is one. */
-  readonly logs: (only?: LogName | undefined) => Effect.Effect<ReadonlyArray<Log>, AuditError>
+  /** All logs. Their sizes are not read: a medium may have to look for the last entry of each. */
+  readonly logs: Effect.Effect<ReadonlyArray<LogRef>, AuditError>
+  /** The log of a name, if there is one. */
+  readonly log: (name: LogName) => Effect.Effect<Log | undefined, AuditError>
   /** Several runs of hashes in one trip, as they are kept; one is short where the rest is not kept (yet). */
-  readonly tiles: (log: Log, runs: ReadonlyArray<Run>) => Effect.Effect<ReadonlyArray<Uint8Array>, AuditError>
+  readonly tiles: (log: LogRef, runs: ReadonlyArray<Run>) => Effect.Effect<ReadonlyArray<Uint8Array>, AuditError>
   /**
    * The commitments that the rows of events have, from a position to before another; short at the first one missing.
    */
-  readonly commitments: (log: Log, from: number, to: number) => Effect.Effect<Uint8Array, AuditError>
-  readonly notes: (log: Log, page: NotePage) => Effect.Effect<ReadonlyArray<StoredNote>, AuditError>
+  readonly commitments: (log: LogRef, from: number, to: number) => Effect.Effect<Uint8Array, AuditError>
+  readonly notes: (log: LogRef, page: NotePage) => Effect.Effect<ReadonlyArray<StoredNote>, AuditError>
   /** The events of these ids that are in the log, each once. */
   readonly find: (
-    log: Log,
+    log: LogRef,
     eventIds: ReadonlyArray<EventId>
   ) => Effect.Effect<ReadonlyArray<StoredEvent>, AuditError>
   /** The events of a range, in steps between which others run; may return too many, never too few. */
-  readonly events: (log: Log, range?: EventRange | undefined) => Stream.Stream<ReadonlyArray<StoredEvent>, AuditError>
-  readonly holds: (log: Log) => Effect.Effect<ReadonlyArray<Hold>, AuditError>
+  readonly events: (
+    log: LogRef,
+    range?: EventRange | undefined
+  ) => Stream.Stream<ReadonlyArray<StoredEvent>, AuditError>
+  readonly holds: (log: LogRef) => Effect.Effect<ReadonlyArray<Hold>, AuditError>
 }
 
 /** One unchanging state of the whole store. Its `find` uses no index, and returns every row that has one of the ids. */
@@ -128,7 +137,7 @@ export interface Snapshot extends LogReader {
    * the help of an index; in steps between which others run. Each step says how many rows were looked at so far.
    */
   readonly scan: (
-    only?: Log | undefined
+    only?: LogRef | undefined
   ) => Stream.Stream<{ readonly seen: number; readonly events: ReadonlyArray<StoredEvent> }, AuditError>
 }
 

@@ -63,8 +63,6 @@ export class Signer extends Context.Service<Signer, {
 
 const refuse = (detail: string) => new AuditError({ method: "Signer.sign", reason: new SignerRefused({ detail }) })
 
-const same = (a: Head, b: Head): boolean => a.size === b.size && Buffer.compare(a.root, b.root) === 0
-
 /** Builds a signer with a key, over the state of a medium. */
 export const make = Effect.fnUntraced(function*(
   { key }: { readonly key: SigningKey }
@@ -78,12 +76,11 @@ export const make = Effect.fnUntraced(function*(
       state.last(origin),
       (last) =>
         Effect.flatMap(head(last), (next) =>
-          last !== undefined && same(last, next)
-            ? Effect.succeed(next)
-            : Effect.flatMap(
-              state.advance(origin, last, next),
-              (advanced) => advanced ? Effect.succeed(next) : signed(origin, head)
-            ))
+          // The same head again as well: a state that is gone signs nothing.
+          Effect.flatMap(
+            state.advance(origin, last, next),
+            (advanced) => advanced ? Effect.succeed(next) : signed(origin, head)
+          ))
     )
   return Signer.of({
     vkey: key.vkey,

@@ -14,7 +14,7 @@ import { commitment, entryType } from "../Seal.ts"
 import { stated } from "./Checkpoint.ts"
 import { contradiction, type Head } from "./extends.ts"
 import type { Fault, Finding } from "./Finding.ts"
-import type { Log, Run, StoredEvent, StoredNote } from "./LogStore.ts"
+import type { LogRef, Run, StoredEvent, StoredNote } from "./LogStore.ts"
 import { Mismatches } from "./mismatches.ts"
 import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
 import { hashBytes, runLength } from "./treeReader.ts"
@@ -42,7 +42,7 @@ const span = (first: number, last: number): string =>
 
 /** One log while its rows go by. */
 export class LogCheck {
-  readonly log: Log
+  readonly log: LogRef
   private readonly report: (finding: Finding) => void
   private readonly vkey: Vkeys | undefined
   private readonly claims: Array<Claim> = []
@@ -66,7 +66,7 @@ export class LogCheck {
   private covered = 0
   private checkpoints = 0
 
-  constructor(log: Log, options: {
+  constructor(log: LogRef, options: {
     readonly vkey: Vkeys | undefined
     readonly report: (finding: Finding) => void
   }) {

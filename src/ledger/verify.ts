@@ -15,7 +15,7 @@ import { LogCheck } from "./check.ts"
 import { stated } from "./Checkpoint.ts"
 import type { Head } from "./extends.ts"
 import type { Finding } from "./Finding.ts"
-import type { Log, LogStore, Snapshot, StoredEvent } from "./LogStore.ts"
+import type { LogReader, LogRef, LogStore, Snapshot, StoredEvent } from "./LogStore.ts"
 import type { Vkeys } from "./SigningKey.ts"
 import { hashBytes, runLength } from "./treeReader.ts"
 
@@ -73,12 +73,16 @@ const originOf = (note: string): string | undefined => {
   return typeof checkpoint === "string" ? undefined : checkpoint.origin
 }
 
+/** All logs, or the one of a name if there is one. */
+const logsOf = (reader: LogReader, only: LogName | undefined): Effect.Effect<ReadonlyArray<LogRef>, AuditError> =>
+  only === undefined ? reader.logs : Effect.map(reader.log(only), (log) => log === undefined ? [] : [log])
+
 /** The logs to verify, or why the call is wrong. */
 const chosen = Effect.fnUntraced(function*(
   snapshot: Snapshot,
   { known, log }: VerifyOptions
-): Effect.fn.Return<ReadonlyArray<Log>, AuditError> {
-  const logs = yield* snapshot.logs(log)
+): Effect.fn.Return<ReadonlyArray<LogRef>, AuditError> {
+  const logs = yield* logsOf(snapshot, log)
   if (log !== undefined && logs.length === 0) {
     return yield* refuse(new NotFound({ detail: `${log.tenantId} has no log in ${log.env}` }))
   }
@@ -106,7 +110,7 @@ class Verification {
 
   constructor(
     snapshot: Snapshot,
-    logs: ReadonlyArray<Log>,
+    logs: ReadonlyArray<LogRef>,
     options: VerifyOptions,
     headOf: (origin: string) => Head | undefined
   ) {
@@ -117,12 +121,12 @@ class Verification {
     this.ids = new IdTable(snapshot.rows)
   }
 
-  begin(pass: ReadonlyArray<Log>): void {
+  begin(pass: ReadonlyArray<LogRef>): void {
     this.checks = new Map(pass.map((log) => [log.id, this.checkOf(log)]))
     this.ids = new IdTable(this.snapshot.rows)
   }
 
-  private checkOf(log: Log): LogCheck {
+  private checkOf(log: LogRef): LogCheck {
     const { known, log: only, vkey } = this.options
     const check = new LogCheck(log, { vkey, report: (finding) => this.findings.push(finding) })
     const head = this.headOf(log.origin)
@@ -227,8 +231,8 @@ class Verification {
   }
 }
 
-const passesOf = (logs: ReadonlyArray<Log>): ReadonlyArray<ReadonlyArray<Log>> => {
-  const passes: Array<ReadonlyArray<Log>> = []
+const passesOf = (logs: ReadonlyArray<LogRef>): ReadonlyArray<ReadonlyArray<LogRef>> => {
+  const passes: Array<ReadonlyArray<LogRef>> = []
   for (let i = 0; i < logs.length; i += logsPerPass) passes.push(logs.slice(i, i + logsPerPass))
   // Events without any log are looked at as well.
   return passes.length === 0 ? [[]] : passes
@@ -241,7 +245,7 @@ export const verifying =
     Stream.unwrap(Effect.gen(function*() {
       // Before the store is read: a head that is signed later may cover entries that this reading does not see.
       const heads = new Map<string, Head | undefined>()
-      for (const { origin } of yield* store.logs(options.log)) heads.set(origin, yield* lastHead(origin))
+      for (const { origin } of yield* logsOf(store, options.log)) heads.set(origin, yield* lastHead(origin))
       const snapshot = yield* store.snapshot
       const logs = yield* chosen(snapshot, options)
       const verification = new Verification(snapshot, logs, options, (origin) => heads.get(origin))
@@ -254,7 +258,7 @@ export const verifying =
         const entriesPerSecond = Math.round(entries / seconds)
         return [...verification.taken(), { _tag: "Progress", entries, total, entriesPerSecond }]
       }
-      const pass = (logs: ReadonlyArray<Log>, before: number) => {
+      const pass = (logs: ReadonlyArray<LogRef>, before: number) => {
         const rows = snapshot.scan(options.log === undefined ? undefined : logs[0]).pipe(
           Stream.mapEffect(({ events, seen }) => Effect.map(verification.take(events), () => progress(before + seen)))
         )

@@ -6,6 +6,7 @@ import {
   type Hold,
   type Log,
   type LogReader,
+  type LogRef,
   LogStore,
   type LogWriter,
   type Snapshot,
@@ -16,18 +17,13 @@ import type { LogName } from "../RequestContext.ts"
 import { logKey, State } from "./state.ts"
 import type { MemoryStore } from "./store.ts"
 
-const rowsOf = (state: State, log: Log): ReadonlyArray<StoredEvent> =>
+const rowsOf = (state: State, log: LogRef): ReadonlyArray<StoredEvent> =>
   (state.positions.get(log.id) ?? []).flatMap((row) => state.events[row] ?? [])
 
 /** Reads the state that `at` returns when it is asked. */
 const readerOf = (at: () => State): LogReader => ({
-  logs: (only) =>
-    Effect.sync(() => {
-      const { logs } = at()
-      if (only === undefined) return [...logs.values()]
-      const log = logs.get(logKey(only))
-      return log === undefined ? [] : [log]
-    }),
+  logs: Effect.sync(() => [...at().logs.values()]),
+  log: (name) => Effect.sync(() => at().logs.get(logKey(name))),
   tiles: (log, runs) =>
     Effect.sync(() =>
       runs.map(({ count, first, tier }) =>
@@ -131,7 +127,7 @@ export const logStoreOf = (store: MemoryStore): LogStore["Service"] => {
     ...reader,
     snapshot: Effect.sync(() => snapshotOf(new State(store.committed))),
     change: <A, E, R>(name: LogName, f: (writer: LogWriter, log: Log) => Effect.Effect<A, E, R>) =>
-      store.transact(Effect.flatMap(writer.logs(name), ([log]): Effect.Effect<A, E | AuditError, R> => {
+      store.transact(Effect.flatMap(writer.log(name), (log): Effect.Effect<A, E | AuditError, R> => {
         if (log !== undefined) return f(writer, log)
         const reason = new NotFound({ detail: `${name.tenantId} has no log in ${name.env}` })
         return Effect.fail(new AuditError({ method: "LogStore.change", reason }))
@@ -148,6 +144,6 @@ export const logStoreOf = (store: MemoryStore): LogStore["Service"] => {
           more: false
         }
       }),
-    scrub: Effect.withFiber((fiber) => Effect.succeed(store.levelOf(fiber.context) === undefined))
+    scrub: Effect.withFiber((fiber) => Effect.succeed(!store.isInTransaction(fiber.context)))
   })
 }

@@ -20,10 +20,17 @@ import type { Log } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { logKey, State } from "./state.ts"
 
-/** A transaction that a fiber carries: which one, and how many savepoints are open at the fiber's place. */
-interface Carried {
-  readonly transaction: object
-  readonly level: number
+/** Where a fiber writes: outside of transactions, in one, or in one of its savepoints. */
+class Place {
+  /** Held by the transaction or savepoint that is open directly inside: others that write here wait for its end. */
+  readonly semaphore = Semaphore.makeUnsafe(1)
+  readonly outer: Place | undefined
+  isTaken = false
+  isEnded = false
+
+  constructor(outer: Place | undefined) {
+    this.outer = outer
+  }
 }
 
 /** How long a writer waits for a transaction that is open. */
@@ -37,12 +44,8 @@ export class MemoryStore {
   /** The last head that was signed of each origin: no part of what a transaction rolls back. */
   readonly signed = new Map<string, Head>()
   private readonly growth: Growth
-  private readonly semaphore = Semaphore.makeUnsafe(1)
-  private open: object | undefined
-  private depth = 0
-  private readonly carried = Reference<Carried | undefined>("effect-audit/memory/Carried", {
-    defaultValue: () => undefined
-  })
+  private readonly outside = new Place(undefined)
+  private readonly carried = Reference<Place>("effect-audit/memory/Place", { defaultValue: () => this.outside })
   private readonly entropy: Entropy
   private readonly deployment: string
 
@@ -59,97 +62,83 @@ export class MemoryStore {
     this.growth = new Growth(rows)
   }
 
-  /** The level of the open transaction that a context carries. */
-  levelOf(context: Context.Context<never>): number | undefined {
+  /** Where a fiber writes that carries a context: what has ended is left. */
+  private placeOf(context: Context.Context<never>): Place {
     const carried = context.mapUnsafe.get(this.carried.key)
-    return isCarried(carried) && carried.transaction === this.open ? carried.level : undefined
+    let place = carried instanceof Place ? carried : this.outside
+    for (let at: Place | undefined = place; at !== undefined; at = at.outer) if (at.isEnded) place = at.outer ?? place
+    return place
   }
 
-  private waiting<A, R>(acquire: Effect.Effect<A, never, R>, method: string): Effect.Effect<A, AuditError, R> {
-    return Effect.timeoutOrElse(Effect.interruptible(acquire), {
-      duration: deadlineMillis,
-      orElse: () => {
-        const reason = new SinkTimeout({ detail: `another transaction kept the store for ${deadlineMillis} ms` })
-        return Effect.fail(new AuditError({ method, reason }))
-      }
+  /** Whether a context carries a transaction that is open. */
+  isInTransaction(context: Context.Context<never>): boolean {
+    return this.placeOf(context) !== this.outside
+  }
+
+  /** Runs what `use` makes, alone in the fiber's place, which may have changed when the wait for it is over. */
+  private alone<A, E, R>(
+    method: string,
+    use: (place: Place) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | AuditError, R> {
+    return Effect.withFiber((fiber) => {
+      const place = this.placeOf(fiber.context)
+      const acquire = Effect.timeoutOrElse(Effect.interruptible(place.semaphore.take(1)), {
+        duration: deadlineMillis,
+        orElse: () => {
+          const reason = new SinkTimeout({ detail: `another transaction kept the store for ${deadlineMillis} ms` })
+          return Effect.fail(new AuditError({ method, reason }))
+        }
+      })
+      return Effect.acquireUseRelease(
+        acquire,
+        () => Effect.suspend(() => this.placeOf(fiber.context) === place ? use(place) : this.alone(method, use)),
+        () => place.semaphore.release(1)
+      )
     })
   }
 
   /** Runs synchronous work as one commit, or in the transaction that the fiber carries. */
   write<A>(method: string, work: () => A): Effect.Effect<A, AuditError> {
     return Effect.withFiber((fiber) => {
-      const level = this.levelOf(fiber.context)
-      if (level === undefined) {
-        return this.open === undefined
-          ? Effect.sync(work)
-          : Effect.acquireUseRelease(
-            this.waiting(this.semaphore.take(1), method),
-            () => Effect.sync(work),
-            () => this.semaphore.release(1)
-          )
+      if (this.placeOf(fiber.context).isTaken) return this.alone(method, () => Effect.sync(work))
+      // In this very step: between two, a transaction of another fiber may begin, and take the work with it.
+      try {
+        return Effect.succeed(work())
+      } catch (defect) {
+        return Effect.die(defect)
       }
-      // Another fiber's savepoint is open in the same transaction, and could take the work with it: waits for its end.
-      return level === this.depth
-        ? Effect.sync(work)
-        : Effect.andThen(Effect.yieldNow, Effect.suspend(() => this.write(method, work)))
     })
   }
 
   /** Runs an effect in a transaction, or as a part of the one that the fiber carries. */
   transact<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | AuditError, R> {
-    return Effect.withFiber<A, E | AuditError, R>((fiber) => {
-      const level = this.levelOf(fiber.context)
-      if (level !== undefined && this.open !== undefined) return this.savepoint(effect, this.open, level)
-      return Effect.acquireUseRelease(
-        this.waiting(this.semaphore.take(1), "Transactions.transact"),
-        () => this.outermost(effect),
-        () => this.semaphore.release(1)
-      )
-    })
+    return this.alone("Transactions.transact", (place) => this.inside(place, effect))
   }
 
-  private outermost<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  /** Runs an effect in a transaction or savepoint, whose changes are kept if it succeeds. */
+  private inside<A, E, R>(outer: Place, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        const transaction = {}
-        this.open = transaction
-        this.depth = 0
-        this.current = new State(this.committed)
-        return Effect.map(
-          Effect.exit(restore(Effect.provideService(effect, this.carried, { transaction, level: 0 }))),
-          (exit) => {
-            this.open = undefined
-            if (Exit.isSuccess(exit)) this.committed = this.current
-            else this.restore(this.committed)
-            return exit
-          }
-        )
-      }).pipe(Effect.flatten)
+        const place = new Place(outer)
+        const before = this.current
+        this.current = new State(before)
+        outer.isTaken = true
+        return Effect.flatMap(Effect.exit(restore(Effect.provideService(effect, this.carried, place))), (exit) => {
+          outer.isTaken = false
+          // A transaction that ended meanwhile took its savepoints with it.
+          const isOpen = this.isOpen(place)
+          place.isEnded = true
+          if (isOpen && Exit.isFailure(exit)) this.restore(before)
+          if (isOpen && outer === this.outside) this.committed = this.current
+          return exit
+        })
+      })
     )
   }
 
-  private savepoint<A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    transaction: object,
-    level: number
-  ): Effect.Effect<A, E, R> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
-        const before = new State(this.current)
-        this.depth = level + 1
-        return Effect.map(
-          Effect.exit(restore(Effect.provideService(effect, this.carried, { transaction, level: level + 1 }))),
-          (exit) => {
-            // A transaction that ended meanwhile took its savepoints with it.
-            if (this.open === transaction) {
-              this.depth = level
-              if (Exit.isFailure(exit)) this.restore(before)
-            }
-            return exit
-          }
-        )
-      }).pipe(Effect.flatten)
-    )
+  private isOpen(place: Place): boolean {
+    for (let at: Place | undefined = place; at !== undefined; at = at.outer) if (at.isEnded) return false
+    return true
   }
 
   private restore(state: State): void {
@@ -226,6 +215,3 @@ export class MemoryStore {
     this.growth.keepTail(log, size)
   }
 }
-
-const isCarried = (value: unknown): value is Carried =>
-  typeof value === "object" && value !== null && "transaction" in value && "level" in value

@@ -18,7 +18,7 @@ import type { LogName } from "../RequestContext.ts"
 import { segmentRows } from "../trail/terms.ts"
 import { type ClientConnection, connectionOf, connectReader, openReader, pragma } from "./connection.ts"
 import type { Options } from "./file.ts"
-import { grownIn, holdColumns, lastRow, LogRows, stepRows } from "./logRows.ts"
+import { grownIn, holdColumns, lastRow, LogRows, readLogs } from "./logRows.ts"
 import { migrations } from "./Migrations.ts"
 import { attempt, busy, failing, untilFree } from "./problem.ts"
 import { integerOf } from "./row.ts"
@@ -28,7 +28,8 @@ import { SqliteClient } from "./SqliteClient.ts"
 type Run = <A>(work: () => A) => Effect.Effect<A, AuditError>
 
 const readerOf = (db: DatabaseSync, rows: LogRows, run: Run): LogReader => ({
-  logs: (only) => run(() => rows.logs(only)),
+  logs: run(() => readLogs(db)),
+  log: (name) => run(() => rows.log(name)),
   tiles: (log, runs) => run(() => rows.tiles(log, runs)),
   commitments: (log, from, to) => run(() => rows.commitments(log, from, to)),
   notes: (log, page) => run(() => rows.notes(log, page)),
@@ -41,7 +42,7 @@ const readerOf = (db: DatabaseSync, rows: LogRows, run: Run): LogReader => ({
         Stream.unfold(first, (from) =>
           from > last ? Effect.undefined : Effect.andThen(
             Effect.yieldNow,
-            Effect.map(run(() => rows.events(log, range, from)), (events) => [events, from + stepRows] as const)
+            Effect.map(run(() => rows.events(log, range, from)), ({ events, next }) => [events, next] as const)
           ))
     ))
 })
@@ -94,22 +95,15 @@ const snapshotOf = Effect.fnUntraced(function*(
     rows: yield* run(() => lastRow(db)),
     find: (log, eventIds) => run(() => eventIds.flatMap((eventId) => rows.findAll(log, uuidBytes(eventId)))),
     scan: (only) =>
-      // Rows that someone gave a negative number are looked at as well.
-      Stream.unfold<
-        number | undefined,
-        { readonly seen: number; readonly events: ReturnType<LogRows["scan"]> },
-        AuditError,
-        never
-      >(
-        Number.MIN_SAFE_INTEGER,
+      Stream.unfold(
+        rows.beginning,
         (after) =>
           after === undefined ? Effect.undefined : Effect.andThen(
             Effect.yieldNow,
-            Effect.map(run(() => rows.scan(after, only)), (events) => {
-              const last = events.at(-1)?.row
-              const step = { seen: Math.max(last ?? after, 0), events }
-              return [step, events.length < stepRows ? undefined : last] as const
-            })
+            Effect.map(
+              run(() => rows.scan(after, only)),
+              ({ events, next }) => [{ seen: Math.max(events.at(-1)?.row ?? after, 0), events }, next] as const
+            )
           )
       )
   }
@@ -227,7 +221,7 @@ export const make: Effect.Effect<LogStore["Service"], never, SqliteClient> = Eff
     ...read,
     snapshot: snapshotOf(filename, deadlineMillis),
     change: <A, E, R>(name: LogName, f: (writer: LogWriter, log: Log) => Effect.Effect<A, E, R>) =>
-      transact(Effect.flatMap(writer.logs(name), ([log]): Effect.Effect<A, E | AuditError, R> => {
+      transact(Effect.flatMap(writer.log(name), (log): Effect.Effect<A, E | AuditError, R> => {
         if (log !== undefined) return f(writer, log)
         const reason = new NotFound({ detail: `${name.tenantId} has no log in ${name.env}` })
         return Effect.fail(new AuditError({ method: "LogStore.change", reason }))

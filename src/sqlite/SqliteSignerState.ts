@@ -147,11 +147,7 @@ export const layer = ({ newSigner = false, state }: Options): Layer.Layer<Signer
     )
     const signed = new Signed(db, path)
     const service = SignerState.of({
-      last: (origin) =>
-        doing(path, () => {
-          signed.checkPresent()
-          return signed.last(origin)
-        }),
+      last: (origin) => doing(path, () => signed.last(origin)),
       advance: (origin, from, to) => doing(path, () => signed.advance(origin, from, to))
     })
     return Context.make(SignerState, service).pipe(Context.add(SignedHeads, (origin) => signed.last(origin)))

@@ -22,7 +22,6 @@ import { EventSink, type Evidence, refusal } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
-import type { TriedEvents } from "../internal/triedEvents.ts"
 import * as Origin from "../ledger/Origin.ts"
 import { type ClientConnection, connectionOf, SignedHeads, type Transaction } from "./connection.ts"
 import type { Writing } from "./eventTable.ts"
@@ -54,12 +53,9 @@ interface Sink {
 
 type Batch = ReadonlyArray<GroupCommit.Entry<Sealed, Evidence>>
 
-/** Tells all of a batch why it failed; what was begun to be written may be stored all the same. */
-const settleAll = (batch: Batch, reason: AuditReason, tried?: TriedEvents) => {
-  for (const { settle, value } of batch) {
-    tried?.addFailed(value)
-    settle(Exit.fail(failed(value, reason)))
-  }
+/** Tells all of a batch why it failed. */
+const settleAll = (batch: Batch, reason: AuditReason) => {
+  for (const { settle, value } of batch) settle(Exit.fail(failed(value, reason)))
 }
 
 /** Commits batches in transactions of the sink's own. */
@@ -100,10 +96,10 @@ class Committer {
     } catch (cause) {
       const reason = reasonOf(new Problem({ cause }), filename, committing)
       this.rollback()
-      return settleAll(batch, reason, table.tried)
+      return settleAll(batch, reason)
     }
     const gone = client.gone(goneMillis)
-    if (gone !== undefined) return settleAll(batch, goneAfterCommit(gone), table.tried)
+    if (gone !== undefined) return settleAll(batch, goneAfterCommit(gone))
     for (let i = 0; i < batch.length; i++) {
       const outcome = outcomes[i]!
       const { settle, value } = batch[i]!
@@ -139,7 +135,6 @@ const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
         const each: Writing = { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "with-transaction" }
         outcome = table.join(event, each, transaction.connection, write)
       } catch (cause) {
-        table.tried.addFailed(event)
         return Effect.fail(failed(event, reasonOf(new Problem({ cause }), filename, false)))
       }
       const evidence = outcome instanceof Refused ? Effect.fail(failed(event, outcome.reason)) : Effect.succeed(outcome)

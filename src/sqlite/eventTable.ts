@@ -11,7 +11,6 @@ import type { Durability, Evidence } from "../EventSink.ts"
 import { keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { type Log, LogCache } from "../internal/logCache.ts"
-import { TriedEvents } from "../internal/triedEvents.ts"
 import { type Head, headOf, stoppedBy } from "../ledger/extends.ts"
 import { breachOf, Growth } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
@@ -42,7 +41,6 @@ export class EventTable {
   private readonly bySeq: StatementSync
   private readonly newestNote: StatementSync
   private readonly logs = new LogCache()
-  readonly tried = new TriedEvents()
   private version = -1
   private nextSeq = -1
   /** Erasing transactions and stopped logs, of any connection, when they were last looked at. */
@@ -172,7 +170,7 @@ export class EventTable {
     const key = event.idempotency === undefined ? undefined : keyHash(log.origin, event.idempotency.key)
     const known = this.known(event, log, key, writing.durability)
     if (known !== undefined) return known
-    this.tried.add(event)
+    event.try()
     const seq = this.nextSeq
     const refused = this.insert(log, event)
     if (refused !== undefined) return new Refused(refused)
@@ -198,7 +196,7 @@ export class EventTable {
       const stored = this.storedAt(integerOf(used, "seq"))
       if (stored !== undefined) return usedKey(event, blobOf(used, "digest"), stored, durability)
     }
-    if (!event.repeated && !this.tried.has(event)) return undefined
+    if (!event.repeated) return undefined
     const stored = this.storedAt(this.index.findById(event.eventId)?.seq)
     return stored === undefined ? undefined : usedId(event, stored.log === log.id, stored, durability)
   }

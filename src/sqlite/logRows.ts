@@ -6,7 +6,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { EventId } from "../DatasetEvent.ts"
 import { personNeedle } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
-import type { EventRange, Hold, Log, NotePage, Run, StoredEvent, StoredNote } from "../ledger/LogStore.ts"
+import type { EventRange, Hold, Log, LogRef, NotePage, Run, StoredEvent, StoredNote } from "../ledger/LogStore.ts"
 import { hashBytes, runLength } from "../ledger/treeReader.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { Postings } from "./postings.ts"
@@ -21,8 +21,9 @@ const columns =
   `seq, log, ${inRange("position")}, ${inRange("recorded_at")}, erased_at IS NOT NULL AS erased, event_id, ` +
   "commitment, salt, body"
 
-/** Rows that are looked at before others may run. */
-export const stepRows = 2048
+/** Rows that are looked at before others may run, and bytes of their bodies. */
+const stepRows = 2048
+const stepBytes = 4_194_304
 
 /** A column that the table's definition says is there: if it is not, the file is not what it says it is. */
 const there = <A>(value: A | undefined, column: string): A => {
@@ -49,21 +50,17 @@ const nameOf = (row: Row): LogName => ({
 })
 
 /** All logs, or the one of a name. */
-export const readLogs = (db: DatabaseSync, postings: Postings, only?: LogName | undefined): ReadonlyArray<Log> => {
+export const readLogs = (db: DatabaseSync, only?: LogName | undefined): ReadonlyArray<LogRef> => {
   const where = only === undefined ? "" : " WHERE tenant_id = ? AND env = ?"
   return db.prepare(
     "SELECT id, tenant_id, env, origin, (SELECT detail FROM stop WHERE stop.log = log.id) AS stopped " +
       `FROM log${where} ORDER BY tenant_id, env`
-  ).all(...only === undefined ? [] : [only.tenantId, only.env]).map((row) => {
-    const id = there(integerOf(row, "id"), "id")
-    return {
-      id,
-      name: nameOf(row),
-      origin: there(stringOf(row, "origin"), "origin"),
-      size: postings.sizeOf(id),
-      stopped: stringOf(row, "stopped")
-    }
-  })
+  ).all(...only === undefined ? [] : [only.tenantId, only.env]).map((row) => ({
+    id: there(integerOf(row, "id"), "id"),
+    name: nameOf(row),
+    origin: there(stringOf(row, "origin"), "origin"),
+    stopped: stringOf(row, "stopped")
+  }))
 }
 
 /** The logs that have grown in some rows, and that take events. */
@@ -88,6 +85,8 @@ export const holdColumns = (hold: Hold, idBytes: (eventId: string) => Uint8Array
 
 /** Reads logs on one connection. */
 export class LogRows {
+  /** Before every row: those that someone gave a negative number are looked at as well. */
+  readonly beginning: number | undefined = Number.MIN_SAFE_INTEGER
   readonly postings: Postings
   private readonly db: DatabaseSync
   private readonly trees: SqliteTreeRows
@@ -100,11 +99,12 @@ export class LogRows {
     this.bySeq = db.prepare(`SELECT ${columns} FROM event WHERE seq = ?`)
   }
 
-  logs(only?: LogName | undefined): ReadonlyArray<Log> {
-    return readLogs(this.db, this.postings, only)
+  log(name: LogName): Log | undefined {
+    const [log] = readLogs(this.db, name)
+    return log === undefined ? undefined : { ...log, size: this.postings.sizeOf(log.id) }
   }
 
-  tiles(log: Log, runs: ReadonlyArray<Run>): ReadonlyArray<Uint8Array> {
+  tiles(log: LogRef, runs: ReadonlyArray<Run>): ReadonlyArray<Uint8Array> {
     return runs.map(({ count, first, tier }) =>
       tier === 0
         ? this.trees.bundle(log.id, first / runLength).subarray(0, count * hashBytes)
@@ -112,11 +112,11 @@ export class LogRows {
     )
   }
 
-  commitments(log: Log, from: number, to: number): Uint8Array {
+  commitments(log: LogRef, from: number, to: number): Uint8Array {
     return this.trees.commitments(log.id, from, to)
   }
 
-  notes(log: Log, page: NotePage): ReadonlyArray<StoredNote> {
+  notes(log: LogRef, page: NotePage): ReadonlyArray<StoredNote> {
     const select = "SELECT size, key_id, note FROM checkpoint WHERE log = ?"
     const rows = "newest" in page
       ? this.db.prepare(`${select} ORDER BY size DESC, signed_at DESC LIMIT ?`).all(log.id, page.newest)
@@ -131,7 +131,7 @@ export class LogRows {
     }))
   }
 
-  find(log: Log, eventIds: ReadonlyArray<EventId>): ReadonlyArray<StoredEvent> {
+  find(log: LogRef, eventIds: ReadonlyArray<EventId>): ReadonlyArray<StoredEvent> {
     return [...new Set(eventIds)].flatMap((eventId) => {
       const seq = this.postings.findById(eventId)?.seq
       const row = seq === undefined ? undefined : this.bySeq.get(seq)
@@ -140,12 +140,12 @@ export class LogRows {
   }
 
   /** Every row that has an id, found without the index. */
-  findAll(log: Log, eventId: Uint8Array): ReadonlyArray<StoredEvent> {
+  findAll(log: LogRef, eventId: Uint8Array): ReadonlyArray<StoredEvent> {
     return this.db.prepare(`SELECT ${columns} FROM event WHERE event_id = ? AND log = ? ORDER BY seq`)
       .all(eventId, log.id).map(eventOf)
   }
 
-  holds(log: Log): ReadonlyArray<Hold> {
+  holds(log: LogRef): ReadonlyArray<Hold> {
     return this.db.prepare("SELECT user_id, event_id, since, before FROM hold WHERE log = ?").all(log.id).map((row) => {
       const id = blobOf(row, "event_id")
       return {
@@ -158,12 +158,16 @@ export class LogRows {
   }
 
   /** The first row to look at for a range; the index is not needed where the range begins with the log. */
-  firstRow(log: Log, { from }: EventRange): number {
+  firstRow(log: LogRef, { from }: EventRange): number {
     return from === undefined || from === 0 ? 1 : this.postings.seqOf(log.id, from) ?? Number.MAX_SAFE_INTEGER
   }
 
-  /** The rows of a range that a step of rows has. */
-  events(log: Log, range: EventRange, first: number): ReadonlyArray<StoredEvent> {
+  /** The rows of a range that a step has, and the first row of the next step. */
+  events(
+    log: LogRef,
+    range: EventRange,
+    first: number
+  ): { readonly events: ReadonlyArray<StoredEvent>; readonly next: number } {
     const wanted: Array<number | Uint8Array> = [first, first + stepRows - 1, log.id]
     let where = "seq BETWEEN ? AND ? AND log = ?"
     if (range.person !== undefined) {
@@ -174,14 +178,32 @@ export class LogRows {
       where += " AND recorded_at < ?"
       wanted.push(range.beforeMillis)
     }
-    return this.db.prepare(`SELECT ${columns} FROM event WHERE ${where} ORDER BY seq`).all(...wanted).map(eventOf)
+    const { events, isAll } = this.step(where, wanted)
+    return { events, next: isAll ? first + stepRows : (events.at(-1)?.row ?? first) + 1 }
   }
 
-  /** The rows after one, of all logs or of one; as many as a step has. */
-  scan(after: number, only: Log | undefined): ReadonlyArray<StoredEvent> {
-    const where = only === undefined ? "" : " AND log = ?"
-    const params = only === undefined ? [after] : [after, only.id]
-    return this.db.prepare(`SELECT ${columns} FROM event WHERE seq > ?${where} ORDER BY seq LIMIT ${stepRows}`)
-      .all(...params).map(eventOf)
+  /** The rows after one, of all logs or of one; and the last of them, if there may be more. */
+  scan(
+    after: number,
+    only: LogRef | undefined
+  ): { readonly events: ReadonlyArray<StoredEvent>; readonly next: number | undefined } {
+    const { events, isAll } = only === undefined
+      ? this.step("seq > ?", [after])
+      : this.step("seq > ? AND log = ?", [after, only.id])
+    return { events, next: isAll && events.length < stepRows ? undefined : events.at(-1)?.row }
+  }
+
+  /** Rows in their order, until there are as many or as large ones as a step has. */
+  private step(where: string, params: ReadonlyArray<number | Uint8Array>) {
+    const events: Array<StoredEvent> = []
+    let bytes = 0
+    const rows = this.db.prepare(`SELECT ${columns} FROM event WHERE ${where} ORDER BY seq LIMIT ${stepRows}`)
+    for (const row of rows.iterate(...params)) {
+      const event = eventOf(row)
+      events.push(event)
+      bytes += event.body?.length ?? 0
+      if (bytes >= stepBytes) return { events, isAll: false }
+    }
+    return { events, isAll: true }
   }
 }

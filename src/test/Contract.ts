@@ -3,8 +3,8 @@
  *
  *     for (const { name, test } of Contract.eventSink) it.live(name, () => Effect.provide(test, yourMedium))
  *
- * Each clause is an effect that fails with what was broken. It needs a fresh store, and writes to the log of tenant `contract` in
- * env `test`.
+ * Each clause is an effect that fails with what was broken. It needs a fresh store, and writes to the log of tenant
+ * `contract` in env `test`.
  *
  * @since 0.1.0
  */
@@ -124,6 +124,18 @@ export const transactions: ReadonlyArray<Clause<SinkServices | Transactions>> = 
       }))
       yield* emit(8)
       yield* checkLog([1, 2, 5, 7, 8])
+    }).pipe(within, logging)
+  ),
+  clause(
+    "run nested transactions that are started together one after another, each with its own end",
+    Effect.gen(function*() {
+      const { transact } = yield* Transactions
+      const nested = (n: number, end: Effect.Effect<void, string>) =>
+        Effect.exit(transact(Effect.all([Effect.yieldNow, emit(n), Effect.yieldNow, end], { discard: true })))
+      yield* transact(
+        Effect.all([nested(1, Effect.fail("no")), nested(2, Effect.void), nested(3, Effect.void)], { concurrency: 3 })
+      )
+      yield* checkLog([2, 3])
     }).pipe(within, logging)
   ),
   clause(

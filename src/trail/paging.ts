@@ -31,7 +31,8 @@ export interface Reading {
 }
 
 const method = "AuditTrail.query"
-const Token = Schema.fromJsonString(Schema.Tuple([Schema.Literal(2), Schema.Int, Schema.String]))
+const Position = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Token = Schema.fromJsonString(Schema.Tuple([Schema.Literal(2), Position, Schema.String]))
 const decodeToken = Schema.decodeUnknownResult(Token)
 const decodeFilter = Schema.decodeUnknownResult(Schema.toType(Filter), { onExcessProperty: "error" })
 

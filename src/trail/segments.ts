@@ -94,7 +94,8 @@ export const findPosition = <Row extends IndexedRow>(
   const offsets = index.offsets(segment, wanted)
   // Positions are dense: it is at its distance from the first, unless another term has the same hash.
   const expected = offsets[position - first]
-  const row = expected === undefined ? undefined : index.rowAt(segment, expected)
+  if (expected === undefined) return undefined
+  const row = index.rowAt(segment, expected)
   return isIt(row) ? row : offsets.map((offset) => index.rowAt(segment, offset)).find(isIt)
 }
 

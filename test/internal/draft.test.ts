@@ -222,6 +222,9 @@ describe("drafts", () => {
         253_402_300_800_000,
         true,
         null,
+        {},
+        [],
+        { typo: 1 },
         new Date(NaN),
         new Date(-62_167_219_200_001),
         new Date(253_402_300_800_000)
@@ -283,6 +286,25 @@ describe("drafts", () => {
 })
 
 describe("ReadDraft", () => {
+  it("cannot be changed by who is shown it, and neither can what it was read from change it", () => {
+    const input = { list: [1, { deep: 2 }] }
+    const draft = ReadDraft.of({
+      action,
+      input,
+      output: new Map([["a", { b: 1 }]]),
+      metadata: { a: { b: 1 } },
+      analytics: { event_type: "click" },
+      resource: { type: "note", id: "n1" },
+      subjectIds: ["u1"]
+    })
+    const frozen = (value: unknown): boolean =>
+      typeof value !== "object" || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen))
+    assert.isTrue(frozen(draft))
+    input.list.push(3)
+    assert.deepStrictEqual(draft.input, { list: [1, { deep: 2 }] })
+    assert.isTrue(Object.isFrozen(ReadDraft.of({ action: "Wrong" })))
+  })
+
   it.effect("of what comes from outside is of the class that it is given unless it names another", () =>
     Effect.gen(function*() {
       for (const [draft, expected] of [[{ action }, "audit"], [{ action, storageClass: "cost" }, "cost"]] as const) {

@@ -92,6 +92,11 @@ const checkpoints: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, 
         tag(yield* Effect.flip(ledger.prove({ ...log, eventId: stranger.eventId }))),
         "AuditError NotFound"
       )
+      for (const oldSize of [-1, 1.5, Number.NaN, Infinity]) {
+        const wrong = yield* Effect.flip(ledger.consistency({ ...log, oldSize }))
+        assert(wrong.reason._tag === "InvalidInput")
+        assert.strictEqual(wrong.reason.path, "/oldSize")
+      }
       const ahead = yield* Effect.flip(ledger.consistency({ ...log, oldSize: 9999 }))
       assert.strictEqual(tag(ahead), "IntegrityError CheckpointInconsistent")
     })

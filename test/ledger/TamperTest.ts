@@ -28,7 +28,7 @@ const tampered = (change: (snapshot: LogStore.Snapshot) => Change) =>
         return {
           ...snapshot,
           ...more,
-          scan: (only?: LogStore.Log) =>
+          scan: (only?: LogStore.LogRef) =>
             Stream.map(snapshot.scan(only), ({ events, seen }) => ({ seen, events: changed(events) }))
         }
       })
@@ -38,7 +38,7 @@ const tampered = (change: (snapshot: LogStore.Snapshot) => Change) =>
 const rows = (change: (rows: Rows) => Rows) => () => ({ change })
 const tiles =
   (tier: number, change: (bytes: Uint8Array, run: LogStore.Run) => Uint8Array) => (snapshot: LogStore.Snapshot) => ({
-    tiles: (log: LogStore.Log, runs: ReadonlyArray<LogStore.Run>) =>
+    tiles: (log: LogStore.LogRef, runs: ReadonlyArray<LogStore.Run>) =>
       Effect.map(snapshot.tiles(log, runs), (found) =>
         found.map((bytes, index) => {
           const run = runs[index]
@@ -110,8 +110,7 @@ const cases: ReadonlyArray<readonly [string, (snapshot: LogStore.Snapshot) => Ch
   [
     "a log under another origin",
     (snapshot) => ({
-      logs: (only) =>
-        Effect.map(snapshot.logs(only), (logs) => logs.map((log) => ({ ...log, origin: `${log.origin}0` })))
+      logs: Effect.map(snapshot.logs, (logs) => logs.map((log) => ({ ...log, origin: `${log.origin}0` })))
     }),
     "changed",
     0

@@ -264,6 +264,19 @@ describe("SqliteLedger: the signer's state", () => {
       }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
     }))
 
+  it.live("that was removed while it was open signs nothing more, and verifies", () =>
+    Effect.gen(function*() {
+      const { filename, signer } = yield* ledgerFiles
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        yield* Ledger.checkpoint(log)
+        rmSync(signer.state)
+        yield* emit(2)
+        assert.strictEqual(reasonOf(yield* Effect.flip(Ledger.checkpoint(log))), "AuditError SignerRefused")
+        assert.deepStrictEqual(yield* faults({}), [])
+      }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
+    }))
+
   it.live("must be there, unless this is a new signer", () =>
     Effect.gen(function*() {
       const { filename, signer } = yield* ledgerFiles

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { AuditLogger, DatasetEvent, EventSink, RequestContext, Transactions } from "effect-audit"
-import { SqliteClient, SqliteSink } from "effect-audit/sqlite"
+import { Sqlite, SqliteClient, SqliteSink } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -21,9 +21,9 @@ import { join } from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import { made } from "../../src/internal/made.ts"
-import { OpenFile } from "../../src/sqlite/connection.ts"
+import { connectionOf } from "../../src/sqlite/connection.ts"
 import { suite } from "../EventSinkTest.ts"
-import { log, over, sealedBy, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
+import { fieldsOf, log, over, sealedBy, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
 
 suite("SqliteSink", sqlite)
 
@@ -104,6 +104,17 @@ describe("SqliteSink: files", () => {
         assert.strictEqual(yield* count, 2)
       }).pipe(Effect.provide(sqliteAt({ filename, adopt: true })))
       yield* emit(2).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
+  it.live("stores an event once that comes again through another sink of the file", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      const sealed = yield* sealedBy({ action: "note.create" })
+      const append = Effect.flatMap(EventSink.EventSink, (sink) => sink.append(sealed)).pipe(
+        Effect.provide(Layer.fresh(Sqlite.layer({ filename })))
+      )
+      assert.deepInclude(yield* append, { position: 1, duplicate: false })
+      assert.deepInclude(yield* append, { position: 1, duplicate: true })
     }))
 
   it.live("notices that its file was removed or replaced before it acknowledges anything, and goes on when it is back", () =>
@@ -196,7 +207,7 @@ describe("SqliteSink: a file that goes while it is written", () => {
       const filename = yield* temporaryFile
       const { moved, offset } = yield* movable
       yield* Effect.gen(function*() {
-        const { writer } = OpenFile.connectionOf(yield* SqliteClient.SqliteClient)
+        const { writer } = connectionOf(yield* SqliteClient.SqliteClient)
         afterNextCommit(writer, () => {
           offset.millis += millis
           renameSync(filename, `${filename}.away`)
@@ -572,12 +583,12 @@ describe("SqliteSink: the caller's transaction", () => {
       const sealed = yield* sealedBy({ action: "note.create" })
       const known = yield* sink.append(sealed)
       const foreign = new DatasetEvent.Sealed(made, {
-        ...sealed,
+        ...fieldsOf(sealed),
         tenantId: RequestContext.TenantId.make("t_other"),
         repeated: true
       })
       const other = yield* sealedBy({ action: "note.delete" })
-      const forged = new DatasetEvent.Sealed(made, { ...other, eventId: sealed.eventId, repeated: true })
+      const forged = new DatasetEvent.Sealed(made, { ...fieldsOf(other), eventId: sealed.eventId, repeated: true })
       yield* sql.withTransaction(Effect.gen(function*() {
         assert.deepInclude(yield* sink.append(sealed), {
           duplicate: true,

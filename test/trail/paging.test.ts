@@ -99,6 +99,7 @@ for (const [name, layer] of stacks) {
         const wrong: ReadonlyArray<unknown> = [
           [1, position, hash],
           [1, 3, position, hash],
+          [version, -1, hash],
           [version, 4, hash],
           [version, 999, hash],
           [version, position, "other"],

@@ -86,6 +86,12 @@ it("an unhandled AuditError stays in the type", () => {
   expectTypeOf(program).toEqualTypeOf<
     Effect.Effect<never, "no" | AuditError.AuditError, AuditLogger.AuditLogger | RequestContext.RequestContext>
   >()
+  const mapped: Effect.Effect<string, AuditError.AuditError, AuditLogger.AuditLogger | RequestContext.RequestContext> =
+    AuditLogger.audited(Effect.map(Effect.succeed(1), (n) => `${n}`), {
+      action: "note.create",
+      resource: (id: string) => ({ type: "note", id })
+    })
+  void mapped
   const handled = AuditLogger.emit({ action: "note.create" }).pipe(Effect.catchTag("AuditError", () => Effect.void))
   expectTypeOf<Effect.Error<typeof handled>>().toEqualTypeOf<never>()
   // @ts-expect-error Type 'AuditError' is not assignable to type 'never'
