@@ -39,7 +39,7 @@ export type FailingReason = keyof typeof reasons
 
 /** When a medium fails. */
 export interface FailingOptions {
-  /** Events that are stored before; none unless given. */
+  /** Events that are stored before, a transaction counting as one of them for `CommitUnknown`; none unless given. */
   readonly after?: number | undefined
   /** How often it fails then; for ever unless given. */
   readonly times?: number | undefined
@@ -61,7 +61,7 @@ const over = (
   })).pipe(Layer.provide(Memory.layer()), Layer.fresh)
 
 /** What the fiber's transaction has appended; nothing outside of one. */
-const Appended = Context.Reference<{ events: number } | undefined>("effect-audit/test/Appended", {
+const Appended = Context.Reference<{ events: number; ended: boolean } | undefined>("effect-audit/test/Appended", {
   defaultValue: () => undefined
 })
 
@@ -81,7 +81,7 @@ export const failing = (tag: FailingReason, options: FailingOptions): Layer.Laye
     const error = (method: string) => new AuditError({ method, reason: reasons[tag]() })
     const append: EventSink["Service"]["append"] = (event) =>
       Effect.flatMap(Appended, (appended) => {
-        if (appended !== undefined && isUnknown) {
+        if (appended?.ended === false && isUnknown) {
           // Inside a transaction it is the commit whose outcome is not known.
           return Effect.tap(sink.append(event), () => Effect.sync(() => appended.events++))
         }
@@ -93,9 +93,9 @@ export const failing = (tag: FailingReason, options: FailingOptions): Layer.Laye
       })
     const transact = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | AuditError, R> =>
       Effect.flatMap(Appended, (outer) => {
-        if (outer !== undefined || !isUnknown) return transactions.transact(effect)
+        if (outer?.ended === false || !isUnknown) return transactions.transact(effect)
         return Effect.suspend(() => {
-          const appended = { events: 0 }
+          const appended = { events: 0, ended: false }
           let committed = true
           const inside = Effect.tap(Effect.provideService(effect, Appended, appended), () => {
             committed = appended.events === 0 || !fails()
@@ -104,7 +104,7 @@ export const failing = (tag: FailingReason, options: FailingOptions): Layer.Laye
               : Effect.fail(error("Transactions.transact"))
           })
           return Effect.tap(
-            transactions.transact(inside),
+            Effect.ensuring(transactions.transact(inside), Effect.sync(() => appended.ended = true)),
             () => committed ? Effect.void : Effect.fail(error("Transactions.transact"))
           )
         })

@@ -22,6 +22,24 @@ describe("AuditTest.expect", () => {
       assert.deepStrictEqual((yield* AuditTest.events()).map(({ action }) => action), ["note.create", "note.delete"])
     }).pipe(Effect.provide(AuditTest.layer())))
 
+  it.effect("compares what is no JSON as it is recorded", () =>
+    Effect.gen(function*() {
+      const input = { map: new Map([["a", 1]]), time: new Date(0), big: 10n, zero: -0, none: undefined }
+      yield* AuditLogger.emit({ action: "note.create", input }).pipe(within())
+      yield* AuditTest.expect([{ input }])
+      const wrong = { map: new Map([["a", 2]]), time: new Date(1), big: 11n, zero: [1n], none: 1 }
+      const error = yield* Effect.flip(AuditTest.expect([{ input: wrong }]))
+      for (
+        const line of [
+          "/input/map/a: expected 2, recorded 1",
+          "/input/time: expected \"1970-01-01T00:00:00.001Z\", recorded \"1970-01-01T00:00:00.000Z\"",
+          "/input/big: expected \"11\", recorded \"10\"",
+          "/input/zero: expected [\"1\"], recorded 0",
+          "/input/none: expected 1, recorded nothing"
+        ]
+      ) assert.include(error.message, line)
+    }).pipe(Effect.provide(AuditTest.layer())))
+
   it.effect("says which event differs, and where", () =>
     Effect.gen(function*() {
       yield* emit(1)
