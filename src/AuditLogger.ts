@@ -18,7 +18,7 @@ import * as Predicate from "effect/Predicate"
 import { AuditError, InvalidInput } from "./AuditError.ts"
 import type { Draft, Resource, Severity } from "./DatasetEvent.ts"
 import type { EventSink } from "./EventSink.ts"
-import { ReadDraft } from "./internal/draft.ts"
+import { ourOwn, ReadDraft } from "./internal/draft.ts"
 import { Refusal } from "./internal/json.ts"
 import * as LoggingEngine from "./LoggingEngine.ts"
 import * as PiiStripper from "./PiiStripper.ts"
@@ -48,7 +48,7 @@ export const emit = (
   options?: LoggingEngine.EmitOptions | undefined
 ): Effect.Effect<LoggingEngine.Receipt, AuditError, AuditLogger | RequestContext> => {
   const read = ReadDraft.of(draft, "audit")
-  return Effect.flatMap(AuditLogger, (logger) => logger.emit(read, options))
+  return Effect.flatMap(AuditLogger, (logger) => logger.emit(ReadDraft.for(logger, read), options))
 }
 
 /** What `audited` says of the effect that it watches. */
@@ -255,7 +255,10 @@ export const layerEngine: Layer.Layer<AuditLogger, never, LoggingEngine.LoggingE
   AuditLogger,
   Effect.map(
     LoggingEngine.LoggingEngine,
-    (engine) => AuditLogger.of({ emit: (draft, options) => engine.log(ReadDraft.of(draft, "audit"), options) })
+    (engine) =>
+      ourOwn(AuditLogger.of({
+        emit: (draft, options) => engine.log(ReadDraft.for(engine, ReadDraft.of(draft, "audit")), options)
+      }))
   )
 )
 

@@ -23,7 +23,7 @@ import { AuditError, InvalidInput } from "./AuditError.ts"
 import { type Draft, EventId, type PiiFlags, type Sealed, type Stamp, Stamped, Stripped } from "./DatasetEvent.ts"
 import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
-import { ceiling, defaultLimits, type DraftFields, exceeds, idPattern, ReadDraft } from "./internal/draft.ts"
+import { ceiling, defaultLimits, type DraftFields, exceeds, idPattern, ourOwn, ReadDraft } from "./internal/draft.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { type Limits, Refusal } from "./internal/json.ts"
 import { made } from "./internal/made.ts"
@@ -85,7 +85,7 @@ export const log = (
   options?: EmitOptions | undefined
 ): Effect.Effect<Receipt, AuditError, LoggingEngine | RequestContext> => {
   const read = ReadDraft.of(draft)
-  return Effect.flatMap(LoggingEngine, (engine) => engine.log(read, options))
+  return Effect.flatMap(LoggingEngine, (engine) => engine.log(ReadDraft.for(engine, read), options))
 }
 
 /** Sets a training preference and records the change. */
@@ -270,7 +270,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.withFiber<Receipt, AuditError, RequestContext>((fiber) => run(fiber, ReadDraft.fieldsOf(draft), options))
     )
 
-  return LoggingEngine.of({
+  return ourOwn(LoggingEngine.of({
     log: (draft, options) => logRead(ReadDraft.of(draft), options),
     setPreference: Effect.fnUntraced(function*(change) {
       const { env, tenantId } = yield* RequestContext
@@ -287,7 +287,7 @@ export const make = Effect.fnUntraced(function*(
         preferences.change(preference, logRead(changeDraft(change, tenantId), undefined))
       )
     })
-  })
+  }))
 })
 
 /** The draft's fields, or why the call is refused. */

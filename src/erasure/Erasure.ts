@@ -180,7 +180,7 @@ const recording = (engine: LoggingEngine["Service"]) =>
     log: Log,
     draft: ReadDraft
   ): Effect.fn.Return<Receipt, AuditError, RequestContext> {
-    const receipt = yield* engine.log(draft)
+    const receipt = yield* engine.log(ReadDraft.for(engine, draft))
     const [event] = yield* writer.find(log, [receipt.eventId])
     if (event !== undefined) return receipt
     const detail = "the engine records to another store than the one that is changed"

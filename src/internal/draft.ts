@@ -92,6 +92,21 @@ const oneOf = <A extends string>(path: string, value: unknown, allowed: Readonly
 const string = (path: string, value: unknown): string =>
   typeof value === "string" ? value.toWellFormed() : refuse(path, "must be a string")
 
+/** Loggers and engines of this package: they change nothing of a draft that they are handed. */
+const ours = new WeakSet<object>()
+
+/** Marks a logger or an engine as one of this package. */
+export const ourOwn = <Service extends object>(service: Service): Service => {
+  ours.add(service)
+  return service
+}
+
+const freeze = (value: unknown): void => {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return
+  Object.freeze(value)
+  Object.values(value).forEach(freeze)
+}
+
 /**
  * A draft as it was when it was handed over: what the caller changes afterwards does not count, however late the effect
  * that records it runs, and however often. It has the fields of a draft, so that it can be passed on as one.
@@ -117,7 +132,6 @@ export class ReadDraft implements Draft {
     if (fields instanceof Refusal) {
       // A copy of it is refused as well, for want of an action.
       this.action = ""
-      Object.freeze(this)
       return
     }
     const { content } = fields
@@ -134,7 +148,6 @@ export class ReadDraft implements Draft {
     this.storageClass = fields.storageClass
     this.occurredAt = fields.occurredAt
     this.analytics = content.analytics
-    Object.freeze(this)
   }
 
   /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
@@ -159,6 +172,11 @@ export class ReadDraft implements Draft {
   static own(draft: Draft, record: Json): ReadDraft {
     const fields = readDraft(draft, true)
     return new ReadDraft(fields instanceof Refusal ? fields : { ...fields, record, storageClass: "audit" })
+  }
+  /** A draft for a service: frozen, unless that is ours, so that nothing is changed after it was checked. */
+  static for(service: object, draft: ReadDraft): ReadDraft {
+    if (!ours.has(service)) freeze(draft)
+    return draft
   }
   /** What was read, or why it is refused. */
   static fieldsOf(draft: ReadDraft): DraftFields | Refusal {
@@ -236,7 +254,7 @@ const readResource = (reader: JsonReader, value: unknown) => {
   }
   const id = string("/resource/id", json["id"])
   if (id === "") refuse("/resource/id", "must not be empty")
-  return Object.freeze({ type, id })
+  return { type, id }
 }
 
 const readMetadata = (reader: JsonReader, value: unknown): JsonObject => {
@@ -257,7 +275,7 @@ const readAnalytics = (reader: JsonReader, value: unknown): { readonly [key: str
     if (!analyticsPattern.test(key)) refuse(path, "must be event_type, platform, asset_alt_text, utm_... or seo_...")
     result[key] = string(path, item)
   }
-  return Object.freeze(result)
+  return result
 }
 
 const readSubjects = (value: unknown): ReadonlyArray<string> => {

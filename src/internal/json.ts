@@ -134,8 +134,7 @@ export class JsonReader {
     if (this.ancestors.length >= this.limits.maxDepth) this.refuse(`is nested deeper than ${this.limits.maxDepth}`)
     this.ancestors.push(value)
     if (this.ancestors.length > this.depth) this.depth = this.ancestors.length
-    // Frozen: whoever is shown what was read cannot change it after it was checked.
-    const json = Object.freeze(this.object(value))
+    const json = this.object(value)
     this.ancestors.pop()
     return json
   }

@@ -286,23 +286,60 @@ describe("drafts", () => {
 })
 
 describe("ReadDraft", () => {
+  it.effect("is frozen for a logger and an engine of one's own, however they are called", () =>
+    Effect.gen(function*() {
+      const shown: Array<boolean> = []
+      const watch = (draft: DatasetEvent.Draft) => {
+        shown.push(Object.isFrozen(draft) && Object.isFrozen(draft.input))
+      }
+      const engine = yield* LoggingEngine.LoggingEngine
+      const ownEngine = LoggingEngine.LoggingEngine.of({
+        ...engine,
+        log: (draft, options) => {
+          watch(draft)
+          return engine.log(draft, options)
+        }
+      })
+      const logger = yield* AuditLogger.AuditLogger
+      const ownLogger = AuditLogger.AuditLogger.of({
+        emit: (draft, options) => {
+          watch(draft)
+          return logger.emit(draft, options)
+        }
+      })
+      const draft = { action, input: { n: 1 } }
+      yield* AuditLogger.emit(draft).pipe(within(), Effect.provideService(AuditLogger.AuditLogger, ownLogger))
+      yield* LoggingEngine.log(draft).pipe(within(), Effect.provideService(LoggingEngine.LoggingEngine, ownEngine))
+      yield* AuditLogger.emit(draft).pipe(
+        within(),
+        Effect.provide(Layer.fresh(AuditLogger.layerEngine)),
+        Effect.provideService(LoggingEngine.LoggingEngine, ownEngine)
+      )
+      assert.deepStrictEqual(shown, [true, true, true])
+      assert.isFalse(Object.isFrozen(draft))
+    }).pipe(Effect.provide(memory)))
+
   it("cannot be changed by who is shown it, and neither can what it was read from change it", () => {
     const input = { list: [1, { deep: 2 }] }
-    const draft = ReadDraft.of({
-      action,
-      input,
-      output: new Map([["a", { b: 1 }]]),
-      metadata: { a: { b: 1 } },
-      analytics: { event_type: "click" },
-      resource: { type: "note", id: "n1" },
-      subjectIds: ["u1"]
-    })
+    const service = {}
+    const draft = ReadDraft.for(
+      service,
+      ReadDraft.of({
+        action,
+        input,
+        output: new Map([["a", { b: 1 }]]),
+        metadata: { a: { b: 1 } },
+        analytics: { event_type: "click" },
+        resource: { type: "note", id: "n1" },
+        subjectIds: ["u1"]
+      })
+    )
     const frozen = (value: unknown): boolean =>
       typeof value !== "object" || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen))
     assert.isTrue(frozen(draft))
     input.list.push(3)
     assert.deepStrictEqual(draft.input, { list: [1, { deep: 2 }] })
-    assert.isTrue(Object.isFrozen(ReadDraft.of({ action: "Wrong" })))
+    assert.isTrue(Object.isFrozen(ReadDraft.for(service, ReadDraft.of({ action: "Wrong" }))))
   })
 
   it.effect("of what comes from outside is of the class that it is given unless it names another", () =>
