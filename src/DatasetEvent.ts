@@ -100,7 +100,7 @@ export const reservedKeys = ["tenantId", "env", "agentId", "trace_id", "request_
 
 const Text = Schema.optionalKey(Schema.String)
 const Time = Schema.String.check(
-  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, { description: "RFC 3339 in UTC with milliseconds" })
+  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, { expected: "RFC 3339 in UTC with milliseconds" })
 )
 const AnalyticsKey = Schema.TemplateLiteral([Schema.Literals(["utm_", "seo_"]), Schema.String])
 

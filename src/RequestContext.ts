@@ -23,14 +23,14 @@ import * as Tracer from "effect/Tracer"
 /** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
 export const TenantId = Schema.String.check(
   Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, {
-    description: "a tenant id: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with a letter or digit"
+    expected: "a tenant id: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with a letter or digit"
   })
 ).pipe(Schema.brand("TenantId"))
 export type TenantId = typeof TenantId.Type
 
 /** The deployment stage: `dev`, `staging`, `prod`, ... */
 export const Env = Schema.String.check(
-  Schema.isPattern(/^[a-z][a-z0-9_-]{0,31}$/, { description: "an env: [a-z][a-z0-9_-], at most 32 characters" })
+  Schema.isPattern(/^[a-z][a-z0-9_-]{0,31}$/, { expected: "an env: [a-z][a-z0-9_-], at most 32 characters" })
 ).pipe(Schema.brand("Env"))
 export type Env = typeof Env.Type
 
@@ -44,13 +44,13 @@ export type Mode = typeof Mode.Type
 
 /** An id of the context: 1 to 128 of `A-Z a-z 0-9 . _ : | / + = -`. An e-mail address is not an id. */
 export const Id = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9._:|/+=-]{1,128}$/, { description: "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -" })
+  Schema.isPattern(/^[A-Za-z0-9._:|/+=-]{1,128}$/, { expected: "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -" })
 ).pipe(Schema.brand("Id"))
 export type Id = typeof Id.Type
 
 /** A trace id: 1 to 128 printable ASCII characters. W3C ids have 32 hexadecimal digits. */
 export const TraceId = Schema.String.check(
-  Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { description: "a trace id: 1 to 128 printable ASCII characters" })
+  Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { expected: "a trace id: 1 to 128 printable ASCII characters" })
 ).pipe(Schema.brand("TraceId"))
 export type TraceId = typeof TraceId.Type
 
@@ -151,9 +151,8 @@ export const forRequest = Effect.fnUntraced(function*(
   const { traceparent, ...json } = options
   const services = yield* Effect.context<never>()
   const active = Option.getOrUndefined(Context.getOption(services, Tracer.ParentSpan))
-  const ids = parseTraceparent(traceparent) ?? (active === undefined
-    ? { traceId: json.requestId }
-    : { traceId: active.traceId, spanId: active.spanId })
+  const ids = parseTraceparent(traceparent) ??
+    (active === undefined ? {} : { traceId: active.traceId, spanId: active.spanId })
   return yield* decode({ ...json, ...ids })
 })
 

@@ -323,19 +323,22 @@ describe("PiiStripper.layerWith", () => {
 
   it.effect("a wrong policy, or pseudonyms without a key, fail at the start with the path", () =>
     Effect.gen(function*() {
-      const cases: ReadonlyArray<readonly [PiiStripper.Options, string]> = [
+      const wrongKey = "needs an id of 1 to 32 letters, digits, _ or -, and a secret of at least 32 bytes"
+      const cases: ReadonlyArray<readonly [options: PiiStripper.Options, path: string, detail?: string]> = [
         [{ policy: { kinds: { EMAIL: "hide" } } }, "/policy/kinds/EMAIL"],
         [{ policy: { default: 1 } }, "/policy/default"],
         [{ policy: { trainable: ["SECRET"] } }, "/policy/trainable/0"],
         [{ policy: { paths: [{ path: "input", treatment: "mask" }] } }, "/policy/paths/0/path"],
         [{ policy: { other: 1 } }, "/policy/other"],
-        [{ policy: { default: "pseudonym" } }, "/key"],
-        [{ key: { id: "k1", secret: Buffer.alloc(8) } }, "/key"]
+        [{ policy: [] }, "/policy"],
+        [{ policy: { default: "pseudonym" } }, "/key", "pseudonyms need a key"],
+        [{ key: { id: "k1", secret: Buffer.alloc(8) } }, "/key", wrongKey],
+        [{ key: { id: "k 1", secret: Buffer.alloc(32) } }, "/key", wrongKey]
       ]
-      for (const [options, path] of cases) {
+      for (const [options, path, detail = "is not what a policy has there"] of cases) {
         const error = yield* Effect.flip(PiiStripper.make(options))
         assert(error.reason._tag === "InvalidInput")
-        assert.strictEqual(error.reason.path, path)
+        assert.deepStrictEqual([error.reason.path, error.reason.detail], [path, detail])
       }
     }))
 

@@ -41,6 +41,15 @@ describe("RequestContext", () => {
         const error = yield* Effect.flip(RequestContext.decode({ ...minimal, ...fields }))
         assert.notInclude(error.message, "secret", JSON.stringify(fields))
       }
+      const rules: ReadonlyArray<readonly [fields: Record<string, unknown>, rule: string]> = [
+        [{ tenantId: "" }, "a tenant id: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with a letter or digit"],
+        [{ env: "" }, "an env: [a-z][a-z0-9_-], at most 32 characters"],
+        [{ requestId: "" }, "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"],
+        [{ traceId: "" }, "a trace id: 1 to 128 printable ASCII characters"]
+      ]
+      for (const [fields, rule] of rules) {
+        assert.include((yield* Effect.flip(RequestContext.decode({ ...minimal, ...fields }))).message, rule)
+      }
       for (const tenantId of ["t_acme", "org_2abCdE", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "a.b:c-d", "a".repeat(128)]) {
         yield* RequestContext.decode({ ...minimal, tenantId, traceId: "any!printable#ascii" })
       }
@@ -239,6 +248,7 @@ describe("RequestContext", () => {
     }))
 
   it("names persons behind agents and tools only where there are some", () => {
+    assert.deepStrictEqual(RequestContext.human("u1"), { type: "human", id: "u1" })
     assert.deepStrictEqual(RequestContext.tool("x"), { type: "tool", id: "x" })
     assert.deepStrictEqual(RequestContext.tool("x", "u"), { type: "tool", id: "x", onBehalfOf: "u" })
     assert.deepStrictEqual(RequestContext.agent("a"), { type: "agent", id: "a" })

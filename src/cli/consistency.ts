@@ -10,12 +10,11 @@ import { verifyConsistency } from "../Merkle.ts"
 import { DoesNotHold } from "./exit.ts"
 import { dbFlag, envFlag, judged, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
 
-const opened = (note: string, vkeys: Vkeys, what: string): Effect.Effect<Checkpoint, DoesNotHold> => {
-  const checkpoint = openCheckpoint(note, vkeys)
-  return typeof checkpoint === "string"
-    ? Effect.fail(new DoesNotHold({ message: `${what} cannot be trusted: ${checkpoint}` }))
-    : Effect.succeed(checkpoint)
-}
+const opened = (note: string, vkeys: Vkeys, what: string): Effect.Effect<Checkpoint, DoesNotHold> =>
+  Effect.mapError(
+    Effect.fromResult(openCheckpoint(note, vkeys)),
+    (why) => new DoesNotHold({ message: `${what} cannot be trusted: ${why}` })
+  )
 
 export const consistency = Command.make(
   "consistency",

@@ -6,7 +6,6 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
-import { IntegrityError } from "../AuditError.ts"
 import { EventId } from "../DatasetEvent.ts"
 import * as Ledger from "../ledger/Ledger.ts"
 import * as Proof from "../ledger/Proof.ts"
@@ -46,7 +45,7 @@ export const prove = Command.make(
     const fileSystem = yield* FileSystem.FileSystem
     yield* fileSystem.writeFileString(out, Proof.encode(proof))
     const inclusion = Proof.parseInclusion(proof.proof)
-    const position = typeof inclusion === "string" ? "" : ` at position ${inclusion.index}`
+    const position = inclusion._tag === "Failure" ? "" : ` at position ${inclusion.success.index}`
     yield* Console.error(`${"erased" in proof ? "erased event" : "event"} ${eventId}${position}: ${out}`)
   })
 ).pipe(
@@ -69,8 +68,9 @@ export const verifyProof = Command.make(
     vkey: vkeyFlag
   },
   Effect.fnUntraced(function*({ file, vkey }) {
-    const proven = Proof.verify(yield* readText(file), yield* readVkeys(vkey))
-    if (proven instanceof IntegrityError) return yield* new DoesNotHold({ message: proven.message })
+    const verified = Proof.verify(yield* readText(file), yield* readVkeys(vkey))
+    if (verified._tag === "Failure") return yield* new DoesNotHold({ message: verified.failure.message })
+    const proven = verified.success
     const { origin, size } = proven.checkpoint
     yield* print(proven.erased ? `erased: the entry at position ${proven.position}\n` : `${proven.event}\n`)
     yield* Console.error(`holds: position ${proven.position} of ${origin}, under the checkpoint of size ${size}`)

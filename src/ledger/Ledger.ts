@@ -115,14 +115,14 @@ const logOf = (store: LogStore["Service"], method: string, name: LogName): Effec
       ? Effect.fail(refuse(method, new NotFound({ detail: `${name.tenantId} has no log in ${name.env}` })))
       : Effect.succeed(log))
 
-const signedOf = (method: string, note: string): Effect.Effect<SignedCheckpoint, IntegrityError> => {
-  const checkpoint = stated(note)
-  return typeof checkpoint === "string"
-    ? Effect.fail(
-      broken(method, new SignatureInvalid({ detail: `a stored checkpoint cannot be read: ${checkpoint}` }))
-    )
-    : Effect.succeed({ checkpoint, note })
-}
+const signedOf = (method: string, note: string): Effect.Effect<SignedCheckpoint, IntegrityError> =>
+  Effect.fromResult(stated(note)).pipe(
+    Effect.mapBoth({
+      onFailure: (why) =>
+        broken(method, new SignatureInvalid({ detail: `a stored checkpoint cannot be read: ${why}` })),
+      onSuccess: (checkpoint) => ({ checkpoint, note })
+    })
+  )
 
 const newest = (
   { store }: Rules,

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 
 /** Names a log in its checkpoints. */
 export const Origin = Schema.String.check(
-  Schema.isPattern(/^[a-z0-9.-]{1,128}\/log\/[0-9a-f]{32}$/, { description: "an origin: <deployment>/log/<32 hex>" })
+  Schema.isPattern(/^[a-z0-9.-]{1,128}\/log\/[0-9a-f]{32}$/, { expected: "an origin: <deployment>/log/<32 hex>" })
 ).pipe(Schema.brand("Origin"))
 export type Origin = typeof Origin.Type
 

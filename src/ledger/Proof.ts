@@ -14,6 +14,7 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { HashMismatch, IntegrityError, type IntegrityReason, ProofInvalid, SignatureInvalid } from "../AuditError.ts"
 import { type Hash, leafHash, verifyInclusion } from "../Merkle.ts"
@@ -48,26 +49,28 @@ export const format = ({ extra, hashes, index, note }: Inclusion): string =>
     note
   ].join("\n")
 
-/** Reads a tlog-proof; returns why not, as a text, if it cannot be read. */
-export const parseInclusion = (text: string): Inclusion | string => {
+/** Reads a tlog-proof; fails with why not, as a text, if it cannot be read. */
+export const parseInclusion = (text: string): Result.Result<Inclusion, string> => {
   const end = text.indexOf("\n\n")
   const [first, ...lines] = text.slice(0, Math.max(end, 0)).split("\n")
-  if (first !== header) return `it does not begin with ${header}`
+  if (first !== header) return Result.fail(`it does not begin with ${header}`)
   const extraLine = lines[0]?.startsWith("extra ") === true ? lines.shift() : undefined
   const extra = extraLine === undefined ? new Uint8Array(0) : decodeBase64(extraLine.slice(6))
-  if (extra === undefined || extraLine === "extra ") return "its extra line is not base64"
+  if (extra === undefined || extraLine === "extra ") return Result.fail("its extra line is not base64")
   const [, digits] = /^index (0|[1-9]\d{0,15})$/.exec(lines.shift() ?? "") ?? []
   const index = Number(digits)
-  if (digits === undefined || !Number.isSafeInteger(index)) return "it has no index"
+  if (digits === undefined || !Number.isSafeInteger(index)) return Result.fail("it has no index")
   const hashes: Array<Hash> = []
   for (const line of lines) {
     const hash = decodeBase64(line)
-    if (hash === undefined || hash.length !== 32) return "a line of the proof is not the base64 of 32 bytes"
+    if (hash === undefined || hash.length !== 32) {
+      return Result.fail("a line of the proof is not the base64 of 32 bytes")
+    }
     hashes.push(hash)
   }
   // A tree below 2^53 entries is no deeper.
-  if (hashes.length > 63) return "it has too many hashes"
-  return { index, hashes, extra, note: text.slice(end + 2) }
+  if (hashes.length > 63) return Result.fail("it has too many hashes")
+  return Result.succeed({ index, hashes, extra, note: text.slice(end + 2) })
 }
 
 const fields = { format: Schema.Literal("effect-audit/proof@v1"), proof: Schema.String }
@@ -103,14 +106,18 @@ export const encode = (file: ProofFile): string => `${JSON.stringify(file, undef
 const decodeFile = Schema.decodeUnknownResult(Schema.fromJsonString(ProofFile), { onExcessProperty: "error" })
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-const fail = (reason: IntegrityReason) => new IntegrityError({ method: "Proof.verify", reason })
+const fail = (reason: IntegrityReason) => Result.fail(new IntegrityError({ method: "Proof.verify", reason }))
 const invalid = (detail: string) => fail(new ProofInvalid({ detail }))
 
 /** The bytes of the entry that a proof file is about, and the event's text where it has one. */
-const subjectOf = (file: ProofFile): { readonly entry: Uint8Array; readonly event?: string } | IntegrityError => {
+const subjectOf = (
+  file: ProofFile
+): Result.Result<{ readonly entry: Uint8Array; readonly event?: string }, IntegrityError> => {
   if ("entry" in file) {
     const bytes = decodeBase64(file.entry)
-    return bytes?.length === 33 && bytes[0] === 1 ? { entry: bytes } : invalid("its entry is not 33 bytes of type 1")
+    return bytes?.length === 33 && bytes[0] === 1
+      ? Result.succeed({ entry: bytes })
+      : invalid("its entry is not 33 bytes of type 1")
   }
   const event = decodeBase64(file.event)
   const salt = decodeBase64(file.salt)
@@ -118,7 +125,7 @@ const subjectOf = (file: ProofFile): { readonly entry: Uint8Array; readonly even
     return invalid("its event is not base64, or its salt not the base64 of 32 bytes")
   }
   try {
-    return { entry: entry(commitment(salt, event)), event: utf8.decode(event) }
+    return Result.succeed({ entry: entry(commitment(salt, event)), event: utf8.decode(event) })
   } catch {
     return fail(new HashMismatch({ detail: "its event is not UTF-8" }))
   }
@@ -126,29 +133,32 @@ const subjectOf = (file: ProofFile): { readonly entry: Uint8Array; readonly even
 
 /**
  * Checks a proof file with verifier keys, the signer's or the log's own; needs nothing else. The event is what was
- * logged, byte for byte, if this returns it.
+ * logged, byte for byte, if this succeeds.
  */
-export const verify = (text: string, vkeys: Vkeys): Proven | IntegrityError => {
+export const verify = (text: string, vkeys: Vkeys): Result.Result<Proven, IntegrityError> => {
   const file = decodeFile(text)
   if (file._tag === "Failure") return invalid("it is not the JSON of an effect-audit/proof@v1")
   const inclusion = parseInclusion(file.success.proof)
-  if (typeof inclusion === "string") return invalid(`its tlog-proof cannot be read: ${inclusion}`)
-  const { hashes, index, note } = inclusion
-  const checkpoint = openCheckpoint(note, vkeys)
-  if (typeof checkpoint === "string") {
-    return fail(new SignatureInvalid({ detail: `its checkpoint cannot be trusted: ${checkpoint}` }))
+  if (inclusion._tag === "Failure") return invalid(`its tlog-proof cannot be read: ${inclusion.failure}`)
+  const { hashes, index, note } = inclusion.success
+  const opened = openCheckpoint(note, vkeys)
+  if (opened._tag === "Failure") {
+    return fail(new SignatureInvalid({ detail: `its checkpoint cannot be trusted: ${opened.failure}` }))
   }
-  const subject = subjectOf(file.success)
-  if (subject instanceof IntegrityError) return subject
-  const holds = verifyInclusion({
-    index,
-    size: checkpoint.size,
-    leafHash: leafHash(subject.entry),
-    proof: hashes,
-    root: checkpoint.root
+  const checkpoint = opened.success
+  return Result.flatMap(subjectOf(file.success), ({ entry, event }): Result.Result<Proven, IntegrityError> => {
+    const holds = verifyInclusion({
+      index,
+      size: checkpoint.size,
+      leafHash: leafHash(entry),
+      proof: hashes,
+      root: checkpoint.root
+    })
+    if (!holds) return invalid("what it is about does not lead to the root of its checkpoint")
+    return Result.succeed(
+      event === undefined
+        ? { erased: true, position: index, checkpoint }
+        : { erased: false, position: index, event, checkpoint }
+    )
   })
-  if (!holds) return invalid("what it is about does not lead to the root of its checkpoint")
-  return subject.event === undefined
-    ? { erased: true, position: index, checkpoint }
-    : { erased: false, position: index, event: subject.event, checkpoint }
 }

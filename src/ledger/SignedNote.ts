@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import {
   createHash,
   createPrivateKey,
@@ -78,11 +79,9 @@ export interface Note {
 }
 
 const namePattern = /^[^\s+\p{Cc}]+$/u
-const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 /** Bytes of standard base64 with padding, in its one spelling. */
 export const decodeBase64 = (text: string): Uint8Array | undefined => {
-  if (!base64Pattern.test(text)) return undefined
   const bytes = Buffer.from(text, "base64")
   return bytes.toString("base64") === text ? bytes : undefined
 }
@@ -198,25 +197,25 @@ const hasControl = (text: string): boolean => {
  * Opens a note with the keys that are known; why not, as a text, if it is ill-formed, forged, or signed by none of
  * them.
  */
-export const open = (note: Uint8Array | string, verifiers: ReadonlyArray<Verifier>): Note | string => {
+export const open = (note: Uint8Array | string, verifiers: ReadonlyArray<Verifier>): Result.Result<Note, string> => {
   const text = typeof note === "string" ? note : decode(note)
-  if (text === undefined || !text.isWellFormed()) return "it is not UTF-8"
-  if (text.length > maxBytes) return "it is too long"
-  if (hasControl(text)) return "it has control characters"
+  if (text === undefined || !text.isWellFormed()) return Result.fail("it is not UTF-8")
+  if (text.length > maxBytes) return Result.fail("it is too long")
+  if (hasControl(text)) return Result.fail("it has control characters")
   const at = text.lastIndexOf("\n\n")
-  if (at === -1 || !text.endsWith("\n")) return "it has no signatures"
+  if (at === -1 || !text.endsWith("\n")) return Result.fail("it has no signatures")
   const signed = text.slice(0, at + 1)
   const lines = text.slice(at + 2, -1).split("\n")
   const signedBy: Array<string> = []
   for (const line of lines) {
     const signature = parseSignature(line)
-    if (signature === undefined) return "a signature line is ill-formed"
+    if (signature === undefined) return Result.fail("a signature line is ill-formed")
     const verifier = verifiers.find(({ keyId, name }) => keyId === signature.keyId && name === signature.name)
     if (verifier === undefined) continue
     if (!verifier.publicKey.verify(signed, signature.signature)) {
-      return `the signature of ${verifier.name} does not verify`
+      return Result.fail(`the signature of ${verifier.name} does not verify`)
     }
     signedBy.push(`${verifier.name}+${hex(verifier.keyId)}`)
   }
-  return signedBy.length === 0 ? "no known key has signed it" : { text: signed, signedBy }
+  return signedBy.length === 0 ? Result.fail("no known key has signed it") : Result.succeed({ text: signed, signedBy })
 }

@@ -11,6 +11,7 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { randomBytes } from "node:crypto"
 import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { AuditError, SignerRefused } from "../AuditError.ts"
@@ -129,14 +130,12 @@ export type Vkeys = string | ReadonlyArray<string>
  * Opens a checkpoint with verifier keys, of which at least one must have signed it under the checkpoint's own origin;
  * why not, as a text.
  */
-export const openCheckpoint = (note: string, vkeys: Vkeys): Checkpoint | string => {
-  const said = stated(note)
-  if (typeof said === "string") return said
-  const verifiers = (typeof vkeys === "string" ? [vkeys] : vkeys).flatMap((vkey) => verifierOf(vkey, said.origin) ?? [])
-  if (verifiers.length === 0) return "the key is not an Ed25519 verifier key"
-  const opened = open(note, verifiers.filter(({ name }) => name === said.origin))
-  return typeof opened === "string" ? opened : opened.checkpoint
-}
+export const openCheckpoint = (note: string, vkeys: Vkeys): Result.Result<Checkpoint, string> =>
+  Result.flatMap(stated(note), ({ origin }) => {
+    const verifiers = (typeof vkeys === "string" ? [vkeys] : vkeys).flatMap((vkey) => verifierOf(vkey, origin) ?? [])
+    if (verifiers.length === 0) return Result.fail("the key is not an Ed25519 verifier key")
+    return Result.map(open(note, verifiers.filter(({ name }) => name === origin)), ({ checkpoint }) => checkpoint)
+  })
 
 /** A log's own verifier key, from the signer's and the log's origin. */
 export const vkeyOf = (vkey: string, origin: string): string | undefined => {

@@ -113,20 +113,22 @@ const earlier = Effect.fnUntraced(function*(
   const fileSystem = yield* FileSystem.FileSystem
   if (!(yield* fileSystem.exists(file))) return 0
   const stored = openCheckpoint(yield* fileSystem.readFileString(file), vkeys)
-  if (typeof stored === "string") {
+  if (stored._tag === "Failure") {
     return yield* new IntegrityError({
       method,
-      reason: new SignatureInvalid({ detail: `${file} cannot be trusted: ${stored}` })
+      reason: new SignatureInvalid({ detail: `${file} cannot be trusted: ${stored.failure}` })
     })
   }
   const { checkpoint } = source
-  const same = stored.origin === checkpoint.origin && stored.size <= checkpoint.size &&
-    Buffer.compare(yield* source.rootAt(stored.size), stored.root) === 0
-  if (same) return stored.size
+  const { origin, root, size } = stored.success
+  const same = origin === checkpoint.origin && size <= checkpoint.size &&
+    Buffer.compare(yield* source.rootAt(size), root) === 0
+  if (same) return size
   return yield* new IntegrityError({
     method,
     reason: new CheckpointInconsistent({
-      detail: `${file} is of ${stored.origin} at size ${stored.size}, which ${checkpoint.origin} at size ` +
+      detail:
+        `${file} is of ${stored.success.origin} at size ${stored.success.size}, which ${checkpoint.origin} at size ` +
         `${checkpoint.size} does not extend: use a folder of its own for each log`
     })
   })
@@ -199,10 +201,11 @@ export const verify = Effect.fnUntraced(function*(
     faults.push({ file: path(tile), detail: "is missing" })
     return undefined
   })
-  const checkpoint = openCheckpoint(yield* fileSystem.readFileString(`${directory}/checkpoint`), vkeys)
-  if (typeof checkpoint === "string") {
-    return { checkpoint: undefined, faults: [{ file: "checkpoint", detail: `cannot be trusted: ${checkpoint}` }] }
+  const opened = openCheckpoint(yield* fileSystem.readFileString(`${directory}/checkpoint`), vkeys)
+  if (opened._tag === "Failure") {
+    return { checkpoint: undefined, faults: [{ file: "checkpoint", detail: `cannot be trusted: ${opened.failure}` }] }
   }
+  const checkpoint = opened.success
   // The hashes over the complete tiles of each level: the next level's, as the level below has them.
   let below: Array<Uint8Array> = []
   let expected: Array<Uint8Array> = []

@@ -99,11 +99,12 @@ export class LogCheck {
 
   /** Takes a checkpoint that the log must extend; what is wrong with it is a fault. */
   claimNote(note: string, from: string, size?: number): void {
-    const said = stated(note)
-    if (typeof said === "string") {
-      this.fault("signature", undefined, undefined, `${from} cannot be read: ${said}`)
+    const read = stated(note)
+    if (read._tag === "Failure") {
+      this.fault("signature", undefined, undefined, `${from} cannot be read: ${read.failure}`)
       return
     }
+    const said = read.success
     if (said.origin !== this.log.origin) {
       this.fault("signature", undefined, undefined, `${from} is of another log: ${said.origin}`)
       return
@@ -112,9 +113,9 @@ export class LogCheck {
       this.fault("signature", undefined, undefined, `${from} says size ${said.size}`)
       return
     }
-    const opened = this.vkey === undefined ? said : openCheckpoint(note, this.vkey)
-    if (typeof opened === "string") {
-      this.fault("signature", undefined, undefined, `${from} cannot be trusted: ${opened}`)
+    const opened = this.vkey === undefined ? read : openCheckpoint(note, this.vkey)
+    if (opened._tag === "Failure") {
+      this.fault("signature", undefined, undefined, `${from} cannot be trusted: ${opened.failure}`)
       return
     }
     this.claim({ size: said.size, root: said.root }, from)

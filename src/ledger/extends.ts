@@ -1,4 +1,5 @@
 /** Whether a log extends what was signed of it: the one place where that is decided. */
+import * as Result from "effect/Result"
 import { CheckpointInconsistent, IntegrityError, type IntegrityReason, LogStopped } from "../AuditError.ts"
 import { emptyRoot, type Hash, type ReadHash, root } from "../Merkle.ts"
 import { stated } from "./Checkpoint.ts"
@@ -13,10 +14,11 @@ export interface Head {
 export type Signed = Head | "unreadable"
 
 /** The head that a stored checkpoint states; one that cannot be read is a head that nothing extends. */
-export const headOf = (note: string): Signed => {
-  const checkpoint = stated(note)
-  return typeof checkpoint === "string" ? "unreadable" : { size: checkpoint.size, root: checkpoint.root }
-}
+export const headOf = (note: string): Signed =>
+  Result.match(stated(note), {
+    onFailure: () => "unreadable" as const,
+    onSuccess: ({ root, size }) => ({ size, root })
+  })
 
 const equal = (a: Hash, b: Hash): boolean => Buffer.compare(a, b) === 0
 

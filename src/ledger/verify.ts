@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { AuditError, type AuditReason, InvalidInput, NotFound } from "../AuditError.ts"
 import { EventId } from "../DatasetEvent.ts"
@@ -68,10 +69,8 @@ class IdTable {
 const refuse = (reason: AuditReason) => new AuditError({ method: "Ledger.verify", reason })
 
 /** The log that a checkpoint says it is of; `undefined` if it is no checkpoint. */
-const originOf = (note: string): string | undefined => {
-  const checkpoint = stated(note)
-  return typeof checkpoint === "string" ? undefined : checkpoint.origin
-}
+const originOf = (note: string): string | undefined =>
+  Result.match(stated(note), { onFailure: () => undefined, onSuccess: ({ origin }) => origin })
 
 /** All logs, or the one of a name if there is one. */
 const logsOf = (reader: LogReader, only: LogName | undefined): Effect.Effect<ReadonlyArray<LogRef>, AuditError> =>

@@ -26,7 +26,7 @@ export type Treatments = typeof Treatments.Type
 /** A JSON Pointer into an event's content, `/input/user/email`; `*` stands for any one key or index. */
 export const PathPattern = Schema.String.check(
   Schema.isPattern(/^\/(?:input|output|metadata|resource|analytics|errorTag|\*)(?:\/[^/]*)*$/, {
-    description: "a JSON Pointer that begins with /input, /output, /metadata, /resource, /analytics or /errorTag"
+    expected: "a JSON Pointer that begins with /input, /output, /metadata, /resource, /analytics or /errorTag"
   })
 )
 

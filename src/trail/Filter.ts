@@ -42,7 +42,7 @@ const Text = Schema.optional(Schema.NonEmptyString)
 const texts = {
   action: Schema.optional(Schema.String.check(
     Schema.isPattern(/^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$/, {
-      description: "an action such as note.create or note.*"
+      expected: "an action such as note.create or note.*"
     })
   )),
   actorId: Text,

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
 import { Merkle } from "effect-audit"
 import { Checkpoint, SignedNote } from "effect-audit/ledger"
 import { readFileSync } from "node:fs"
@@ -51,12 +52,11 @@ describe("SignedNote", () => {
   it("opens every note that is good, and none that is not", () => {
     for (const vector of vectors.notes.accept) {
       const keys = verifiers(vector.vkeys ?? [])
-      const opened = SignedNote.open(noteOf(vector), keys)
-      assert(typeof opened !== "string", `${vector.what}: ${String(opened)}`)
+      const opened = Result.getOrThrow(SignedNote.open(noteOf(vector), keys))
       assert.strictEqual(opened.text, vector.text, vector.what)
     }
     for (const vector of vectors.notes.reject) {
-      assert.isString(SignedNote.open(noteOf(vector), verifiers(vector.vkeys ?? [])), vector.what)
+      assert.isTrue(Result.isFailure(SignedNote.open(noteOf(vector), verifiers(vector.vkeys ?? []))), vector.what)
     }
   })
 })
@@ -157,10 +157,11 @@ describe("SignedNote: the edges of the format", () => {
       SignedNote.encodeVkey("other", signer.publicKeyBytes)
     )
     assert.strictEqual(SignedNote.formatVkey(verifier), logKey.vkey)
-    const opened = SignedNote.open(SignedNote.sign("text\n", renamed), [SignedNote.rename(verifier, "other")])
-    assert(typeof opened !== "string")
+    const opened = Result.getOrThrow(
+      SignedNote.open(SignedNote.sign("text\n", renamed), [SignedNote.rename(verifier, "other")])
+    )
     assert.strictEqual(opened.text, "text\n")
-    assert.isString(SignedNote.open(SignedNote.sign("text\n", renamed), known))
+    assert.isTrue(Result.isFailure(SignedNote.open(SignedNote.sign("text\n", renamed), known)))
   })
 
   it("opens what some known key signed, names it, and refuses a forged signature beside it", () => {
@@ -169,7 +170,7 @@ describe("SignedNote: the edges of the format", () => {
     const note = both("text\n")
     const names = (verifiers: ReadonlyArray<SignedNote.Verifier>, note: string) => {
       const opened = SignedNote.open(note, verifiers)
-      return typeof opened === "string" ? undefined : opened.signedBy.map((name) => name.split("+")[0])
+      return Result.isFailure(opened) ? undefined : opened.success.signedBy.map((name) => name.split("+")[0])
     }
     const second = SignedNote.rename(verifier, "other")
     assert.deepStrictEqual(names([verifier], note), [logKey.name])
@@ -184,22 +185,21 @@ describe("SignedNote: the edges of the format", () => {
   it("has no control characters, is UTF-8, ends with a newline and is no longer than a mebibyte", () => {
     const signed = (text: string) => SignedNote.open(SignedNote.sign(text, signer), known)
     for (const text of ["text\n", "two\nlines\n", "a\n\nb\n", "\u0080 grün ~\n"]) {
-      const opened = signed(text)
-      assert(typeof opened !== "string", JSON.stringify(text))
+      const opened = Result.getOrThrow(signed(text))
       assert.strictEqual(opened.text, text)
     }
     for (const text of ["a\tb\n", "a\u0000\n", "a\u001f\n", "a\u007f\n", "a\r\n"]) {
-      assert.isString(signed(text), JSON.stringify(text))
+      assert.isTrue(Result.isFailure(signed(text)), JSON.stringify(text))
     }
     const note = SignedNote.sign("text\n", signer)
     for (const wrong of ["", "\n", "text\n", note.slice(0, -1), `${note}\n`, `${note}x\n`, note.replace("— ", "- ")]) {
-      assert.isString(SignedNote.open(wrong, known), JSON.stringify(wrong))
+      assert.isTrue(Result.isFailure(SignedNote.open(wrong, known)), JSON.stringify(wrong))
     }
-    assert.isString(SignedNote.open(Buffer.concat([Buffer.from(note), Buffer.of(0xff)]), known))
-    assert.isString(SignedNote.open(`\ud800${note}`, known))
+    assert.isTrue(Result.isFailure(SignedNote.open(Buffer.concat([Buffer.from(note), Buffer.of(0xff)]), known)))
+    assert.isTrue(Result.isFailure(SignedNote.open(`\ud800${note}`, known)))
     const around = SignedNote.sign("\n", signer).length
-    assert.isNotString(signed(`${"x".repeat(1_048_576 - around)}\n`))
-    assert.isString(signed(`${"x".repeat(1_048_577 - around)}\n`))
+    assert.isTrue(Result.isSuccess(signed(`${"x".repeat(1_048_576 - around)}\n`)))
+    assert.isTrue(Result.isFailure(signed(`${"x".repeat(1_048_577 - around)}\n`)))
   })
 })
 
@@ -207,17 +207,33 @@ describe("SignedNote: what only resembles a note", () => {
   const signer = SignedNote.makeSigner(logKey.name, Buffer.from(logKey.seed ?? "", "hex"))
   assert(signer !== undefined)
   const note = SignedNote.sign("text\n", signer)
-  const refused = (note: string | Uint8Array) => typeof SignedNote.open(note, known) === "string"
+  const refused = (note: string | Uint8Array) => Result.isFailure(SignedNote.open(note, known))
 
   it("bytes that are no UTF-8 are not read as if they were, and a byte order mark is part of the text", () => {
     const replaced = SignedNote.sign("\ufffd\n", signer)
     assert.isFalse(refused(Buffer.from(replaced)))
     assert.isTrue(refused(Buffer.concat([Buffer.of(0xff), Buffer.from(replaced).subarray(3)])))
     const marked = Buffer.from(SignedNote.sign("\ufefftext\n", signer))
-    const opened = SignedNote.open(marked, known)
-    assert(typeof opened !== "string")
+    const opened = Result.getOrThrow(SignedNote.open(marked, known))
     assert.strictEqual(opened.text, "\ufefftext\n")
     assert.isTrue(refused(Buffer.concat([Buffer.from("\ufeff"), Buffer.from(note)])))
+  })
+
+  it("is refused with why", () => {
+    const other = SignedNote.sign("text\n", SignedNote.renameSigner(signer, "other"))
+    const cases: ReadonlyArray<readonly [note: Uint8Array | string, why: string]> = [
+      [Buffer.of(0xff), "it is not UTF-8"],
+      ["\ud800", "it is not UTF-8"],
+      ["x".repeat(1_048_577), "it is too long"],
+      [note.replace("text", "\t"), "it has control characters"],
+      ["text\n", "it has no signatures"],
+      [note.slice(0, -1), "it has no signatures"],
+      [note.replace("— ", "- "), "a signature line is ill-formed"],
+      [`${note}\n`, "a signature line is ill-formed"],
+      [note.replace("text", "tact"), `the signature of ${signer.name} does not verify`],
+      [other, "no known key has signed it"]
+    ]
+    for (const [note, why] of cases) assert.deepStrictEqual(SignedNote.open(note, known), Result.fail(why))
   })
 
   it("needs the blank line before its signatures, and a newline at its end", () => {
@@ -264,8 +280,7 @@ describe("Checkpoint: its text", () => {
       [`o\n10\n${root}\nmore\nlines\n`, 10, ["more", "lines"]]
     ]
     for (const [text, size, extensions] of texts) {
-      const parsed = Checkpoint.parse(text)
-      assert(typeof parsed !== "string", text)
+      const parsed = Result.getOrThrow(Checkpoint.parse(text))
       assert.deepStrictEqual([parsed.origin, parsed.size, [...parsed.extensions]], ["o", size, [...extensions]])
       assert.strictEqual(Checkpoint.format(parsed), text)
     }
@@ -296,7 +311,16 @@ describe("Checkpoint: its text", () => {
       `o\n1\n${root}\n\n`,
       `o\n1\n${root}\na\n\nb\n`
     ]
-    for (const text of wrong) assert.isString(Checkpoint.parse(text), JSON.stringify(text))
+    for (const text of wrong) assert.isTrue(Result.isFailure(Checkpoint.parse(text)), JSON.stringify(text))
+    const cases: ReadonlyArray<readonly [text: string, why: string]> = [
+      ["o\n1", "it does not end with a newline"],
+      ["o\n1\n", "it has fewer than three lines"],
+      [`o\n01\n${root}\n`, "its size is not a number"],
+      ["o\n1\nAAAA\n", "its root is not the base64 of 32 bytes"],
+      [`o\n1\n${root}\n\n`, "it has an empty line"],
+      [`o\n0\n${root}\n`, "its root is not that of the empty tree"]
+    ]
+    for (const [text, why] of cases) assert.deepStrictEqual(Checkpoint.parse(text), Result.fail(why))
   })
 
   it("is stated by a note whoever signed it, and not opened for a stranger", () => {
@@ -304,14 +328,13 @@ describe("Checkpoint: its text", () => {
     assert(signer !== undefined)
     const head = { origin: "o", size: 1, root: Buffer.alloc(32, 7), extensions: ["x"] }
     const note = Checkpoint.sign(head, signer)
-    const stated = Checkpoint.stated(note)
-    assert(typeof stated !== "string")
+    const stated = Result.getOrThrow(Checkpoint.stated(note))
     assert.deepStrictEqual({ ...stated, root: Buffer.from(stated.root) }, head)
-    assert.isString(Checkpoint.open(note, known))
-    assert.isString(Checkpoint.stated("no note"))
-    assert.isString(Checkpoint.open(SignedNote.sign("no checkpoint\n", signer), [
+    assert.isTrue(Result.isFailure(Checkpoint.open(note, known)))
+    assert.isTrue(Result.isFailure(Checkpoint.stated("no note")))
+    assert.isTrue(Result.isFailure(Checkpoint.open(SignedNote.sign("no checkpoint\n", signer), [
       ...verifiers([SignedNote.encodeVkey("stranger", signer.publicKeyBytes)])
-    ]))
+    ])))
   })
 })
 
@@ -322,20 +345,18 @@ describe("Checkpoint", () => {
     for (const { checkpoint, root, size } of vectors.trees) {
       const head = { origin: logKey.name, size, root: Buffer.from(root, "hex"), extensions: [] }
       assert.strictEqual(Checkpoint.sign(head, signer), checkpoint)
-      const opened = Checkpoint.open(checkpoint, known)
-      assert(typeof opened !== "string")
+      const opened = Result.getOrThrow(Checkpoint.open(checkpoint, known))
       assert.deepStrictEqual({ ...opened.checkpoint, root: Buffer.from(opened.checkpoint.root) }, head)
     }
   })
 
   it("keeps extension lines, and refuses every checkpoint of the reject list", () => {
     for (const vector of vectors.checkpoints.accept) {
-      const opened = Checkpoint.open(noteOf(vector), known)
-      assert(typeof opened !== "string", vector.what)
+      const opened = Result.getOrThrow(Checkpoint.open(noteOf(vector), known))
       assert.strictEqual(Checkpoint.format(opened.checkpoint), String(vector.note).split("\n\n")[0] + "\n")
     }
     for (const vector of vectors.checkpoints.reject) {
-      assert.isString(Checkpoint.open(noteOf(vector), known), vector.what)
+      assert.isTrue(Result.isFailure(Checkpoint.open(noteOf(vector), known)), vector.what)
     }
   })
 })

@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import { Merkle } from "effect-audit"
 import { Checkpoint, SignedNote, Tiles } from "effect-audit/ledger"
 import { createHash } from "node:crypto"
@@ -53,8 +53,7 @@ const entryOf = (n: number) => Buffer.from(`entry-${n}`)
 const sourceOf = (note: string): Tiles.Source => {
   const verifier = SignedNote.parseVkey(vkey)
   assert(verifier !== undefined)
-  const opened = Checkpoint.open(note, [verifier])
-  assert(typeof opened !== "string")
+  const opened = Result.getOrThrow(Checkpoint.open(note, [verifier]))
   const { checkpoint } = opened
   const levels = Merkle.levels(
     Buffer.concat(Array.from({ length: checkpoint.size }, (_, n) => Merkle.leafHash(entryOf(n))))
