@@ -19,6 +19,7 @@ import { AuditError, InvalidInput } from "./AuditError.ts"
 import type { Draft, Resource, Severity } from "./DatasetEvent.ts"
 import type { EventSink } from "./EventSink.ts"
 import { ourOwn, ReadDraft } from "./internal/draft.ts"
+import { elapsedMillis } from "./internal/elapsed.ts"
 import { Refusal } from "./internal/json.ts"
 import * as LoggingEngine from "./LoggingEngine.ts"
 import * as PiiStripper from "./PiiStripper.ts"
@@ -150,7 +151,7 @@ interface Watched<A, E> {
 const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>, draft: AuditDraft) {
   const logger = yield* AuditLogger
   const clock = yield* Clock.Clock
-  const started = clock.currentTimeMillisUnsafe()
+  const started = elapsedMillis(clock)
   const watched: Watched<A, E> = {
     options,
     // What was refused when it was read is passed on as it is, so that it stays refused.
@@ -158,7 +159,7 @@ const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>
       logger.emit(
         draft instanceof ReadDraft
           ? draft
-          : { ...draft, durationMillis: Math.max(0, clock.currentTimeMillisUnsafe() - started), ...more }
+          : { ...draft, durationMillis: Math.floor(elapsedMillis(clock) - started), ...more }
       )
   }
   return watched

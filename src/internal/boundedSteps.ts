@@ -3,7 +3,6 @@
  * a stripper that fails stores nothing, preferences that fail are no consent, a sink that does not end may have stored.
  */
 import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -12,7 +11,9 @@ import type { Sealed, Stamp, Stamped, Stripped } from "../DatasetEvent.ts"
 import type { EventSink, Evidence } from "../EventSink.ts"
 import type { PiiStripper, StripResult } from "../PiiStripper.ts"
 import { type Answer, type Question, question, type TrainingPreferences } from "../TrainingPreferences.ts"
-import { keepsDeadline } from "./deadline.ts"
+import { endsWithin } from "./deadline.ts"
+import { elapsed } from "./elapsed.ts"
+import { telling } from "./telling.ts"
 
 /** The services whose steps these are. */
 export interface Services {
@@ -25,11 +26,13 @@ export interface Services {
 export interface Steps {
   readonly strip: (stamped: Stamped) => Effect.Effect<StripResult, AuditError>
   readonly lookup: (stripped: Stripped) => Effect.Effect<Answer | "preferences_unavailable">
+  /** Changes a preference and runs what records it. */
+  readonly change: TrainingPreferences["Service"]["change"]
   /**
    * Appends an event; while the outcome is unknown it is repeated, until the deadline of the call that began at
-   * `started`.
+   * `began` of the monotonic clock.
    */
-  readonly store: (event: Sealed, started: number) => Effect.Effect<Evidence, AuditError>
+  readonly store: (event: Sealed, began: number) => Effect.Effect<Evidence, AuditError>
 }
 
 const method = "LoggingEngine.log"
@@ -48,11 +51,11 @@ const detailOf = <E extends { readonly detail: string }>(cause: Cause.Cause<E>, 
 }
 
 /** A step that keeps no deadline of its own runs in a fiber of its own: it may not even be interruptible. */
-const watched = Effect.fnUntraced(function*<A, E, E2>(
-  step: Effect.Effect<A, E>,
+const watched = Effect.fnUntraced(function*<A, E, E2, R>(
+  step: Effect.Effect<A, E, R>,
   deadline: number,
   late: () => E2
-): Effect.fn.Return<A, E | E2> {
+): Effect.fn.Return<A, E | E2, R> {
   const fiber = yield* Effect.forkDetach(Effect.interruptible(step))
   const exit = yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), deadline)
   if (Option.isSome(exit)) return yield* exit.value
@@ -62,7 +65,7 @@ const watched = Effect.fnUntraced(function*<A, E, E2>(
 
 const stripping = (stripper: PiiStripper["Service"], deadline: number): Steps["strip"] => {
   const late = () => ({ detail: `it did not end within ${deadline} ms` })
-  const strip = keepsDeadline.has(stripper)
+  const strip = endsWithin(stripper, deadline)
     ? stripper.strip
     : (stamped: Stamped) => watched(Effect.suspend(() => stripper.strip(stamped)), deadline, late)
   return (stamped) =>
@@ -74,16 +77,16 @@ const stripping = (stripper: PiiStripper["Service"], deadline: number): Steps["s
 
 const lookingUp = (preferences: TrainingPreferences["Service"], deadline: number): Steps["lookup"] => {
   const late = () => ({ detail: `they did not end within ${deadline} ms` })
-  const lookup = keepsDeadline.has(preferences)
+  const lookup = endsWithin(preferences, deadline)
     ? preferences.lookup
     : (asked: Question) => watched(Effect.suspend(() => preferences.lookup(asked)), deadline, late)
   return (stripped) =>
     Effect.catchCause(lookup(question(stripped)), (cause) =>
       Effect.as(
-        Effect.annotateLogs(
+        telling(Effect.annotateLogs(
           Effect.logWarning("Training preferences unavailable: the event is kept and may not train a model"),
           { ...idsOf(stripped.stamp), detail: detailOf(cause, "the preference store threw") }
-        ),
+        )),
         "preferences_unavailable" as const
       ))
 }
@@ -92,32 +95,30 @@ const unknown = (event: Sealed, detail: string) =>
   new AuditError({ method, eventId: event.eventId, reason: new CommitUnknown({ detail }) })
 
 /** A sink that dies has a bug; whether it had stored the event before is not known. */
-const appending = (sink: EventSink["Service"], deadline: number) => {
-  const append = keepsDeadline.has(sink)
-    ? sink.append
-    : (event: Sealed) =>
-      watched(
-        Effect.suspend(() => sink.append(event)),
-        deadline,
-        () => unknown(event, `the sink did not end within ${deadline} ms`)
-      )
-  return (event: Sealed): Effect.Effect<Evidence, AuditError> =>
-    Effect.catchCause(append(event), (cause) => {
+const appending = (sink: EventSink["Service"]) => {
+  const append = (event: Sealed, within: number) =>
+    endsWithin(sink, within) ? sink.append(event) : watched(
+      Effect.suspend(() => sink.append(event)),
+      within,
+      () => unknown(event, `the sink did not end within ${Math.round(within)} ms`)
+    )
+  return (event: Sealed, within: number): Effect.Effect<Evidence, AuditError> =>
+    Effect.catchCause(append(event, within), (cause) => {
       const failure = cause.reasons.find((reason) => reason._tag === "Fail")
       return Effect.fail(failure === undefined ? unknown(event, "the sink died") : failure.error)
     })
 }
 
 const storing = (sink: EventSink["Service"], deadline: number): Steps["store"] => {
-  const append = appending(sink, deadline)
+  const append = appending(sink)
   /**
    * Repeats while the outcome is unknown: the event id makes that harmless. A later "not stored" does not undo a doubt.
    */
   const retry = (event: Sealed, error: AuditError, until: number, delay: number): Effect.Effect<Evidence, AuditError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.flatMap(elapsed, (now) =>
       now + delay > until
         ? Effect.fail(error)
-        : Effect.andThen(Effect.sleep(delay), Effect.suspend(() => append(event))).pipe(
+        : Effect.andThen(Effect.sleep(delay), Effect.suspend(() => append(event, until - now - delay))).pipe(
           // Stored by an earlier try of this very call: new to the caller.
           Effect.map((evidence) =>
             evidence.eventId === event.eventId ? { ...evidence, duplicate: false, first: undefined } : evidence
@@ -126,17 +127,26 @@ const storing = (sink: EventSink["Service"], deadline: number): Steps["store"] =
           // says less.
           Effect.catch(() => retry(event, error, until, Math.min(delay * 2, 1000)))
         ))
-  return (event, started) =>
+  return (event, began) =>
     Effect.catchIf(
-      append(event),
+      append(event, deadline),
       (error) => error.reason._tag === "CommitUnknown",
-      (error) => retry(event, error, started + deadline, 10)
+      (error) => retry(event, error, began + deadline, 10)
     )
 }
+
+/** The change and its record have the deadline together; a late one may have happened. */
+const changing =
+  (preferences: TrainingPreferences["Service"], deadline: number): Steps["change"] => (preference, record) =>
+    watched(Effect.suspend(() => preferences.change(preference, record)), deadline, () => {
+      const reason = new CommitUnknown({ detail: `the preferences did not change within ${deadline} ms` })
+      return new AuditError({ method: "LoggingEngine.setPreference", reason })
+    })
 
 /** Bounds the steps of these services. */
 export const bounded = ({ preferences, sink, stripper }: Services, deadline: number): Steps => ({
   strip: stripping(stripper, deadline),
   lookup: lookingUp(preferences, deadline),
+  change: changing(preferences, deadline),
   store: storing(sink, deadline)
 })

@@ -22,6 +22,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { AuditError, type AuditReason, CommitUnknown, SinkClosed, SinkOverloaded, SinkTimeout } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
+import { elapsedMillis } from "./elapsed.ts"
 
 /** One caller's value on its way. `settle` ends the caller's wait; only the first call counts. */
 export interface Entry<A, B> {
@@ -161,8 +162,8 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
       this.watching = false
       return Effect.void
     }
-    return Effect.flatMap(Effect.sleep(Math.max(at - this.clock.currentTimeMillisUnsafe(), 1)), () => {
-      this.expire(this.clock.currentTimeMillisUnsafe())
+    return Effect.flatMap(Effect.sleep(Math.max(at - elapsedMillis(this.clock), 1)), () => {
+      this.expire(elapsedMillis(this.clock))
       return this.watch
     })
   })
@@ -190,7 +191,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
 
   add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
     if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
-    this.queue.push(new Pending<A, B>(value, this.clock.currentTimeMillisUnsafe() + this.deadline, resume))
+    this.queue.push(new Pending<A, B>(value, elapsedMillis(this.clock) + this.deadline, resume))
     // A microtask later: what is emitted in this tick shares a commit.
     if (this.idle.closeUnsafe()) queueMicrotask(this.start)
     if (!this.watching) {

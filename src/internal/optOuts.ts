@@ -37,7 +37,7 @@ export class OptOuts {
   }
 
   private refresh(now: number): void {
-    if (Math.abs(now - this.checkedAt) < ttlMillis) return
+    if (now - this.checkedAt < ttlMillis) return
     const current = this.rows.version()
     if (current !== this.cachedVersion) this.cache.clear()
     this.cachedVersion = current

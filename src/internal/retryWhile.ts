@@ -1,7 +1,7 @@
 /** Waiting for what someone else holds. */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { elapsed } from "./elapsed.ts"
 
 /** Waits between tries: 1 ms, then more, up to 20 ms. */
 const backoff = (tries: number): Duration.Duration => Duration.millis(Math.min(20, 1 + tries * 2))
@@ -12,11 +12,11 @@ export const retryWhile = <A, E, R>(
   isPassing: (error: E) => boolean,
   deadlineMillis: number
 ): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Clock.currentTimeMillis, (started) => {
+  Effect.flatMap(elapsed, (started) => {
     const go = (tries: number): Effect.Effect<A, E, R> =>
       Effect.catch(step, (error) =>
         isPassing(error)
-          ? Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          ? Effect.flatMap(elapsed, (now) =>
             now - started < deadlineMillis
               ? Effect.andThen(Effect.sleep(backoff(tries)), go(tries + 1))
               : Effect.fail(error))

@@ -30,6 +30,7 @@ import {
   SignerRefused
 } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
+import { telling } from "../internal/telling.ts"
 import { consistencyProof, type Hash, inclusionProof, leafHash, leafHashes, root, verifyInclusion } from "../Merkle.ts"
 import type { LogName } from "../RequestContext.ts"
 import { commitment, entry, entryType } from "../Seal.ts"
@@ -160,10 +161,10 @@ const headNow = Effect.fnUntraced(function*(
 const stopLog = Effect.fnUntraced(function*({ store }: Rules, log: Log, reason: IntegrityReason) {
   const now = yield* Clock.currentTimeMillis
   yield* store.change(log.name, (writer, log) => writer.stop(log, reason.detail, now))
-  yield* Effect.annotateLogs(Effect.logError(`The log ${log.origin} is stopped: ${reason.message}`), {
+  yield* telling(Effect.annotateLogs(Effect.logError(`The log ${log.origin} is stopped: ${reason.message}`), {
     tenant: log.name.tenantId,
     env: log.name.env
-  })
+  }))
 })
 
 const makeCheckpoint = (rules: Rules) =>

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { AuditError, type AuditReason, InvalidInput, NotFound } from "../AuditError.ts"
 import { EventId } from "../DatasetEvent.ts"
 import { eventFields } from "../internal/body.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { uuidText } from "../internal/entropy.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { LogCheck } from "./check.ts"
@@ -249,11 +250,11 @@ export const verifying =
       const logs = yield* chosen(snapshot, options)
       const verification = new Verification(snapshot, logs, options, (origin) => heads.get(origin))
       const clock = yield* Clock.Clock
-      const started = clock.currentTimeMillisUnsafe()
+      const started = elapsedMillis(clock)
       const passes = passesOf(logs)
       const total = snapshot.rows * passes.length
       const progress = (entries: number): ReadonlyArray<Finding> => {
-        const seconds = Math.max(clock.currentTimeMillisUnsafe() - started, 1) / 1000
+        const seconds = Math.max(elapsedMillis(clock) - started, 1) / 1000
         const entriesPerSecond = Math.round(entries / seconds)
         return [...verification.taken(), { _tag: "Progress", entries, total, entriesPerSecond }]
       }

@@ -25,7 +25,7 @@ import { type Preference, type Subject, TrainingPreferences } from "../TrainingP
 import { Transactions } from "../Transactions.ts"
 import { logStoreOf } from "./logs.ts"
 import { logKey, type State } from "./state.ts"
-import { MemoryStore } from "./store.ts"
+import { deadlineMillis, MemoryStore } from "./store.ts"
 
 const sinkOf = (store: MemoryStore, clock: Clock.Clock): EventSink["Service"] => {
   const method = "EventSink.append"
@@ -42,7 +42,7 @@ const sinkOf = (store: MemoryStore, clock: Clock.Clock): EventSink["Service"] =>
       )
     }
   })
-  keepsDeadline.add(sink)
+  keepsDeadline(sink, deadlineMillis)
   return sink
 }
 
@@ -76,7 +76,7 @@ const preferencesOf = (store: MemoryStore): TrainingPreferences["Service"] => {
           )
       )
   })
-  keepsDeadline.add(service)
+  keepsDeadline(service, 0)
   return service
 }
 

@@ -34,7 +34,7 @@ class Place {
 }
 
 /** How long a writer waits for a transaction that is open. */
-const deadlineMillis = 5000
+export const deadlineMillis = 5000
 
 export class MemoryStore {
   /** What readers see. */

@@ -5,12 +5,12 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { AuditError, SinkRejected } from "../AuditError.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
+import { elapsed } from "../internal/elapsed.ts"
 import { OptOuts } from "../internal/optOuts.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { type Answer, type Preference, TrainingPreferences, type Unavailable } from "../TrainingPreferences.ts"
@@ -70,7 +70,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
     )
   const service = TrainingPreferences.of({
     lookup: (question) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Answer, Unavailable> => {
+      Effect.flatMap(elapsed, (now): Effect.Effect<Answer, Unavailable> => {
         try {
           return Effect.succeed(optOuts.answer(question, now))
         } catch (cause) {
@@ -89,7 +89,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
       ),
     list: listing(client)
   })
-  keepsDeadline.add(service)
+  keepsDeadline(service, 0)
   return service
 })
 

@@ -21,6 +21,7 @@ import type { Sealed } from "../DatasetEvent.ts"
 import { EventSink, type Evidence, refusal } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
 import * as Origin from "../ledger/Origin.ts"
 import { type ClientConnection, connectionOf, SignedHeads, type Transaction } from "./connection.ts"
@@ -151,12 +152,12 @@ const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
       const transaction = transactionOf(context)
       if (transaction === undefined) return append(event)
       if (transaction.innermost) return join(event, transaction)
-      return clock.currentTimeMillisUnsafe() > until
+      return elapsedMillis(clock) > until
         ? Effect.fail(failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" })))
         : Effect.andThen(Effect.sleep(1), whenInnermost(event, context, until, append))
     })
   return (event: Sealed, context: Context.Context<never>, append: EventSink["Service"]["append"]) =>
-    whenInnermost(event, context, clock.currentTimeMillisUnsafe() + deadlineMillis, append)
+    whenInnermost(event, context, elapsedMillis(clock) + deadlineMillis, append)
 }
 
 /** Builds the sink; it closes with its scope, after draining for at most the client's deadline. */
@@ -196,7 +197,7 @@ export const make = Effect.fnUntraced(function*(
         return client.transactionOf(fiber.context) === undefined ? append(event) : join(event, fiber.context, append)
       })
   })
-  keepsDeadline.add(service)
+  keepsDeadline(service, client.deadlineMillis)
   return service
 })
 

@@ -3,6 +3,7 @@ import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import { closeSync, constants, fchmodSync, lstatSync, openSync, readSync, statSync } from "node:fs"
 import { type AuditReason, NotFound, SinkRejected, SinkUnavailable } from "../AuditError.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { applicationId, migrations } from "./Migrations.ts"
 
 /** How to open a store. */
@@ -72,15 +73,15 @@ export class FileWatch {
   }
 
   private isWalHere(now: number): boolean {
-    if (this.wal === undefined || Math.abs(now - this.walChecked) < walCheckMillis) return true
+    if (this.wal === undefined || now - this.walChecked < walCheckMillis) return true
     this.walChecked = now
     return isOpenHere(`${this.filename}-wal`, this.wal)
   }
 
   /** Why the open file is not the one at its path any more, if so. What is said may be as old as `withinMillis`. */
   gone(withinMillis = 0): AuditReason | undefined {
-    const now = this.clock.currentTimeMillisUnsafe()
-    if (Math.abs(now - this.fileChecked) < withinMillis) return undefined
+    const now = elapsedMillis(this.clock)
+    if (now - this.fileChecked < withinMillis) return undefined
     if (isOpenHere(this.filename, this.identity) && this.isWalHere(now)) {
       this.fileChecked = now
       return undefined
