@@ -80,12 +80,15 @@ const recorded = (levels: Levels | undefined): Levels => {
 /** Tiles that a reader keeps, of 16 KiB each. */
 const maxTiles = 128
 
+/** The part of a store that trees are read from. */
+type Tiles = Pick<LogReader, "tiles" | "commitments">
+
 /** Reads the trees of a store; keeps the tiles that it read lately, since what is committed never changes. */
 export class TreeReader {
-  private readonly reader: LogReader
+  private readonly reader: Tiles
   private readonly kept = new Map<string, Levels>()
 
-  constructor(reader: LogReader) {
+  constructor(reader: Tiles) {
     this.reader = reader
   }
 

@@ -1,0 +1,269 @@
+/** Which events a selection means, what is held, and what the records of it say; over a store in memory. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Stream } from "effect"
+import { type AuditError, AuditLogger, DatasetEvent } from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
+import { Memory } from "effect-audit/memory"
+import { AuditTrail } from "effect-audit/trail"
+import { TestClock } from "effect/testing"
+import { log, memory, within } from "../support.ts"
+
+const stack = Layer.fresh(Erasure.layer.pipe(Layer.provideMerge(memory)))
+const by = within({ actor: { type: "human", id: "officer" } })
+const emit = (person: string, subjectIds?: ReadonlyArray<string>) =>
+  AuditLogger.emit({ action: "note.create", ...(subjectIds === undefined ? {} : { subjectIds }) }).pipe(
+    within({ actor: { type: "human", id: person } })
+  )
+/** Events of `a`, `b` and about `a`, recorded at 1,000, 2,000 and 3,000 ms. */
+const three = Effect.gen(function*() {
+  yield* TestClock.setTime(1000)
+  const first = yield* emit("a")
+  yield* TestClock.setTime(2000)
+  const second = yield* emit("b")
+  yield* TestClock.setTime(3000)
+  const third = yield* emit("c", ["a", "d"])
+  yield* TestClock.setTime(10_000)
+  return [first, second, third] as const
+})
+const erasedPositions = Effect.map(
+  Stream.runCollect(AuditTrail.stream({ ...log, order: "asc" })),
+  (items) => items.flatMap(({ erased, position }) => erased ? [position] : [])
+)
+const records = (action: string) =>
+  Effect.map(
+    AuditTrail.query({ ...log, filter: { action }, order: "asc" }),
+    ({ items }) => items.flatMap((item) => item.erased ? [] : [item.event])
+  )
+const refusal = <A, R>(effect: Effect.Effect<A, AuditError.AuditError, R>) =>
+  Effect.map(Effect.flip(effect), ({ method, reason }) => [method, reason._tag, reason.message] as const)
+type Selection = Erasure.Selection
+type HoldSelection = Erasure.HoldSelection
+
+describe("Erasure.erase", () => {
+  const cases: ReadonlyArray<
+    readonly [string, (ids: ReadonlyArray<DatasetEvent.EventId>) => Selection, ReadonlyArray<number>, object]
+  > = [
+    ["a person, as actor and as subject", () => ({ person: "a" }), [1, 3], { selection: "person" }],
+    ["a person who is a subject alone", () => ({ person: "d" }), [3], { selection: "person" }],
+    ["a person whom no event names", () => ({ person: "x" }), [], {}],
+    ["events, named twice", ([, b]) => ({ eventIds: [b!, b!] }), [2], { selection: "events" }],
+    ["what was recorded before a time, the time not included", () => ({ before: 2000 }), [1], {
+      selection: "time",
+      before: "1970-01-01T00:00:02.000Z"
+    }],
+    ["all", () => ({ before: new Date(9e12) }), [1, 2, 3], {
+      selection: "time",
+      before: "2255-03-14T16:00:00.000Z"
+    }]
+  ]
+  for (const [name, selection, positions, said] of cases) {
+    it.effect(`takes ${name}, and says so in one record`, () =>
+      Effect.gen(function*() {
+        const ids = (yield* three).map(({ eventId }) => eventId)
+        const erased = yield* by(Erasure.erase({ ...selection(ids), reason: "request 1" }))
+        assert.deepStrictEqual(yield* erasedPositions, [...positions])
+        assert.strictEqual(erased.count, positions.length)
+        const found = yield* records("audit.erased")
+        assert.strictEqual(found.length, positions.length === 0 ? 0 : 1)
+        assert.strictEqual(erased.receipts.length, found.length)
+        for (const { input, output } of found) {
+          assert.deepStrictEqual(input, { ...said, reason: "request 1" } as never)
+          assert.deepStrictEqual(output, { count: positions.length, positions: erased.positions } as never)
+        }
+        // Again: nothing is left, and nothing is recorded.
+        const again = yield* by(Erasure.erase({ ...selection(ids), reason: "request 1" }))
+        assert.deepStrictEqual([again.count, again.receipts.length], [0, 0])
+      }).pipe(Effect.provide(stack)))
+  }
+
+  it.effect("keeps the records of erasures and of the log, and an erasure of all does not take them", () =>
+    Effect.gen(function*() {
+      yield* three
+      yield* by(Erasure.erase({ before: 2000, reason: "r" }))
+      yield* TestClock.setTime(20_000)
+      yield* by(Erasure.erase({ person: "officer", reason: "r" }))
+      yield* by(Erasure.erase({ before: 15_000, reason: "r" }))
+      assert.deepStrictEqual(yield* erasedPositions, [1, 2, 3])
+      const [record] = yield* records("audit.erased")
+      assert(record !== undefined)
+      assert.deepStrictEqual(
+        yield* refusal(by(Erasure.erase({ eventIds: [DatasetEvent.EventId.make(record.event_id)], reason: "r" }))),
+        ["Erasure.erase", "Protected", `Protected: event ${record.event_id} is a record of the log itself and stays`]
+      )
+    }).pipe(Effect.provide(stack)))
+
+  it.effect("names an event that is not there, and erases none of the others", () =>
+    Effect.gen(function*() {
+      const [first] = yield* three
+      const lost = DatasetEvent.EventId.make("01a20e91-649c-759f-9723-4ad13f655218")
+      assert.deepStrictEqual(
+        yield* refusal(by(Erasure.erase({ eventIds: [first.eventId, lost], reason: "r" }))),
+        ["Erasure.erase", "NotFound", `Not found: there is no event ${lost} in this log`]
+      )
+      assert.deepStrictEqual(yield* erasedPositions, [])
+    }).pipe(Effect.provide(stack)))
+
+  it.effect("is recorded in as many records as its ranges need", () =>
+    Effect.gen(function*() {
+      for (let n = 0; n < 8001; n++) {
+        yield* emit("a")
+        if (n < 8000) yield* emit("b")
+      }
+      const { receipts } = yield* by(Erasure.erase({ person: "a", reason: "r" }))
+      assert.strictEqual(receipts.length, 2)
+      const said = (yield* records("audit.erased")).map(({ output }) =>
+        output as { readonly count: number; readonly positions: ReadonlyArray<readonly [number, number]> }
+      )
+      assert.deepStrictEqual(said.map(({ count, positions }) => [count, positions.length]), [[8000, 8000], [1, 1]])
+      assert.deepStrictEqual([said[0]?.positions[0], said[1]?.positions[0]], [[1, 1], [16_001, 16_001]])
+    }).pipe(Effect.provide(stack)))
+
+  it.effect("is not done where its record goes to another store", () =>
+    Effect.gen(function*() {
+      const elsewhere = Layer.fresh(AuditLogger.layer().pipe(Layer.provide(Layer.fresh(Memory.layer()))))
+      yield* Effect.gen(function*() {
+        yield* emit("a")
+        const erasing = by(Erasure.erase({ person: "a", reason: "r" })).pipe(
+          Effect.provide(Erasure.layer.pipe(Layer.provide(elsewhere)))
+        )
+        const [method, tag, message] = yield* refusal(erasing)
+        assert.deepStrictEqual([method, tag], ["Erasure.erase", "SinkRejected"])
+        assert.include(message, "records to another store")
+        assert.deepStrictEqual(yield* erasedPositions, [])
+      }).pipe(Effect.provide(Layer.fresh(memory)))
+    }))
+})
+
+describe("Erasure.hold", () => {
+  const selections: ReadonlyArray<
+    readonly [
+      string,
+      (ids: ReadonlyArray<DatasetEvent.EventId>) => HoldSelection,
+      ReadonlyArray<number>,
+      object,
+      object | undefined
+    ]
+  > = [
+    ["a person", () => ({ person: "a" }), [1, 3], { selection: "person" }, undefined],
+    ["a subject", () => ({ person: "d" }), [3], { selection: "person" }, undefined],
+    ["two events", ([a, b]) => ({ eventIds: [a!, b!] }), [1, 2], { selection: "events" }, {}],
+    ["what is before a time", () => ({ before: 2000 }), [1], {
+      selection: "time",
+      before: "1970-01-01T00:00:02.000Z"
+    }, undefined],
+    ["a range of times, its beginning included, its end not", () => ({ since: 2000, before: 3000 }), [2], {
+      selection: "time",
+      since: "1970-01-01T00:00:02.000Z",
+      before: "1970-01-01T00:00:03.000Z"
+    }, undefined]
+  ]
+  for (const [name, selection, positions, said, named] of selections) {
+    it.effect(`keeps ${name}, each event and no other, until it is released`, () =>
+      Effect.gen(function*() {
+        const receipts = yield* three
+        const ids = receipts.map(({ eventId }) => eventId)
+        // Another hold, that keeps none of these.
+        yield* by(Erasure.hold({ since: 9_000, before: 9_001, reason: "other" }))
+        yield* by(Erasure.hold({ ...selection(ids), reason: "case 12" }))
+        for (const { eventId, position } of receipts) {
+          const erase = by(Erasure.erase({ eventIds: [eventId], reason: "r" }))
+          if (!positions.includes(position)) continue
+          assert.deepStrictEqual(yield* refusal(erase), [
+            "Erasure.erase",
+            "Held",
+            "Under legal hold: 1 of the 1 events are held: release them first; nothing was erased"
+          ])
+        }
+        const [, tag, message] = yield* refusal(by(Erasure.erase({ before: 9000, reason: "r" })))
+        assert.strictEqual(tag, "Held")
+        assert.include(message, `${positions.length} of the 3 events are held`)
+        const [held] = (yield* records("audit.held")).slice(1)
+        assert.deepStrictEqual(held?.input, { ...said, reason: "case 12" } as never)
+        assert.deepStrictEqual(
+          held?.output,
+          (named === undefined ? {} : { event_ids: ids.slice(0, 2) }) as never
+        )
+        const { person } = selection(ids)
+        assert.deepStrictEqual(held?.subject_ids?.map(String), person === undefined ? undefined : [person])
+        // What is not held is erased meanwhile.
+        const free = receipts.filter(({ position }) => !positions.includes(position)).map(({ eventId }) => eventId)
+        yield* by(Erasure.erase({ eventIds: free, reason: "r" }))
+        yield* by(Erasure.release({ ...selection(ids), reason: "over" }))
+        assert.strictEqual((yield* by(Erasure.erase({ before: 9000, reason: "r" }))).count, positions.length)
+        const [released] = yield* records("audit.released")
+        assert.deepStrictEqual(released?.input, { ...said, reason: "over" } as never)
+        assert.deepStrictEqual(
+          yield* refusal(by(Erasure.release({ ...selection(ids), reason: "again" }))),
+          ["Erasure.release", "NotFound", "Not found: there is no hold of this selection"]
+        )
+      }).pipe(Effect.provide(stack)))
+  }
+
+  it.effect("is not put on an event that is not there", () =>
+    Effect.gen(function*() {
+      const [first] = yield* three
+      const lost = DatasetEvent.EventId.make("01a20e91-649c-759f-9723-4ad13f655218")
+      assert.deepStrictEqual(
+        yield* refusal(by(Erasure.hold({ eventIds: [first.eventId, lost], reason: "r" }))),
+        ["Erasure.hold", "NotFound", `Not found: there is no event ${lost} in this log`]
+      )
+      assert.strictEqual((yield* by(Erasure.erase({ before: 9000, reason: "r" }))).count, 3)
+    }).pipe(Effect.provide(stack)))
+})
+
+describe("a selection", () => {
+  it.effect("that is wrong is refused with its place and why, and nothing is done", () =>
+    Effect.gen(function*() {
+      const [{ eventId }] = yield* three
+      const kinds = "must select events, a person, or a time"
+      const cases: ReadonlyArray<readonly [selection: object, path: string, detail: string]> = [
+        [{ reason: "r" }, "", kinds],
+        [{ person: undefined, reason: "r" }, "", kinds],
+        [
+          { person: "u1", before: 1, reason: "r" },
+          "/before",
+          "is another kind of selection than /person: give one of them"
+        ],
+        [
+          { eventIds: [eventId], person: "u1", reason: "r" },
+          "/person",
+          "is another kind of selection than /eventIds: give one of them"
+        ],
+        [{ eventIds: [], reason: "r" }, "/eventIds", "must name an event"],
+        [{ eventIds: eventId, reason: "r" }, "/eventIds", "must name an event"],
+        [{ eventIds: [eventId, `${eventId}0`], reason: "r" }, "/eventIds/1", "must be an event id"],
+        [{ eventIds: [eventId, eventId, `x${eventId}`], reason: "r" }, "/eventIds/2", "must be an event id"],
+        [{ eventIds: [eventId, 7], reason: "r" }, "/eventIds/1", "must be an event id"],
+        [{ person: "not an id", reason: "r" }, "/person", "must be an id"],
+        [{ person: 7, reason: "r" }, "/person", "must be an id"],
+        [{ before: "no time", reason: "r" }, "/before", "must be a time"],
+        [{ person: "u1", reason: " " }, "/reason", "must say why"],
+        [{ person: "u1", reason: 7 }, "/reason", "must say why"],
+        [{ person: "u1", until: 1, reason: "r" }, "/until", "is not a field of a selection"]
+      ]
+      const erasing = (selection: object) => by(Erasure.erase(selection as Selection & { readonly reason: string }))
+      const holding = (selection: object) => by(Erasure.hold(selection as HoldSelection & { readonly reason: string }))
+      const placed = <R>(effect: Effect.Effect<unknown, AuditError.AuditError, R>) =>
+        Effect.map(Effect.flip(effect), ({ reason }) =>
+          reason._tag === "InvalidInput" ? [reason.path, reason.detail] : [reason._tag])
+      for (const [selection, path, detail] of cases) {
+        assert.deepStrictEqual(yield* placed(erasing(selection)), [path, detail], JSON.stringify(selection))
+        assert.deepStrictEqual(yield* placed(holding(selection)), [path, detail], JSON.stringify(selection))
+      }
+      assert.deepStrictEqual(
+        yield* placed(erasing({ since: 1, before: 2, reason: "r" })),
+        ["/since", "is for holds: what is erased has no beginning"]
+      )
+      assert.deepStrictEqual(yield* placed(holding({ since: "no", before: 2, reason: "r" })), [
+        "/since",
+        "must be a time"
+      ])
+      assert.deepStrictEqual(yield* placed(holding({ since: 1, reason: "r" })), ["/before", "must be a time"])
+      assert.deepStrictEqual(
+        yield* records("audit.*").pipe(Effect.map((all) =>
+          all.length
+        )),
+        1
+      )
+    }).pipe(Effect.provide(stack)))
+})
