@@ -5,9 +5,11 @@
  */
 import { createHmac } from "node:crypto"
 import { type Json, type JsonObject, setKey } from "../internal/json.ts"
+import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, writeJson } from "./embedded.ts"
 import { isAspect, keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
+import { isArray, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
 import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
 import { scan as scanText } from "./scanner.ts"
@@ -177,7 +179,8 @@ export class Stripper {
   private keyed(value: Json, key: string, depth: number): Json {
     if (this.policy.allow?.keys?.includes(key) === true) return value
     const kind = keyKind(key)
-    return kind === undefined || this.isAllowedPath() ? this.value(value, depth) : this.sensitive(value, kind)
+    if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind)
+    return isArray(value) && isRawHeaders(key) ? this.flatPairs(value, depth) : this.value(value, depth)
   }
 
   private value(value: Json, depth: number): Json {
@@ -193,29 +196,43 @@ export class Stripper {
     }
   }
 
-  /** A string that is JSON is stripped as what it says. */
-  private string(text: string, depth: number): string {
-    const first = text.charCodeAt(0)
-    if ((first !== 123 && first !== 91) || text.length < 8) return this.text(text)
+  /** A string that is JSON, or that has lines that are, is stripped as what it says. */
+  private string(text: string, depth: number): Json {
+    const literal = exactNumber(text)
+    if (literal !== undefined) return this.digits(text, literal)
+    if (!mayHoldJson(text)) return this.text(text)
+    const whole = readJson(text)
+    const parts = whole === undefined ? jsonLines(text) : [whole]
+    if (parts === undefined) return this.text(text)
     if (depth >= maxNestedJson) {
       this.truncated = true
       return this.text(text)
     }
-    // Digits that a number cannot hold would be lost in writing it again.
-    const json = /\d{16}/.test(text) || isDeep(text) ? undefined : parse(text)
-    if (json === undefined) return this.text(text)
-    const stripped = this.value(json, depth + 1)
-    return stripped === json ? text : JSON.stringify(stripped)
+    return parts.map((part) => typeof part === "string" ? this.text(part) : this.embedded(part, depth)).join("")
+  }
+
+  private embedded(part: Embedded, depth: number): string {
+    const json = this.value(part.json, depth + 1)
+    return json === part.json ? part.text : writeJson(part, json)
+  }
+
+  /** A number of a JSON text that is kept as it was written. */
+  private digits(text: string, literal: string): Json {
+    return this.isCardNumber(literal) ? this.leaf(literal, "CREDIT_CARD", true) : text
   }
 
   private number(value: number): Json {
     // Below fourteen digits a bare number says nothing; above 2^53 it has lost its digits anyway.
-    if (value < 1e13 || !Number.isSafeInteger(value) || this.isAllowedPath()) return value
-    if (!isCommonCard(String(value)) || !isCard(String(value)) || this.isAllowedValue(String(value))) return value
-    return this.leaf(value, "CREDIT_CARD", true)
+    if (value < 1e13 || !Number.isSafeInteger(value)) return value
+    return this.isCardNumber(String(value)) ? this.leaf(value, "CREDIT_CARD", true) : value
+  }
+
+  private isCardNumber(digits: string): boolean {
+    return isCommonCard(digits) && isCard(digits) && !this.isAllowedPath() && !this.isAllowedValue(digits)
   }
 
   private array(values: ReadonlyArray<Json>, depth: number): Json {
+    if (isListOfPairs(values)) return this.listOfPairs(values, depth)
     let result: Array<Json> | undefined
     for (let i = 0; i < values.length; i++) {
       const value = values[i]!
@@ -228,7 +245,39 @@ export class Stripper {
     return result ?? values
   }
 
+  /** Names with values, as `Map` and `entries()` give them. */
+  private listOfPairs(pairs: ReadonlyArray<readonly [Json, Json]>, depth: number): Json {
+    let isSame = true
+    const stripped = pairs.map((pair, i) =>
+      this.at(i, () => {
+        const next = this.pair(pair[0], pair[1], 0, depth)
+        if (next[0] === pair[0] && next[1] === pair[1]) return pair
+        isSame = false
+        return next
+      })
+    )
+    return isSame ? pairs : stripped
+  }
+
+  /** Names and values in turn, as Node gives the raw headers of a request. */
+  private flatPairs(values: ReadonlyArray<Json>, depth: number): Json {
+    const stripped: Array<Json> = []
+    for (let i = 0; i < values.length; i += 2) {
+      const next = this.pair(values[i]!, values[i + 1] ?? null, i, depth)
+      stripped.push(...next.slice(0, values.length - i))
+    }
+    return stripped.every((value, i) => value === values[i]) ? values : stripped
+  }
+
+  private pair(name: Json, value: Json, at: number, depth: number): readonly [Json, Json] {
+    return [
+      this.at(at, () => this.value(name, depth)),
+      this.at(at + 1, () => typeof name === "string" ? this.keyed(value, name, depth) : this.value(value, depth))
+    ]
+  }
+
   private object(object: JsonObject, depth: number): Json {
+    const named = nameIn(object)
     let result: Record<string, Json> | undefined
     const keys = Object.keys(object)
     for (let i = 0; i < keys.length; i++) {
@@ -236,7 +285,7 @@ export class Stripper {
       const value = object[key]!
       this.path?.push(key)
       const name = this.text(key)
-      const stripped = this.keyed(value, key, depth)
+      const stripped = this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)
       this.path?.pop()
       if (result === undefined && (stripped !== value || name !== key)) {
         result = {}
@@ -254,6 +303,8 @@ export class Stripper {
     if ((typeof value === "number" || typeof value === "string") && !couldBe(kind, value)) return this.value(value, 0)
     if (typeof value === "number") return this.leaf(value, kind, false)
     if (typeof value === "string") {
+      const literal = exactNumber(value)
+      if (literal !== undefined) return Number.isInteger(Number(literal)) ? this.leaf(literal, kind, false) : value
       if (isPlaceholder(value)) return value
       const own = ownKind(value, kind)
       return this.leaf(value, own ?? kind, own !== undefined)
@@ -283,26 +334,6 @@ export class Stripper {
 
 /** Texts settle after two; more are for hostile ones. */
 const maxPasses = 8
-
-/** Whether brackets are nested deeper than anything that is looked into. */
-const isDeep = (text: string): boolean => {
-  let depth = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === 91 || code === 123) depth++
-    else if (code === 93 || code === 125) depth--
-    if (depth > 256) return true
-  }
-  return false
-}
-
-const parse = (text: string): Json | undefined => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
 
 /** Digits that a value of a kind has at least; a key such as `pan` or `mobile` may mean something else. */
 const leastDigits: { readonly [Name in Kind]?: number } = {
@@ -338,8 +369,6 @@ const ownKind = (text: string, named: Kind): Kind | undefined => {
   // What is only said by a name inside the text says less than the key.
   return first.kind === "PASSWORD" ? undefined : first.kind
 }
-
-const isArray = (value: ReadonlyArray<Json> | JsonObject): value is ReadonlyArray<Json> => Array.isArray(value)
 
 /**
  * How often a key was used in each object that is being written: looking for a free name must not start over each time.

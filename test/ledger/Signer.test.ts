@@ -1,6 +1,6 @@
 /** The signer's rules over any state, and the loop that signs what has grown. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Metric, References, Result } from "effect"
+import { Effect, Fiber, Logger, Metric, References, Result } from "effect"
 import { AuditError, RequestContext } from "effect-audit"
 import { Checkpoint, Origin, Signer, SigningKey } from "effect-audit/ledger"
 import { TestClock } from "effect/testing"
@@ -90,6 +90,11 @@ describe("the signing loop", () => {
     tenantId: RequestContext.TenantId.make(tenant),
     env: RequestContext.Env.make("prod")
   })
+  const logged = (lines: Array<string>) =>
+    Logger.make(({ fiber, message }) => {
+      const { env, tenant } = fiber.getRef(References.CurrentLogAnnotations)
+      lines.push(`${tenant}/${env} ${String(message)}`)
+    })
   const fail = (reason: AuditError.AuditReason) => Effect.fail(AuditError.fail("Ledger.checkpoint", reason))
   const broken = new AuditError.IntegrityError({
     method: "Ledger.checkpoint",
@@ -126,10 +131,6 @@ describe("the signing loop", () => {
           }),
         "1 minute"
       )
-      const logger = Logger.make(({ fiber, message }) => {
-        const { env, tenant } = fiber.getRef(References.CurrentLogAnnotations)
-        lines.push(`${tenant}/${env} ${String(message)}`)
-      })
       const count = (reason: string) =>
         Effect.map(Metric.value(Metric.withAttributes(failedCheckpoints, { reason })), ({ count }) => count)
       yield* Effect.gen(function*() {
@@ -147,7 +148,7 @@ describe("the signing loop", () => {
         ])
         assert.deepStrictEqual([yield* count("SinkUnavailable"), yield* count("CheckpointInconsistent")], [1, 1])
       }).pipe(
-        Effect.provide(Logger.layer([logger])),
+        Effect.provide(Logger.layer([logged(lines)])),
         Effect.provideService(Metric.MetricRegistry, new Map())
       )
     }))
@@ -161,8 +162,9 @@ describe("the signing loop", () => {
         Effect.die("secret")
       ]
       let signed = 0
+      const defects = Metric.withAttributes(failedCheckpoints, { reason: "Defect" })
       yield* Effect.gen(function*() {
-        yield* Effect.forkChild(
+        const fiber = yield* Effect.forkChild(
           signAll(
             () => Effect.sync(() => signed++),
             () => looks.shift() ?? Effect.succeed({ logs: [nameOf("a")], next: { mark: 1 }, more: false }),
@@ -172,13 +174,18 @@ describe("the signing loop", () => {
         )
         for (let minute = 0; minute < 4; minute++) yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(lines, [
-          "Checkpoint not signed: Store unavailable: down",
-          "Checkpoint not signed: there is a defect: TypeError",
-          "Checkpoint not signed: there is a defect: string"
+          "/ Checkpoint not signed: Store unavailable: down",
+          "/ Checkpoint not signed: there is a defect: TypeError",
+          "/ Checkpoint not signed: there is a defect: string"
         ])
         assert.strictEqual(signed, 2)
+        assert.strictEqual((yield* Metric.value(defects)).count, 2)
+        looks.push(Effect.never)
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(lines.length, 3)
       }).pipe(
-        Effect.provide(Logger.layer([Logger.make(({ message }) => lines.push(String(message)))])),
+        Effect.provide(Logger.layer([logged(lines)])),
         Effect.provideService(Metric.MetricRegistry, new Map())
       )
     }))
