@@ -159,12 +159,14 @@ const stampOf = (
 }
 
 /**
- * What an idempotency key was used for: the caller's fields after stripping, so that no trace of what was removed
- * stays.
+ * What an idempotency key was used for, and by whom: the caller's fields after stripping, so that no trace of what was
+ * removed stays.
  */
 const digest = (draft: DraftFields, stripped: Stripped): Uint8Array => {
   const { action, durationMillis, occurredAt, outcome, severity, storageClass, subjectIds } = draft
+  const { actorId, actorType, userId } = stripped.stamp
   const fields = [
+    [actorType, actorId, userId],
     action,
     outcome,
     severity,

@@ -361,15 +361,32 @@ describe("LoggingEngine: idempotency keys", () => {
       assert.strictEqual((yield* AuditTrail.query(log)).items.length, 2)
     }).pipe(Effect.provide(memory)))
 
-  it.effect("are the same use when defaults are written out, and in another request, trace or actor", () =>
+  it.effect("are the same use when defaults are written out, and in another request or trace", () =>
     Effect.gen(function*() {
       yield* logged({ action: "note.create" })
       const same: ReadonlyArray<readonly [DatasetEvent.Draft, Partial<RequestContext.Json>]> = [
         [{ action: "note.create", outcome: "success", severity: "info", storageClass: "ops" }, {}],
-        [{ action: "note.create" }, { requestId: "r2", traceId: "other", spanId: "s2" }],
-        [{ action: "note.create" }, { actor: RequestContext.human("u2") }]
+        [{ action: "note.create" }, { requestId: "r2", traceId: "other", spanId: "s2" }]
       ]
       for (const [draft, more] of same) assert.isTrue((yield* logged(draft, more)).duplicate)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("are refused for another actor, also for an agent of the same name, and one who acts for another", () =>
+    Effect.gen(function*() {
+      const { agent, human, system, tool } = RequestContext
+      const actors = [human("u1"), human("u2"), agent("u1"), agent("u1", "u1"), agent("u1", "u2"), tool("u1"), system]
+      for (const [n, first] of actors.entries()) {
+        const use = (actor: RequestContext.Json["actor"]) =>
+          LoggingEngine.log(base, { idempotencyKey: `k${n}` }).pipe(within({ actor }))
+        yield* use(first)
+        for (const actor of actors) {
+          if (actor === first) assert.isTrue((yield* use(actor)).duplicate)
+          else {
+            const { reason } = yield* Effect.flip(use(actor))
+            assert(reason._tag === "InvalidInput" && reason.path === "/idempotencyKey")
+          }
+        }
+      }
     }).pipe(Effect.provide(memory)))
 
   it.effect("are of 1 to 256 characters, without control characters and lone surrogates", () =>

@@ -41,7 +41,10 @@ export const usedKey = (
     ? new Refused(new InvalidInput({ path: "/idempotencyKey", detail: "this key was used for something else" }))
     : evidence(stored, durability)
 
-/** An event id that was used: for the same event in the same log, or for something else. */
+/**
+ * An event id that was used: for the same event in the same log, or for something else. What an erased event said is
+ * not known, so nothing is taken for it.
+ */
 export const usedId = (
   event: Sealed,
   isSameLog: boolean,
@@ -50,8 +53,17 @@ export const usedId = (
 ): Evidence | Refused =>
   !isSameLog || (stored.body !== undefined && !sameFacts(stored.body, event.body))
     ? new Refused(new InvalidInput({ path: "/eventId", detail: "this event id was used for something else" }))
+    : stored.body === undefined
+    ? new Refused(new InvalidInput({ path: "/eventId", detail: "this event id is of an event that was erased" }))
     : evidence(stored, durability)
 
 /** Key hashes are bound to the log's random origin: the same key in two logs, or two stores, has nothing in common. */
 export const keyHash = (origin: string, key: string): Uint8Array =>
   createHmac("sha256", origin).update(key, "utf8").digest().subarray(0, 16)
+
+/**
+ * What stays of an erased event's key: it is found again only by who repeats what it was used for. The key cannot be
+ * found by trying, since the digest, which goes with the erasure, is the key of this hash.
+ */
+export const erasedKeyHash = (hash: Uint8Array, digest: Uint8Array): Uint8Array =>
+  createHmac("sha256", digest).update(hash).digest().subarray(0, 16)

@@ -90,10 +90,7 @@ const writerOf = (store: MemoryStore): LogWriter => {
           const gone = { salt: undefined, body: undefined, recordedAtMillis: undefined }
           state.events[row] = { ...event, ...gone, erased: atMillis >= 0 }
         }
-        const rows = new Set(events.map(({ row }) => row))
-        for (const [key, used] of state.keys) {
-          if (rows.has(used.row)) state.keys.set(key, { ...used, digest: undefined })
-        }
+        state.eraseKeys(log.id, new Set(events.map(({ row }) => row)))
         store.keepTail(log.id, state.logs.get(logKey(log.name))?.size ?? log.size)
       }),
     putNote: (log, note) =>

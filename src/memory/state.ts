@@ -1,4 +1,5 @@
 /** The rows of a store in memory. Each row is immutable, so that a copy of the maps is a copy of the store. */
+import { erasedKeyHash } from "../internal/duplicate.ts"
 import type { TreeRows } from "../ledger/growth.ts"
 import type { Hold, Log, StoredEvent, StoredNote } from "../ledger/LogStore.ts"
 import { hashBytes } from "../ledger/treeReader.ts"
@@ -6,7 +7,7 @@ import type { Hash } from "../Merkle.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { Preference } from "../TrainingPreferences.ts"
 
-/** What an idempotency key was used for. */
+/** What an idempotency key, of which a hash is kept, was used for. */
 export interface UsedKey {
   readonly row: number
   readonly digest: Uint8Array | undefined
@@ -40,6 +41,26 @@ export class State implements TreeRows {
     this.holds = new Map(from?.holds)
     this.bundles = new Map(from?.bundles)
     this.hashes = new Map(from?.hashes)
+  }
+
+  key(log: number, hash: Uint8Array): UsedKey | undefined {
+    return this.keys.get(`${log}/${Buffer.from(hash).toString("hex")}`)
+  }
+
+  useKey(log: number, hash: Uint8Array, used: UsedKey): void {
+    this.keys.set(`${log}/${Buffer.from(hash).toString("hex")}`, used)
+  }
+
+  /** Takes the digests of erased rows away, and leaves of the keys what only repeating finds. */
+  eraseKeys(log: number, rows: ReadonlySet<number>): void {
+    for (const [name, { digest, row }] of [...this.keys]) {
+      if (digest === undefined || !rows.has(row)) continue
+      this.keys.delete(name)
+      this.useKey(log, erasedKeyHash(Buffer.from(name.slice(name.indexOf("/") + 1), "hex"), digest), {
+        row,
+        digest: undefined
+      })
+    }
   }
 
   bundle(log: number, index: number): Uint8Array {

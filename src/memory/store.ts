@@ -11,7 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import { AuditError, type AuditReason, CheckpointInconsistent, SinkTimeout } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Evidence } from "../EventSink.ts"
-import { Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
+import { erasedKeyHash, keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { type Head, stoppedBy } from "../ledger/extends.ts"
 import { Growth, type TreeRows } from "../ledger/growth.ts"
@@ -197,8 +197,11 @@ export class MemoryStore {
     if (log.stopped !== undefined) {
       return new Refused(stoppedBy(log.origin, new CheckpointInconsistent({ detail: log.stopped })))
     }
-    const key = event.idempotency === undefined ? undefined : `${log.id}/${event.idempotency.key}`
-    const used = key === undefined ? undefined : this.current.keys.get(key)
+    const { idempotency } = event
+    const key = idempotency === undefined ? undefined : keyHash(log.origin, idempotency.key)
+    const used = key === undefined || idempotency === undefined
+      ? undefined
+      : this.current.key(log.id, key) ?? this.current.key(log.id, erasedKeyHash(key, idempotency.digest))
     const first = this.storedAt(used?.row)
     if (used !== undefined && first !== undefined) return usedKey(event, used.digest, first, "memory")
     const same = this.storedAt(this.current.byId.get(event.eventId))
@@ -206,7 +209,7 @@ export class MemoryStore {
     const row = this.current.events.length
     const refused = this.insert(log, event)
     if (refused !== undefined) return new Refused(refused)
-    if (key !== undefined) this.current.keys.set(key, { row, digest: event.idempotency?.digest })
+    if (key !== undefined) this.current.useKey(log.id, key, { row, digest: idempotency?.digest })
     return { eventId: event.eventId, position: log.size, duplicate: false, durability: "memory" }
   }
 

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DatabaseSync } from "node:sqlite"
 import { AuditError, IntegrityError, type IntegrityReason, NotFound, SinkRejected } from "../AuditError.ts"
+import { erasedKeyHash } from "../internal/duplicate.ts"
 import { uuidBytes } from "../internal/entropy.ts"
 import { type Log, type LogReader, LogStore, type LogWriter, type Mark, type Snapshot } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
@@ -134,10 +135,14 @@ const eraseRows = Effect.fnUntraced(function*(
   }
   yield* run(() => {
     const erased = new Set<unknown>(seqs)
-    const clear = writer.prepare("UPDATE idempotency_key SET digest = NULL WHERE log = ? AND key_hash = ?")
-    const used = writer.prepare("SELECT key_hash, seq FROM idempotency_key WHERE log = ? AND digest IS NOT NULL")
-    for (const { key_hash: key, seq } of used.all(log.id)) {
-      if (erased.has(seq) && key instanceof Uint8Array) clear.run(log.id, key)
+    const clear = writer.prepare(
+      "UPDATE idempotency_key SET key_hash = ?, digest = NULL WHERE log = ? AND key_hash = ?"
+    )
+    const used = writer.prepare("SELECT * FROM idempotency_key WHERE log = ? AND digest IS NOT NULL")
+    for (const { digest, key_hash: key, seq } of used.all(log.id)) {
+      if (erased.has(seq) && key instanceof Uint8Array && digest instanceof Uint8Array) {
+        clear.run(erasedKeyHash(key, digest), log.id, key)
+      }
     }
     writer.prepare("INSERT INTO erasure (log, erased_at) VALUES (?, ?)").run(log.id, now)
     // An erased event's commitment cannot be recomputed: from now on it lies in its bundle as well.

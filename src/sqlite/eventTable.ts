@@ -8,7 +8,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { type AuditReason, CheckpointInconsistent, type IntegrityReason } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
-import { keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
+import { erasedKeyHash, keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { type Log, LogCache } from "../internal/logCache.ts"
 import { type Head, headOf, stoppedBy } from "../ledger/extends.ts"
@@ -188,11 +188,9 @@ export class EventTable {
     key: Uint8Array | undefined,
     durability: Durability
   ): Evidence | Refused | undefined {
-    if (key !== undefined) {
-      const used = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?").get(
-        log.id,
-        key
-      )
+    if (key !== undefined && event.idempotency !== undefined) {
+      const find = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?")
+      const used = find.get(log.id, key) ?? find.get(log.id, erasedKeyHash(key, event.idempotency.digest))
       const stored = this.storedAt(integerOf(used, "seq"))
       if (stored !== undefined) return usedKey(event, blobOf(used, "digest"), stored, durability)
     }

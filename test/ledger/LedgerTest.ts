@@ -188,6 +188,34 @@ const erasures: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, Sta
     })
   ],
   [
+    "of an event leaves of its idempotency key what only its repetition finds, and of its id that it was used",
+    Effect.gen(function*() {
+      const create = (n: number, options: LoggingEngine.EmitOptions) =>
+        AuditLogger.emit({ action: "note.create", input: { n } }, options).pipe(within())
+      const first = yield* create(1, { idempotencyKey: "kim@example.com" })
+      const kept = yield* create(2, { idempotencyKey: "other" })
+      yield* by(Erasure.erase({ eventIds: [first.eventId], reason: "r" }))
+      for (let n = 0; n < 2; n++) {
+        const { duplicate, erased, eventId, position } = yield* create(1, { idempotencyKey: "kim@example.com" })
+        assert.deepStrictEqual([duplicate, erased, eventId, position], [true, true, first.eventId, 1])
+      }
+      // What the key was used for is not known any more: anything else is new.
+      const second = yield* create(3, { idempotencyKey: "kim@example.com" })
+      assert.isFalse(second.duplicate)
+      assert.isTrue((yield* create(2, { idempotencyKey: "other" })).duplicate)
+      for (const n of [1, 2]) {
+        const { reason } = yield* Effect.flip(create(n, { eventId: first.eventId }))
+        assert(reason._tag === "InvalidInput")
+        assert.deepStrictEqual(
+          [reason.path, reason.detail],
+          ["/eventId", "this event id is of an event that was erased"]
+        )
+      }
+      assert.isTrue((yield* create(2, { eventId: kept.eventId })).duplicate)
+      yield* checkLog
+    })
+  ],
+  [
     "never takes records of the log, another tenant's events, or what is held; and is recorded or not done",
     Effect.gen(function*() {
       const mine = yield* emit(1)
