@@ -21,6 +21,7 @@ import type { EventSink } from "./EventSink.ts"
 import { ourOwn, ReadDraft } from "./internal/draft.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
 import { Refusal } from "./internal/json.ts"
+import { OpenTransaction, recordIn } from "./internal/openTransaction.ts"
 import * as LoggingEngine from "./LoggingEngine.ts"
 import * as PiiStripper from "./PiiStripper.ts"
 import type { RequestContext } from "./RequestContext.ts"
@@ -136,16 +137,18 @@ const readOptions = <A, E>(
   return { ...draft, input, metadata, resource: copied, subjectIds: fields.subjectIds }
 }
 
-/** Records of nested effects that did not succeed, to be made again if the outermost transaction takes them with it. */
-const NestedFailures = Context.Reference<Array<Effect.Effect<unknown, AuditError, RequestContext>> | undefined>(
-  "effect-audit/AuditLogger/NestedFailures",
+type Recording = Effect.Effect<LoggingEngine.Receipt, AuditError, RequestContext>
+
+/** The innermost `audited` transaction that a fiber is in. */
+const Open = Context.Reference<OpenTransaction<LoggingEngine.Receipt, AuditError, RequestContext> | undefined>(
+  "effect-audit/AuditLogger/Open",
   { defaultValue: () => undefined }
 )
 
 /** One effect that is watched: what is recorded of it, and with what. */
 interface Watched<A, E> {
   readonly options: AuditedOptions<A, E>
-  readonly emit: (more: Partial<AuditDraft>) => Effect.Effect<LoggingEngine.Receipt, AuditError, RequestContext>
+  readonly emit: (more: Partial<AuditDraft>) => Recording
 }
 
 const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>, draft: AuditDraft) {
@@ -187,25 +190,28 @@ const watch = <A, E, R>(
 ): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext | Transactions> =>
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const watched = yield* watching(options, draft)
-    const outer = yield* NestedFailures
-    const nested: Array<Effect.Effect<unknown, AuditError, RequestContext>> = []
+    const outer = yield* Open
+    const transaction = new OpenTransaction(outer)
     let recording = false
     const work = Effect.tap(restore(effect), (result) => {
       recording = true
       return recordSuccess(watched, result)
     })
     const exit = yield* Effect.exit<A, E | AuditError, R | RequestContext | Transactions>(
-      options.transaction === true ? inTransaction(Effect.provideService(work, NestedFailures, nested)) : work
+      options.transaction === true
+        ? inTransaction(Effect.onExit(Effect.provideService(work, Open, transaction), () => transaction.close))
+        : work
     )
+    const nested = transaction.end()
     if (Exit.isSuccess(exit)) {
       // What failed below is recorded, as long as no transaction around this one is rolled back.
-      outer?.push(...nested)
+      outer?.keep(nested)
       return exit.value
     }
     const failures: Array<Cause.Cause<E | AuditError>> = [exit.cause]
     // What failed inside was recorded in the transaction that has been rolled back.
     for (const record of nested) {
-      const recorded = yield* Effect.exit(record)
+      const recorded = yield* recordIn(outer, record)
       if (Exit.isFailure(recorded)) failures.push(recorded.cause)
     }
     // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of
@@ -216,9 +222,7 @@ const watch = <A, E, R>(
         exit.cause,
         (error) => !(error instanceof AuditError) && denied?.(error) === true
       )
-      const record = watched.emit(outcome)
-      outer?.push(...nested, record)
-      const recorded = yield* Effect.exit(record)
+      const recorded = yield* recordIn(outer, watched.emit(outcome))
       if (Exit.isFailure(recorded)) failures.push(recorded.cause)
     }
     return yield* Effect.failCause(failures.reduce((all, cause) => Cause.combine(all, cause)))

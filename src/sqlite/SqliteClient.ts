@@ -47,7 +47,8 @@ export const make = Effect.fnUntraced(function*(
     transactionOf,
     exclusively: Semaphore.withPermit(connection.semaphore),
     transact: transacting(connection, sql),
-    afterCommit: (effect) => sql.afterCommit(effect)
+    // It dies in a level that has ended, below one that has not: then what was written is not known to be settled.
+    afterCommit: (effect) => Effect.catchDefect(sql.afterCommit(effect), () => Effect.void)
   })
 })
 

@@ -160,7 +160,7 @@ export const makeClient = Effect.fnUntraced(function*(
       const transaction = Context.getOrUndefined(context, sql.transactionService)
       if (transaction === undefined) return undefined
       const [connection, level] = transaction
-      return connection === current && writer.isTransaction ? { connection, innermost: level === depth } : undefined
+      return connection === current && writer.isTransaction ? { connection, innermost: level >= depth } : undefined
     }
   }
 })

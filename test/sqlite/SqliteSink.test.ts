@@ -172,7 +172,7 @@ describe("SqliteSink: a file that goes while it is written", () => {
     const offset = { millis: 0 }
     const moved: Clock.Clock = {
       ...clock,
-      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + offset.millis,
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + BigInt(offset.millis) * 1_000_000n,
       sleep: (duration) => clock.sleep(duration)
     }
     return { offset, moved }
