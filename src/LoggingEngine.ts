@@ -236,6 +236,15 @@ const changeDraft = ({ trainingAllowed, userId }: PreferenceChange, tenantId: st
     storageClass: "audit"
   })
 
+/** Strips the places of errors: by the stripper if it can, with its policy and detectors; else by the default policy. */
+const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string => {
+  try {
+    return place === undefined ? new Stripper().place(pointer) : place(pointer)
+  } catch {
+    return ""
+  }
+}
+
 /** Builds the engine from the services of its steps. */
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
@@ -247,6 +256,7 @@ export const make = Effect.fnUntraced(function*(
   const deadline = Duration.toMillis(Duration.fromInputUnsafe(options.deadline ?? "10 seconds"))
   const limits = limitsOf(options.limits)
   const uuid7 = makeUuid7(entropy)
+  const place = placing(stripper)
   const steps = bounded({ stripper, preferences, sink }, deadline)
   const record = recording(steps, entropy)
 
@@ -260,7 +270,7 @@ export const make = Effect.fnUntraced(function*(
     const clock = fiber.getRef(Clock.Clock)
     const now = clock.currentTimeMillisUnsafe()
     const eventId = options?.eventId ?? EventId.make(uuid7(now), { disableChecks: true })
-    const checked = check(context, draft, options, limits)
+    const checked = check(context, draft, options, { limits, place })
     const recorded = checked instanceof InvalidInput
       ? Effect.fail(new AuditError({ method, ...(checked.path === "/eventId" ? {} : { eventId }), reason: checked }))
       : record(new Stamped(made, stampOf(context, checked, eventId, span, now), checked.content), {
@@ -301,7 +311,7 @@ const check = (
   context: Fields,
   draft: DraftFields | Refusal,
   options: EmitOptions | undefined,
-  limits: Limits
+  { limits, place }: { readonly limits: Limits; readonly place: (pointer: string) => string }
 ): DraftFields | InvalidInput => {
   if (options?.eventId !== undefined && !eventIdPattern.test(options.eventId)) {
     return new InvalidInput({ path: "/eventId", detail: "must be a UUIDv7" })
@@ -322,7 +332,7 @@ const check = (
   const refusal = draft instanceof Refusal ? draft : exceeds(draft, limits)
   if (refusal !== undefined) {
     // A key of the caller's may be personal data as well.
-    return new InvalidInput({ path: new Stripper().text(refusal.path), detail: refusal.problem })
+    return new InvalidInput({ path: place(refusal.path), detail: refusal.problem })
   }
   return draft instanceof Refusal ? new InvalidInput({ path: "", detail: draft.problem }) : draft
 }

@@ -39,6 +39,11 @@ export class PiiStripper extends Context.Service<PiiStripper, {
    * A defect counts as a failure: nothing is stored.
    */
   readonly strip: (event: Stamped) => Effect.Effect<StripResult, StripFailure>
+  /**
+   * Strips the place of an error, a JSON Pointer: its keys are the caller's. Without it the default policy does. What it
+   * throws leaves nothing of the place.
+   */
+  readonly place?: ((pointer: string) => string) | undefined
 }>()("effect-audit/PiiStripper") {}
 
 const clean: PiiFlags = { flags: [], policy_reason: "no_pii", counts: {}, truncated: false }
@@ -108,6 +113,7 @@ export const make = Effect.fnUntraced(function*(
     return yield* refuse("/key", "needs an id of 1 to 32 letters, digits, _ or -, and a secret of at least 32 bytes")
   }
   const stripper = PiiStripper.of({
+    place: (pointer) => new Stripper({ policy, key, detectors }).place(pointer),
     strip: (event) =>
       Effect.sync(() => stripContent({ policy, key, detectors, tenantId: event.stamp.tenantId }, event.content))
   })

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -13,7 +14,7 @@ import * as References from "effect/References"
 import { checkpoint } from "./checkpoint.ts"
 import { consistency } from "./consistency.ts"
 import { erase, hold, release } from "./erase.ts"
-import { DoesNotHold, Failed, UsageError } from "./exit.ts"
+import { BrokenPipe, DoesNotHold, Failed, UsageError } from "./exit.ts"
 import { ingest } from "./ingest.ts"
 import { keygen } from "./keygen.ts"
 import { prefs } from "./prefs.ts"
@@ -56,6 +57,22 @@ const logs = Layer.mergeAll(
   Layer.succeed(References.MinimumLogLevel, "None" as const)
 )
 
+/** Of a wrong call nothing goes to standard output, which may be a file of the user's. */
+const presenter = CliOutput.layerPresenter({
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Effect.andThen(
+        Effect.forEach(event.errors, (error) => Console.error(`effect-audit: ${error.message}`), { discard: true }),
+        Console.error(hint(event.commandPath))
+      )
+      : CliOutput.defaultPresenter.present(event)
+})
+const hint = (commandPath: ReadonlyArray<string>): string => `${commandPath.join(" ")} --help says how it is called`
+
+/** Whether someone who read the output has gone: no error of the program's. */
+const isBrokenPipe = ({ reason }: PlatformError): boolean =>
+  reason.cause instanceof Error && "code" in reason.cause && reason.cause.code === "EPIPE"
+
 /** A file that is not there is called so; anything else as the platform says it. */
 const fileProblem = (error: PlatformError): string =>
   error.reason._tag === "NotFound" && typeof error.reason.pathOrDescriptor === "string"
@@ -66,11 +83,14 @@ const fileProblem = (error: PlatformError): string =>
 export const run = (args: ReadonlyArray<string>) =>
   Command.runWith(command, { version: "0.1.0" })(args).pipe(
     Effect.tapError((error) =>
-      error instanceof UsageError || error instanceof Failed || error instanceof DoesNotHold
+      error instanceof UsageError
+        ? Console.error(`effect-audit: ${error.message}\n${hint(["effect-audit", ...args.slice(0, 1)])}`)
+        : error instanceof Failed || error instanceof DoesNotHold
         ? Console.error(`effect-audit: ${error.message}`)
-        : error._tag === "PlatformError"
+        : error._tag === "PlatformError" && !isBrokenPipe(error)
         ? Console.error(`effect-audit: ${fileProblem(error)}`)
         : Effect.void
     ),
-    Effect.provide(logs)
+    Effect.mapError((error) => error._tag === "PlatformError" && isBrokenPipe(error) ? new BrokenPipe() : error),
+    Effect.provide([logs, presenter])
   )

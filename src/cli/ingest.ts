@@ -7,10 +7,12 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
 import type { PlatformError } from "effect/PlatformError"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
@@ -18,6 +20,7 @@ import { AuditError } from "../AuditError.ts"
 import { ReadDraft } from "../internal/draft.ts"
 import { pointer } from "../internal/json.ts"
 import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
+import { Stripper } from "../pii/Pii.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { SomeRefused } from "./exit.ts"
 import { type Line, LineSplitter } from "./lines.ts"
@@ -30,7 +33,8 @@ interface Refused {
   readonly path?: string | undefined
 }
 
-const invalid = (path: string): Refused => ({ reason: "InvalidInput", path })
+/** The keys of a path are the caller's, and may be personal data. */
+const invalid = (path: string): Refused => ({ reason: "InvalidInput", path: new Stripper().place(path) })
 const fields = new Set(["context", "draft", "idempotencyKey"])
 const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -72,7 +76,8 @@ const refusedBy = ({ reason }: AuditError): Refused =>
     ? { reason: reason._tag }
     : reason.path === "/idempotencyKey"
     ? invalid(reason.path)
-    : invalid(`/draft${reason.path}`)
+    // The engine has stripped it.
+    : { reason: "InvalidInput", path: `/draft${reason.path}` }
 
 const record = (engine: LoggingEngine["Service"], text: string): Effect.Effect<Receipt, Refused> => {
   const envelope = parse(text)
@@ -95,7 +100,7 @@ const rejected = (line: number, { path, reason }: Refused): string =>
 
 const run = Effect.fnUntraced(function*(
   concurrency: number
-): Effect.fn.Return<void, SomeRefused | PlatformError, LoggingEngine | Stdio.Stdio> {
+): Effect.fn.Return<void, SomeRefused | PlatformError, LoggingEngine | Stdio.Stdio | Scope.Scope> {
   const engine = yield* LoggingEngine
   const stdio = yield* Stdio.Stdio
   const answers = yield* Queue.bounded<string, Cause.Done>(4096)
@@ -103,10 +108,12 @@ const run = Effect.fnUntraced(function*(
     Stream.fromQueue(answers).pipe(
       Stream.chunks,
       Stream.map((chunk) => chunk.join("")),
-      Stream.run(stdio.stdout({ endOnDone: false }))
+      Stream.run(stdio.stdout({ endOnDone: false })),
+      Effect.ensuring(Queue.shutdown(answers))
     )
   )
   const permits = yield* Semaphore.make(concurrency)
+  const recording = yield* FiberSet.make<void>()
   const counts = { lines: 0, accepted: 0, rejected: 0 }
   const meter = yield* progress((seconds) =>
     `${counts.lines} lines, ${counts.accepted} accepted, ${counts.rejected} rejected, ${
@@ -131,19 +138,25 @@ const run = Effect.fnUntraced(function*(
     Effect.forEach(lines, (line) =>
       Effect.andThen(
         permits.take(1),
-        Effect.forkChild(Effect.ensuring(answer(line), permits.release(1)), { startImmediately: true })
+        FiberSet.run(recording, Effect.uninterruptible(Effect.ensuring(answer(line), permits.release(1))), {
+          startImmediately: true
+        })
       ), { discard: true })
   const reading = stdio.stdin.pipe(
     Stream.runForEach((chunk) => handle(splitter.push(chunk))),
-    Effect.andThen(Effect.suspend(() => handle(splitter.end()))),
-    // All permits back: every line has been answered.
-    Effect.andThen(permits.take(concurrency))
+    Effect.andThen(Effect.suspend(() => handle(splitter.end())))
   )
-  // Nobody reads the output any more: stop reading lines as well.
-  yield* Effect.raceFirst(reading, Effect.andThen(Fiber.join(writing), Effect.never))
-  yield* Queue.end(answers)
-  yield* Fiber.join(writing)
-  yield* meter.stop
+  // Every line that was read has been answered.
+  const answered = FiberSet.awaitEmpty(recording).pipe(
+    Effect.andThen(Queue.end(answers)),
+    Effect.andThen(Fiber.join(writing)),
+    Effect.andThen(meter.stop)
+  )
+  // Nobody reads the output any more: stop reading lines as well. A signal stops reading alone.
+  yield* Effect.raceFirst(reading, Effect.andThen(Fiber.join(writing), Effect.never)).pipe(
+    Effect.onInterrupt(() => Effect.exit(answered))
+  )
+  yield* Effect.uninterruptible(answered)
   if (counts.rejected > 0) return yield* new SomeRefused({ count: counts.rejected })
 })
 
@@ -161,14 +174,15 @@ export const ingest = Command.make(
   },
   ({ concurrency, db }) =>
     Effect.mapError(
-      Effect.provide(run(concurrency), writable(db)),
+      Effect.provide(Effect.scoped(run(concurrency)), writable(db)),
       (error) => error instanceof AuditError ? toFailed(error) : error
     )
 ).pipe(
   Command.withDescription(
     "Record NDJSON from standard input. Each line is an object with context and draft, and optionally " +
       "idempotencyKey. " +
-      "Each is answered with a line on standard output, in order of completion, when it is durable. " +
+      "Each is answered with a line on standard output, in order of completion, when it is durable; also after a " +
+      "signal, which stops the reading. " +
       "Exit 0: all accepted, 1: some rejected, 2: could not be done."
   ),
   Command.withExamples([{

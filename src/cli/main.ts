@@ -25,8 +25,10 @@ const platform = await Promise.all([
 
 if (Array.isArray(platform)) {
   const [NodeRuntime, NodeServices] = platform
+  let interrupted = 130
+  process.once("SIGTERM", () => interrupted = 143)
   NodeRuntime.runMain(run(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)), {
     disableErrorReporting: true,
-    teardown: (exit, onExit) => onExit(exitCode(exit))
+    teardown: (exit, onExit) => onExit(exitCode(exit, interrupted))
   })
 }

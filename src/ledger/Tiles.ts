@@ -11,6 +11,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
+import type * as Result from "effect/Result"
 import { type AuditError, CheckpointInconsistent, IntegrityError, SignatureInvalid } from "../AuditError.ts"
 import { leafHash, levels, root } from "../Merkle.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
@@ -185,13 +186,47 @@ export interface Verified {
   readonly faults: ReadonlyArray<Fault>
 }
 
+/** The right edge of a tree: the last tile of each level that has nodes of it. */
+class Edge {
+  private readonly size: number
+  private readonly tiles: Array<ReadonlyArray<Uint8Array>> = []
+  constructor(size: number) {
+    this.size = size
+  }
+
+  take(level: number, index: number, made: ReadonlyArray<Uint8Array>): void {
+    if (index === Math.floor(Math.floor(this.size / fullWidth ** level) / fullWidth)) this.tiles[level] = made
+  }
+
+  /** The root at the size; whatever else is read of a tree is not needed for it. */
+  root(): Uint8Array {
+    return root(this.size, (height, index) => {
+      const inTile = height % 8
+      const at = (index % 2 ** (8 - inTile)) * 32
+      return this.tiles[Math.floor(height / 8)]?.[inTile]?.subarray(at, at + 32) ?? new Uint8Array(32)
+    })
+  }
+}
+
+/** Why a folder does not extend a checkpoint that someone kept, if so. */
+const notExtending = (known: Result.Result<Checkpoint, string>, { origin, size }: Checkpoint, edge: Edge) => {
+  if (known._tag === "Failure") return `the given checkpoint cannot be trusted: ${known.failure}`
+  const kept = known.success
+  if (kept.origin !== origin) return `the given checkpoint is of another log: ${kept.origin}`
+  if (kept.size > size) return `it has ${size} entries, and the given checkpoint ${kept.size}`
+  return Buffer.compare(edge.root(), kept.root) === 0
+    ? undefined
+    : `its tree at size ${kept.size} is not the one of the given checkpoint`
+}
+
 /**
  * Checks the files of a folder against its checkpoint and a verifier key: every entry against its leaf, every tile
- * against the tiles below it, and the tree against the signed root.
+ * against the tiles below it, and the tree against the signed root; and, where someone kept a checkpoint, against that.
  */
 export const verify = Effect.fnUntraced(function*(
   directory: string,
-  vkeys: Vkeys
+  vkeys: Vkeys,
+  known?: string | undefined
 ): Effect.fn.Return<Verified, PlatformError, FileSystem.FileSystem> {
   const fileSystem = yield* FileSystem.FileSystem
   const faults: Array<Fault> = []
@@ -209,7 +244,9 @@ export const verify = Effect.fnUntraced(function*(
   // The hashes over the complete tiles of each level: the next level's, as the level below has them.
   let below: Array<Uint8Array> = []
   let expected: Array<Uint8Array> = []
-  const tops: Array<ReadonlyArray<Uint8Array>> = []
+  const kept = known === undefined ? undefined : openCheckpoint(known, vkeys)
+  const edge = new Edge(checkpoint.size)
+  const keptEdge = new Edge(kept?._tag === "Success" ? kept.success.size : 0)
   let level = 0
   for (const tile of between(0, checkpoint.size)) {
     if (tile.level !== level) {
@@ -233,16 +270,13 @@ export const verify = Effect.fnUntraced(function*(
     }
     const made = levels(run ?? new Uint8Array(0))
     if (tile.width === fullWidth) below.push(made[8] ?? new Uint8Array(32))
-    tops[level] = made
+    edge.take(level, tile.index, made)
+    keptEdge.take(level, tile.index, made)
   }
-  const hashAt = (height: number, index: number): Uint8Array => {
-    const inTile = height % 8
-    const at = (index % 2 ** (8 - inTile)) * 32
-    // A root is made of the right edge: the last tile of each level.
-    return tops[Math.floor(height / 8)]?.[inTile]?.subarray(at, at + 32) ?? new Uint8Array(32)
-  }
-  if (Buffer.compare(root(checkpoint.size, hashAt), checkpoint.root) !== 0) {
+  if (Buffer.compare(edge.root(), checkpoint.root) !== 0) {
     faults.push({ file: "checkpoint", detail: "its root is not that of the entries" })
   }
+  const rolledBack = kept === undefined ? undefined : notExtending(kept, checkpoint, keptEdge)
+  if (rolledBack !== undefined) faults.push({ file: "checkpoint", detail: rolledBack })
   return { checkpoint, faults }
 })

@@ -53,7 +53,7 @@ export class State implements TreeRows {
 
   /** Takes the digests of erased rows away, and leaves of the keys what only repeating finds. */
   eraseKeys(log: number, rows: ReadonlySet<number>): void {
-    for (const [name, { digest, row }] of [...this.keys]) {
+    for (const [name, { digest, row }] of this.keys) {
       if (digest === undefined || !rows.has(row)) continue
       this.keys.delete(name)
       this.useKey(log, erasedKeyHash(Buffer.from(name.slice(name.indexOf("/") + 1), "hex"), digest), {

@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import { createHmac } from "node:crypto"
-import { type Json, type JsonObject, setKey } from "../internal/json.ts"
+import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, writeJson } from "./embedded.ts"
 import { isAspect, keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import { isArray, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
+import { couldBe } from "./plausible.ts"
 import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
 import { scan as scanText } from "./scanner.ts"
 import type { Span } from "./span.ts"
@@ -116,6 +117,17 @@ export class Stripper {
       from = span.end
     }
     return result + text.slice(from)
+  }
+
+  /** A JSON Pointer without findings in its keys, and without the keys below one that names a kind. */
+  place(pointer: string): string {
+    let kind: Kind | undefined
+    return pointer.split("/").map((segment) => {
+      const key = segment.replaceAll("~1", "/").replaceAll("~0", "~")
+      if (kind !== undefined) return /^\d*$/.test(key) ? segment : `[${kind}]`
+      kind = keyKind(key)
+      return pointerToken(this.text(key))
+    }).join("/")
   }
 
   /** A value without its findings; the same value when there are none. */
@@ -334,28 +346,6 @@ export class Stripper {
 
 /** Texts settle after two; more are for hostile ones. */
 const maxPasses = 8
-
-/** Digits that a value of a kind has at least; a key such as `pan` or `mobile` may mean something else. */
-const leastDigits: { readonly [Name in Kind]?: number } = {
-  CREDIT_CARD: 8,
-  PHONE: 5,
-  US_SSN: 4,
-  NATIONAL_ID: 4,
-  BANK_ACCOUNT: 4,
-  CVV: 3,
-  POSTAL_CODE: 1,
-  DATE_OF_BIRTH: 1
-}
-
-/** Whether a value could be of the kind that its key names. */
-const couldBe = (kind: Kind, value: string | number): boolean => {
-  if (typeof value === "number" && !Number.isInteger(value)) return false
-  const text = String(value)
-  if (kind === "IP") return /[.:]/.test(text)
-  if (kind === "MAC") return /[0-9A-Fa-f]{2}/.test(text)
-  const least = leastDigits[kind]
-  return least === undefined || text.replace(/\D/g, "").length >= least
-}
 
 /**
  * The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`.
