@@ -46,7 +46,7 @@ export const run = (quick: boolean): Effect.Effect<void, unknown> =>
     yield* Effect.gen(function*() {
       const sql = yield* SqlClient
       const log = { tenantId: RequestContext.TenantId.make("t_tenant1"), env: RequestContext.Env.make("prod") }
-      const [row] = yield* sql`SELECT count(*) AS n, sum(length(body)) AS bytes FROM event`
+      const [row] = yield* sql`SELECT count(*) AS n, sum(length(body)) AS bytes FROM audit_event`
       const json = Number(row?.["bytes"])
       console.log(`${Number(row?.["n"])} events in 4 logs, ${Math.round(json / total)} bytes each as JSON`)
       console.log(`${(statSync(filename).size / json).toFixed(2)} bytes on disk per byte of JSON\n`)

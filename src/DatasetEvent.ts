@@ -258,6 +258,8 @@ export interface Idempotency {
   readonly key: string
   /** SHA-256 of the caller's fields, stripped; 32 bytes. */
   readonly digest: Uint8Array
+  /** The digest as stores of the second version have it: without the actor. */
+  readonly formerDigest: Uint8Array
 }
 
 /** Values by which an event can be found, as texts. */

@@ -162,11 +162,10 @@ const stampOf = (
  * What an idempotency key was used for, and by whom: the caller's fields after stripping, so that no trace of what was
  * removed stays.
  */
-const digest = (draft: DraftFields, stripped: Stripped): Uint8Array => {
+const digests = (draft: DraftFields, stripped: Stripped) => {
   const { action, durationMillis, occurredAt, outcome, severity, storageClass, subjectIds } = draft
   const { actorId, actorType, userId } = stripped.stamp
   const fields = [
-    [actorType, actorId, userId],
     action,
     outcome,
     severity,
@@ -176,7 +175,9 @@ const digest = (draft: DraftFields, stripped: Stripped): Uint8Array => {
     subjectIds,
     stripped.content
   ]
-  return createHash("sha256").update(JSON.stringify(fields)).digest()
+  const text = JSON.stringify(fields)
+  const digest = createHash("sha256").update(JSON.stringify([actorType, actorId, userId])).update(text).digest()
+  return { digest, formerDigest: createHash("sha256").update(text).digest() }
 }
 
 const report = (error: AuditError, context: Fields, span: Tracer.AnySpan | undefined, now: bigint) => {
@@ -210,7 +211,7 @@ const recording = (steps: Steps, entropy: Entropy) => (stamped: Stamped, call: C
       const { began, clock, draft, options } = call
       const key = options?.idempotencyKey
       const sealed = seal(decide(stripped, answer), entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), {
-        idempotency: key === undefined ? undefined : { key, digest: digest(draft, stripped) },
+        idempotency: key === undefined ? undefined : { key, ...digests(draft, stripped) },
         repeated: options?.eventId !== undefined
       })
       return Effect.flatMap(
@@ -236,7 +237,7 @@ const changeDraft = ({ trainingAllowed, userId }: PreferenceChange, tenantId: st
     storageClass: "audit"
   })
 
-/** Strips the places of errors: by the stripper if it can, with its policy and detectors; else by the default policy. */
+/** Strips the places of errors: with the stripper's policy and detectors if it can, else with the default policy. */
 const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string => {
   try {
     return place === undefined ? new Stripper().place(pointer) : place(pointer)

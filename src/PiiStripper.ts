@@ -40,8 +40,8 @@ export class PiiStripper extends Context.Service<PiiStripper, {
    */
   readonly strip: (event: Stamped) => Effect.Effect<StripResult, StripFailure>
   /**
-   * Strips the place of an error, a JSON Pointer: its keys are the caller's. Without it the default policy does. What it
-   * throws leaves nothing of the place.
+   * Strips the place of an error, a JSON Pointer: its keys are the caller's. Without it the default policy does. If it
+   * throws, nothing is left of the place.
    */
   readonly place?: ((pointer: string) => string) | undefined
 }>()("effect-audit/PiiStripper") {}

@@ -19,7 +19,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
-import { Stripper } from "./pii/Pii.ts"
 
 /** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
 export const TenantId = Schema.String.check(
@@ -119,12 +118,15 @@ const complete = (json: typeof Json.Type, traceId: string): Fields => {
   return fields
 }
 
-/** A value whose keys may be named in an error: personal data in them is replaced. */
+/** A value whose keys may be named in an error: what is no name of a field may be personal data, and is replaced. */
 const named = (value: unknown, depth = 0): unknown =>
   typeof value === "object" && value !== null && !Array.isArray(value) && depth < 3
-    ? Object.fromEntries(Object.entries(value).map(([key, field]) => [strippedKey(key), named(field, depth + 1)]))
+    ? Object.fromEntries(
+      Object.entries(value).map((
+        [key, field]
+      ) => [/^[A-Za-z_]{1,32}$/.test(key) ? key : "[key]", named(field, depth + 1)])
+    )
     : value
-const strippedKey = (key: string): string => new Stripper().text(key)
 
 /** Reads a context from its JSON form; the error names the field, never its value, and no personal data in a key. */
 export const decode = Effect.fnUntraced(function*(

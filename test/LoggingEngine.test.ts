@@ -288,6 +288,38 @@ describe("LoggingEngine: deadlines of the other steps", () => {
       assert.strictEqual(yield* path({ action: "note.create", input: cyclic }), "/input/[EMAIL]")
     }).pipe(Effect.provide(memory)))
 
+  it.effect("shows no key below one that names a kind, and none that a detector of the stripper's finds", () =>
+    Effect.gen(function*() {
+      const cyclic: Record<string, unknown> = {}
+      const under = (...keys: ReadonlyArray<string>) => ({
+        action: "note.create",
+        input: keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), cyclic)
+      })
+      cyclic["a/b~c"] = cyclic
+      const place = (stripper: PiiStripper.Options, ...keys: ReadonlyArray<string>) =>
+        path(under(...keys)).pipe(Effect.provide(memoryWith({ stripper: PiiStripper.layer(stripper) })))
+      assert.strictEqual(yield* place({}, "note", "rows"), "/input/note/rows/a~1b~0c")
+      assert.strictEqual(
+        yield* place({}, "password", "hunter2", "x"),
+        "/input/password/[PASSWORD]/[PASSWORD]/[PASSWORD]"
+      )
+      const customer = /C-\d+/g
+      const detectors: PiiStripper.Options["detectors"] = [
+        (text) =>
+          [...text.matchAll(customer)].map(({ 0: found, index }) => ({
+            start: index,
+            end: index + found.length,
+            kind: "NATIONAL_ID" as const
+          }))
+      ]
+      assert.strictEqual(yield* place({}, "C-4711"), "/input/C-4711/a~1b~0c")
+      assert.strictEqual(yield* place({ detectors }, "C-4711"), "/input/[NATIONAL_ID]/a~1b~0c")
+      const throwing = [() => {
+        throw new Error("bug")
+      }]
+      assert.strictEqual(yield* place({ detectors: throwing }, "C-4711"), "")
+    }))
+
   it.effect("measures the limit exactly, numbers and subjects included", () =>
     Effect.gen(function*() {
       const numbers = Array.from({ length: 20_000 }, (_, n) => n + 0.123456789012345)

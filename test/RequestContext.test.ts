@@ -184,6 +184,17 @@ describe("RequestContext", () => {
       }
     }))
 
+  it.effect("names a key that is no name of a field by its place alone", () =>
+    Effect.gen(function*() {
+      const actor = { type: "human", id: "u1", "lee@example.com": 1 }
+      const { message } = yield* Effect.flip(
+        RequestContext.decode({ ...minimal, actor, "kim@example.com": 1, tenantid: 1, "123-45-6789": 1 })
+      )
+      assert.notMatch(message, /example|123-45/)
+      assert.include(message, "[\"tenantid\"]")
+      assert.include(message, "[\"[key]\"]")
+    }))
+
   it.effect("names every field that is wrong at once", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(RequestContext.decode({ ...minimal, env: "Wrong", requestId: "", more: 1 }))

@@ -235,7 +235,7 @@ describe("SqlitePreferences", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* inA, "allowed")
       const db = new DatabaseSync(filename)
-      db.exec("DROP TABLE preference_version")
+      db.exec("DROP TABLE audit_preference_version")
       db.close()
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* inA, "preferences_unavailable")
@@ -313,7 +313,7 @@ describe("SqlitePreferences", () => {
         const preferences = yield* TrainingPreferences.TrainingPreferences
         yield* reason()
         const db = new DatabaseSync(filename)
-        db.exec("DROP TABLE preference")
+        db.exec("DROP TABLE audit_preference")
         db.close()
         const change = yield* Effect.flip(set(false))
         assert.strictEqual(change.method, "TrainingPreferences.change")

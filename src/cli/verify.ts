@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as Ledger from "../ledger/Ledger.ts"
 import type { Vkeys } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
+import * as SqliteSignerState from "../sqlite/SqliteSignerState.ts"
 import { DoesNotHold, UsageError } from "./exit.ts"
 import { progress } from "./progress.ts"
 import { dbFlag, envFlag, failing, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
@@ -19,21 +20,40 @@ const faultLine = (finding: Extract<Ledger.Finding, { readonly _tag: "Fault" }>)
   return `${log.tenantId} ${log.env}: ${fault}${where}${event}: ${printable(detail)}\n`
 }
 
-const logLine = (finding: Extract<Ledger.Finding, { readonly _tag: "Verified" }>): string => {
-  const { checkpoints, covered, erased, faults, log, origin, signaturesChecked, size } = finding
+/** What was found to hold by heads that lie elsewhere: those in the store can be taken back with its events. */
+const anchoredTo = (anchors: ReadonlyArray<Ledger.Anchor>): string => {
+  const outside = [
+    ...(anchors.includes("given") ? ["the given checkpoint"] : []),
+    ...(anchors.includes("signer") ? ["the signer's state"] : [])
+  ]
+  return outside.length > 0
+    ? `anchored to ${outside.join(" and ")}`
+    : "anchored to nothing outside of the store: give --old or --state"
+}
+
+type Verified = Extract<Ledger.Finding, { readonly _tag: "Verified" }>
+
+const logLine = (finding: Verified, withKey: boolean): string => {
+  const { anchors, checkpoints, covered, erased, faults, log, origin, signaturesChecked, size, stopped } = finding
   const open = size - covered
   const parts = [
     `${size} entries`,
     open === 0 ? "all covered by a checkpoint" : `${covered} covered by a checkpoint, ${open} not yet covered`,
     ...(erased === 0 ? [] : [`${erased} erased`]),
     `${checkpoints} checkpoints`,
-    signaturesChecked ? "signatures checked" : "signatures not checked: no --vkey"
+    signaturesChecked
+      ? "signatures checked"
+      : withKey
+      ? "signatures not checked: there is no checkpoint"
+      : "signatures not checked: no --vkey",
+    anchoredTo(anchors),
+    ...(stopped === undefined ? [] : [`stopped: ${printable(stopped)}`])
   ]
   const verdict = faults === 0 ? "holds" : `does not hold: ${faults} faults`
   return `${log.tenantId} ${log.env} (${printable(origin)}): ${verdict}; ${parts.join(", ")}\n`
 }
 
-const verifyStore = Effect.fnUntraced(function*(options: Ledger.VerifyOptions) {
+const verifyStore = Effect.fnUntraced(function*(options: Ledger.VerifyOptions, json: boolean) {
   const state = { entries: 0, total: 0, rate: 0, faults: 0, logs: 0 }
   const meter = yield* progress(() =>
     `${state.entries} of ${state.total} rows, ${state.rate} rows/s, ${state.faults} faults`
@@ -47,19 +67,19 @@ const verifyStore = Effect.fnUntraced(function*(options: Ledger.VerifyOptions) {
         return Effect.void
       case "Fault":
         state.faults++
-        return print(faultLine(finding))
+        return print(json ? `${JSON.stringify(finding)}\n` : faultLine(finding))
       case "Verified":
         state.logs++
-        return print(logLine(finding))
+        return print(json ? `${JSON.stringify(finding)}\n` : logLine(finding, options.vkey !== undefined))
     }
   })
   yield* meter.stop
-  if (state.logs === 0) yield* print("no logs\n")
+  if (state.logs === 0 && !json) yield* print("no logs\n")
   return state.faults
 })
 
-const verifyTiles = Effect.fnUntraced(function*(directory: string, vkeys: Vkeys) {
-  const { checkpoint, faults } = yield* Tiles.verify(directory, vkeys)
+const verifyTiles = Effect.fnUntraced(function*(directory: string, vkeys: Vkeys, known: string | undefined) {
+  const { checkpoint, faults } = yield* Tiles.verify(directory, vkeys, known)
   for (const { detail, file } of faults) yield* print(`${printable(file)}: ${printable(detail)}\n`)
   if (checkpoint !== undefined) {
     const verdict = faults.length === 0 ? "holds" : `does not hold: ${faults.length} faults`
@@ -79,12 +99,20 @@ export const verify = Command.make(
       Flag.optional,
       Flag.withDescription("A file with a checkpoint that was kept: its log must extend it")
     ),
+    state: Flag.String("state").pipe(
+      Flag.optional,
+      Flag.withDescription("The signer's state: what it signed must be there, also of logs that are gone")
+    ),
+    json: Flag.Boolean("json").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Print each finding as a line of JSON")
+    ),
     tiles: Flag.String("tiles").pipe(
       Flag.optional,
       Flag.withDescription("Check a folder that tiles wrote, instead of a store")
     )
   },
-  Effect.fnUntraced(function*({ db, env, old, tenant, tiles, vkey }) {
+  Effect.fnUntraced(function*({ db, env, json, old, state, tenant, tiles, vkey }) {
     const keys = Option.isNone(vkey) ? undefined : yield* readVkeys(vkey.value)
     if (Option.isSome(db) === Option.isSome(tiles)) {
       return yield* new UsageError({ message: "give either --db or --tiles" })
@@ -92,16 +120,20 @@ export const verify = Command.make(
     if (Option.isSome(tenant) !== Option.isSome(env)) {
       return yield* new UsageError({ message: "give both --tenant and --env, or neither" })
     }
+    const known = Option.isNone(old) ? undefined : yield* readText(old.value)
     let faults = 0
     if (Option.isSome(tiles)) {
       if (keys === undefined) return yield* new UsageError({ message: "--tiles needs --vkey" })
-      faults = yield* verifyTiles(tiles.value, keys)
+      if (Option.isSome(tenant) || Option.isSome(state) || json) {
+        return yield* new UsageError({ message: "--tenant, --env, --state and --json are not for --tiles" })
+      }
+      faults = yield* verifyTiles(tiles.value, keys, known)
     } else if (Option.isSome(db)) {
       const log = Option.isSome(tenant) && Option.isSome(env)
         ? { tenantId: tenant.value, env: env.value }
         : undefined
-      const known = Option.isNone(old) ? undefined : yield* readText(old.value)
-      faults = yield* verifyStore({ log, vkey: keys, known }).pipe(
+      const signed = Option.isNone(state) ? undefined : yield* failing(SqliteSignerState.read(state.value))
+      faults = yield* verifyStore({ log, vkey: keys, known, signed }, json).pipe(
         Effect.provide(verifiable(db.value)),
         Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
       )
@@ -112,7 +144,8 @@ export const verify = Command.make(
   Command.withDescription(
     "Recompute every commitment, leaf, tree and signed head of a store, and name each fault. Entries above the " +
       "newest " +
-      "checkpoint are reported as not yet covered. Without --vkey no signature is checked. " +
+      "checkpoint are reported as not yet covered. Without --vkey no signature is checked; without --old or --state " +
+      "nothing is compared with what lies outside of the store. " +
       "Exit 0: it holds, 1: it does not, 2: could not be checked."
   ),
   Command.withExamples([

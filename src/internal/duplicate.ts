@@ -1,7 +1,7 @@
 /** What a medium says of an event that it may hold already: rules over the rows that it found. */
 import { createHmac } from "node:crypto"
 import { type AuditReason, InvalidInput, SinkRejected } from "../AuditError.ts"
-import type { EventId, Sealed } from "../DatasetEvent.ts"
+import type { EventId, Idempotency, Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
 import { receiptOf, sameFacts } from "./body.ts"
 
@@ -37,7 +37,9 @@ export const usedKey = (
   stored: Stored,
   durability: Durability
 ): Evidence | Refused =>
-  digest !== undefined && event.idempotency !== undefined && Buffer.compare(digest, event.idempotency.digest) !== 0
+  digest !== undefined && event.idempotency !== undefined &&
+    Buffer.compare(digest, event.idempotency.digest) !== 0 &&
+    Buffer.compare(digest, event.idempotency.formerDigest) !== 0
     ? new Refused(new InvalidInput({ path: "/idempotencyKey", detail: "this key was used for something else" }))
     : evidence(stored, durability)
 
@@ -67,3 +69,12 @@ export const keyHash = (origin: string, key: string): Uint8Array =>
  */
 export const erasedKeyHash = (hash: Uint8Array, digest: Uint8Array): Uint8Array =>
   createHmac("sha256", digest).update(hash).digest().subarray(0, 16)
+
+/** The hashes that an event's key may be stored under, the first one while the event is not erased. */
+export const keyHashes = (
+  origin: string,
+  { digest, formerDigest, key }: Idempotency
+): readonly [Uint8Array, ...ReadonlyArray<Uint8Array>] => {
+  const hash = keyHash(origin, key)
+  return [hash, erasedKeyHash(hash, digest), erasedKeyHash(hash, formerDigest)]
+}

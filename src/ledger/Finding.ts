@@ -16,6 +16,7 @@ import type { LogName } from "../RequestContext.ts"
  * - `truncated`: the log is shorter than a checkpoint.
  * - `inconsistent`: the tree is not the one of a checkpoint.
  * - `signature`: a checkpoint is not signed by the key, or is of another log.
+ * - `guard`: something that keeps the store from being changed by hand is gone.
  */
 export type Fault =
   | "changed"
@@ -25,6 +26,13 @@ export type Fault =
   | "truncated"
   | "inconsistent"
   | "signature"
+  | "guard"
+
+/**
+ * Where a head is from that a log was found to extend: the checkpoint that was given, the signer's state, or the store.
+ * The store's own can be taken back together with its events; the others lie elsewhere.
+ */
+export type Anchor = "given" | "signer" | "stored"
 
 /** One thing that verification says. */
 export type Finding =
@@ -47,7 +55,12 @@ export type Finding =
     readonly covered: number
     readonly erased: number
     readonly checkpoints: number
+    /** Whether a signature was checked: there was a key, and a checkpoint. */
     readonly signaturesChecked: boolean
+    /** Which heads the log extends, by where they are from. */
+    readonly anchors: ReadonlyArray<Anchor>
+    /** Why the log takes no more events, if it was stopped. */
+    readonly stopped: string | undefined
     readonly faults: number
   }
   | {

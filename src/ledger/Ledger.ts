@@ -24,6 +24,7 @@ import {
   IntegrityError,
   type IntegrityReason,
   InvalidInput,
+  LeafMissing,
   NotFound,
   ProofInvalid,
   SignatureInvalid,
@@ -45,7 +46,7 @@ import type { Source, Tile } from "./Tiles.ts"
 import { hashBytes, runLength, TreeReader } from "./treeReader.ts"
 import { verifying, type VerifyOptions } from "./verify.ts"
 
-export type { Fault, Finding } from "./Finding.ts"
+export type { Anchor, Fault, Finding } from "./Finding.ts"
 export type { SignedCheckpoint } from "./Signer.ts"
 export type { VerifyOptions } from "./verify.ts"
 
@@ -135,14 +136,31 @@ const newest = (
     ([stored]) => stored === undefined ? Effect.undefined : signedOf(method, stored.note)
   )
 
+/**
+ * Why a log that was never signed before is not signed, if so: another of its name was, and is gone. One that is gone and
+ * whose name is not known may have been of this name as well.
+ */
+const lostOrigin = Effect.fnUntraced(function*({ signer, store }: Rules, log: Log) {
+  const there = new Set((yield* store.logs).map(({ origin }) => origin))
+  const lost = (signer === undefined ? [] : yield* signer.origins).find(({ name, origin }) =>
+    !there.has(origin) && (name === undefined || (name.tenantId === log.name.tenantId && name.env === log.name.env))
+  )
+  if (lost === undefined) return undefined
+  const of = lost.name === undefined ? "a log" : "the log of this tenant and env"
+  return new LeafMissing({ detail: `${of} was signed as ${lost.origin} at size ${lost.head.size}, and is gone` })
+})
+
 /** The head of a log now; fails if it does not extend what was signed of it, in the store or by the signer. */
 const headNow = Effect.fnUntraced(function*(
-  { store, tree }: Rules,
+  rules: Rules,
   found: Log,
   last: Head | undefined
 ): Effect.fn.Return<Head, Failure> {
   const method = "Ledger.checkpoint"
+  const lost = last === undefined ? yield* lostOrigin(rules, found) : undefined
+  if (lost !== undefined) return yield* broken(method, lost)
   // Read before the size: a checkpoint that is stored meanwhile may cover entries that this size does not.
+  const { store, tree } = rules
   const notes = yield* store.notes(found, { newest: 1 })
   const log = yield* logOf(store, method, found.name)
   if (log.stopped !== undefined) {
@@ -176,7 +194,7 @@ const makeCheckpoint = (rules: Rules) =>
     }
     const log = yield* logOf(store, method, name)
     const signed = yield* Effect.tapError(
-      signer.sign(log.origin, (last) => headNow(rules, log, last)),
+      signer.sign(log.origin, (last) => headNow(rules, log, last), log.name),
       (error) => error._tag === "IntegrityError" ? stopLog(rules, log, error.reason) : Effect.void
     )
     const now = yield* Clock.currentTimeMillis
@@ -306,7 +324,7 @@ const make = (store: LogStore["Service"], signer: Signer["Service"] | undefined)
     prove: makeProve(rules, checkpoint),
     consistency: makeConsistency(rules),
     tiles: makeTiles(rules, checkpoint),
-    verify: verifying(store, signer?.last ?? (() => Effect.undefined))
+    verify: verifying(store, signer?.origins ?? Effect.succeed([]))
   })
 }
 

@@ -18,6 +18,7 @@ import type * as Stream from "effect/Stream"
 import type { AuditError } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
+import type { Fault } from "./Finding.ts"
 
 /** A log as a medium knows it. */
 export interface LogRef {
@@ -128,10 +129,18 @@ export interface LogReader {
   readonly holds: (log: LogRef) => Effect.Effect<ReadonlyArray<Hold>, AuditError>
 }
 
+/** Something that is wrong with a store, as a fault of verification. */
+export interface Problem {
+  readonly fault: Fault
+  readonly detail: string
+}
+
 /** One unchanging state of the whole store. Its `find` uses no index, and returns every row that has one of the ids. */
 export interface Snapshot extends LogReader {
   /** Rows of events, at most. */
   readonly rows: number
+  /** What is wrong with the medium beside its logs. */
+  readonly problems: Effect.Effect<ReadonlyArray<Problem>, AuditError>
   /**
    * Every row of an event, of one log or of all and of none, in the order in which the medium keeps them, and without
    * the help of an index; in steps between which others run. Each step says how many rows were looked at so far.

@@ -16,6 +16,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuditError, SignerRefused } from "../AuditError.ts"
+import type { LogName } from "../RequestContext.ts"
 import { type Checkpoint, sign } from "./Checkpoint.ts"
 import type { Head } from "./extends.ts"
 import * as Origin from "./Origin.ts"
@@ -27,18 +28,29 @@ export interface SignedCheckpoint {
   readonly note: string
 }
 
-/** The port: where a medium keeps what was signed. */
+/** What was signed last of an origin. */
+export interface SignedOrigin {
+  readonly origin: string
+  /** The log's; unknown where it was signed by a release that did not keep it. */
+  readonly name: LogName | undefined
+  readonly head: Head
+}
+
+/** The port: where a medium keeps what was signed. One state serves one store. */
 export class SignerState extends Context.Service<SignerState, {
+  /** All that was signed: a log that is not in the store any more is known by it. */
+  readonly origins: Effect.Effect<ReadonlyArray<SignedOrigin>, AuditError>
   /** The last head that was signed of an origin. */
   readonly last: (origin: Origin.Origin) => Effect.Effect<Head | undefined, AuditError>
   /**
-   * Replaces the last head of an origin, if it is still `from`, and returns whether it was. Durable once it succeeds;
-   * of calls for one origin, in any process, one follows the other.
+   * Replaces the last head of an origin, if it is still `from`, and returns whether it was; keeps the log's name.
+   * Durable once it succeeds; of calls for one origin, in any process, one follows the other.
    */
   readonly advance: (
     origin: Origin.Origin,
     from: Head | undefined,
-    to: Head
+    to: Head,
+    name?: LogName | undefined
   ) => Effect.Effect<boolean, AuditError>
 }>()("effect-audit/ledger/SignerState") {}
 
@@ -50,6 +62,8 @@ export class Signer extends Context.Service<Signer, {
   readonly keyIdOf: (origin: string) => number
   /** The last head that was signed of an origin; none of a text that is no origin. */
   readonly last: (origin: string) => Effect.Effect<Head | undefined, AuditError>
+  /** All that was signed, of every origin. */
+  readonly origins: Effect.Effect<ReadonlyArray<SignedOrigin>, AuditError>
   /**
    * Signs a head of a log. `head` is asked for it with the last head that was signed, which it must extend; it is asked
    * again where another process has signed meanwhile. The head is durable in the signer's state before the note is
@@ -57,7 +71,8 @@ export class Signer extends Context.Service<Signer, {
    */
   readonly sign: <E>(
     origin: string,
-    head: (last: Head | undefined) => Effect.Effect<Head, E>
+    head: (last: Head | undefined) => Effect.Effect<Head, E>,
+    name?: LogName | undefined
   ) => Effect.Effect<SignedCheckpoint, AuditError | E>
 }>()("effect-audit/ledger/Signer") {}
 
@@ -70,7 +85,8 @@ export const make = Effect.fnUntraced(function*(
   const state = yield* SignerState
   const signed = <E>(
     origin: Origin.Origin,
-    head: (last: Head | undefined) => Effect.Effect<Head, E>
+    head: (last: Head | undefined) => Effect.Effect<Head, E>,
+    name: LogName | undefined
   ): Effect.Effect<Head, AuditError | E> =>
     Effect.flatMap(
       state.last(origin),
@@ -78,18 +94,19 @@ export const make = Effect.fnUntraced(function*(
         Effect.flatMap(head(last), (next) =>
           // The same head again as well: a state that is gone signs nothing.
           Effect.flatMap(
-            state.advance(origin, last, next),
-            (advanced) => advanced ? Effect.succeed(next) : signed(origin, head)
+            state.advance(origin, last, next, name),
+            (advanced) => advanced ? Effect.succeed(next) : signed(origin, head, name)
           ))
     )
   return Signer.of({
     vkey: key.vkey,
     keyIdOf: (origin) => key.signerOf(origin).keyId,
     last: (origin) => Origin.is(origin) ? state.last(origin) : Effect.undefined,
-    sign: (origin, head) =>
+    origins: state.origins,
+    sign: (origin, head, name) =>
       // What is signed begins with the origin: lines in it would be signed as another size and root.
       Origin.is(origin)
-        ? Effect.map(signed(origin, head), ({ root, size }) => {
+        ? Effect.map(signed(origin, head, name), ({ root, size }) => {
           const checkpoint: Checkpoint = { origin, size, root, extensions: [] }
           return { checkpoint, note: sign(checkpoint, key.signerOf(origin)) }
         })

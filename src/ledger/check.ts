@@ -12,8 +12,9 @@ import { Ranges } from "../internal/ranges.ts"
 import { CompactRange, emptyRoot, type Hash, leafHashes, levels, nodeHash } from "../Merkle.ts"
 import { commitment, entryType } from "../Seal.ts"
 import { stated } from "./Checkpoint.ts"
+import { Erasures } from "./erasures.ts"
 import { contradiction, type Head } from "./extends.ts"
-import type { Fault, Finding } from "./Finding.ts"
+import type { Anchor, Fault, Finding } from "./Finding.ts"
 import type { LogRef, Run, StoredEvent, StoredNote } from "./LogStore.ts"
 import { Mismatches } from "./mismatches.ts"
 import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
@@ -22,6 +23,7 @@ import { hashBytes, runLength } from "./treeReader.ts"
 /** A head that the log must have had, and where it is from. */
 interface Claim extends Head {
   readonly from: string
+  readonly anchor: Anchor
 }
 
 /**
@@ -59,8 +61,9 @@ export class LogCheck {
   private readonly runs: Array<Array<Uint8Array>> = []
   private readonly mismatches = new Mismatches((...what) => this.fault(...what))
   private readonly missing = new Ranges()
-  private readonly erased = new Ranges()
-  private readonly recorded = new Ranges()
+  private readonly erasures = new Erasures()
+  private readonly anchors = new Set<Anchor>()
+  private signatures = 0
   private truncated = false
   private faults = 0
   private covered = 0
@@ -93,12 +96,12 @@ export class LogCheck {
     for (const { keyId, note, size } of notes) {
       this.notesRead = { size, keyId }
       this.checkpoints++
-      this.claimNote(note, `the stored checkpoint of size ${size}`, size)
+      this.claimNote(note, `the stored checkpoint of size ${size}`, "stored", size)
     }
   }
 
   /** Takes a checkpoint that the log must extend; what is wrong with it is a fault. */
-  claimNote(note: string, from: string, size?: number): void {
+  claimNote(note: string, from: string, anchor: Anchor, size?: number): void {
     const read = stated(note)
     if (read._tag === "Failure") {
       this.fault("signature", undefined, undefined, `${from} cannot be read: ${read.failure}`)
@@ -118,12 +121,13 @@ export class LogCheck {
       this.fault("signature", undefined, undefined, `${from} cannot be trusted: ${opened.failure}`)
       return
     }
-    this.claim({ size: said.size, root: said.root }, from)
+    if (this.vkey !== undefined) this.signatures++
+    this.claim({ size: said.size, root: said.root }, from, anchor)
   }
 
   /** Takes a head that the log must extend. */
-  claim(head: Head, from: string): void {
-    this.claims.push({ ...head, from })
+  claim(head: Head, from: string, anchor: Anchor): void {
+    this.claims.push({ ...head, from, anchor })
     this.claims.sort((a, b) => a.size - b.size)
   }
 
@@ -168,7 +172,7 @@ export class LogCheck {
   /** Salt and body against the commitment, and what the row says against the body. */
   private checkContent(row: StoredEvent, eventId: EventId | undefined): void {
     const { body, commitment: stored, position, recordedAtMillis, salt } = row
-    if (salt === undefined && body === undefined && row.erased) return this.erased.add(position)
+    if (salt === undefined && body === undefined && row.erased) return this.erasures.erase(position)
     if (salt === undefined || body === undefined) {
       return this.fault("missing", position, eventId, "its salt or body is gone, and it is not marked as erased")
     }
@@ -184,7 +188,7 @@ export class LogCheck {
     }
     const detail = rowProblem({ position, eventId, recordedAtMillis }, body, this.log)
     if (detail !== undefined) return this.fault("changed", position, eventId, detail)
-    for (const [first, last] of erasedPositions(body)) this.recorded.addRange(first, last)
+    this.erasures.record(position, erasedPositions(body))
   }
 
   /**
@@ -328,12 +332,19 @@ export class LogCheck {
       this.claims.shift()
       if (claim.size < first) continue
       if (contradiction(claim, this.rootAt(first, tree, claim.size)) === undefined) {
-        this.covered = Math.max(this.covered, claim.size)
+        this.cover(claim)
       } else {
         const detail = `the tree at size ${claim.size} is not the one of ${claim.from}`
         this.fault("inconsistent", undefined, undefined, detail)
       }
     }
+  }
+
+  /** A head holds: what is below it is evidence. */
+  private cover({ anchor, size }: Claim): void {
+    this.anchors.add(anchor)
+    this.covered = Math.max(this.covered, size)
+    this.erasures.cover(this.covered)
   }
 
   /** Entries by the rows that have gone by. */
@@ -364,31 +375,21 @@ export class LogCheck {
     for (const [first, last] of this.missing.all()) {
       this.fault("missing", first, undefined, `there is no event at ${span(first, last)}`)
     }
-    this.nameErasures()
+    const say = (fault: Fault, position: number, detail: string) => this.fault(fault, position, undefined, detail)
+    this.erasures.name(this.size, this.covered, say)
     this.report({
       _tag: "Verified",
       log: this.log.name,
       origin: this.log.origin,
       size,
       covered: Math.min(this.covered, size),
-      erased: this.erased.count,
+      erased: this.erasures.count,
       checkpoints: this.checkpoints,
-      signaturesChecked: this.vkey !== undefined,
+      signaturesChecked: this.signatures > 0,
+      anchors: [...this.anchors].sort(),
+      stopped: this.log.stopped,
       faults: this.faults
     })
-  }
-
-  /** What is gone, and what a record says is gone, must be the same. */
-  private nameErasures(): void {
-    for (const [first, last] of this.erased.without(this.recorded)) {
-      const detail = `the content at ${span(first, last)} is gone, and no audit.erased says so`
-      this.fault("missing", first, undefined, detail)
-    }
-    for (const [first, last] of this.recorded.without(this.erased)) {
-      if (first > this.last) continue
-      const detail = `audit.erased names ${span(first, last)}, whose content is there`
-      this.fault("changed", first, undefined, detail)
-    }
   }
 
   private truncate(size: number, detail: string): void {

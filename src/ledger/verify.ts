@@ -16,8 +16,9 @@ import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { LogCheck } from "./check.ts"
 import { stated } from "./Checkpoint.ts"
 import type { Head } from "./extends.ts"
-import type { Finding } from "./Finding.ts"
-import type { LogReader, LogRef, LogStore, Snapshot, StoredEvent } from "./LogStore.ts"
+import type { Fault, Finding } from "./Finding.ts"
+import type { LogReader, LogRef, LogStore, Problem, Snapshot, StoredEvent } from "./LogStore.ts"
+import type { SignedOrigin } from "./Signer.ts"
 import type { Vkeys } from "./SigningKey.ts"
 import { hashBytes, runLength } from "./treeReader.ts"
 
@@ -29,6 +30,11 @@ export interface VerifyOptions {
   readonly vkey?: Vkeys | undefined
   /** A checkpoint that someone kept: the log must extend it. */
   readonly known?: string | undefined
+  /**
+   * What a signer signed of the logs of this store, all of it: they must be there, and extend it. The ledger's own
+   * signer's unless given.
+   */
+  readonly signed?: ReadonlyArray<SignedOrigin> | undefined
 }
 
 /** Logs that are checked in one pass. */
@@ -89,11 +95,13 @@ const chosen = Effect.fnUntraced(function*(
   if (known === undefined) return logs
   const origin = originOf(known)
   if (origin === undefined) return yield* refuse(new InvalidInput({ path: "/known", detail: "it is not a checkpoint" }))
-  if (log === undefined && !logs.some((log) => log.origin === origin)) {
-    const detail = `the store has no log ${origin}, which the given checkpoint is of`
-    return yield* refuse(new NotFound({ detail }))
-  }
   return logs
+})
+
+/** The name that a log has, as far as it is known. */
+const nameOf = (tenantId: unknown, env: unknown): LogName => ({
+  tenantId: TenantId.make(typeof tenantId === "string" ? tenantId : "unknown", { disableChecks: true }),
+  env: Env.make(typeof env === "string" ? env : "unknown", { disableChecks: true })
 })
 
 /** One verification of a snapshot. Owns what it remembers of the rows that went by. */
@@ -130,11 +138,38 @@ class Verification {
     const { known, log: only, vkey } = this.options
     const check = new LogCheck(log, { vkey, report: (finding) => this.findings.push(finding) })
     const head = this.headOf(log.origin)
-    if (head !== undefined) check.claim(head, "the signer's state")
+    if (head !== undefined) check.claim(head, "the signer's state", "signer")
     if (known !== undefined && (only !== undefined || originOf(known) === log.origin)) {
-      check.claimNote(known, "the given checkpoint")
+      check.claimNote(known, "the given checkpoint", "given")
     }
     return check
+  }
+
+  /** Logs that were signed and are not in the store any more, and guards that are gone: once for the whole store. */
+  reportStore(
+    logs: ReadonlyArray<LogRef>,
+    signed: ReadonlyArray<SignedOrigin>,
+    problems: ReadonlyArray<Problem>
+  ): void {
+    const { known, log: only } = this.options
+    const there = new Set(logs.map(({ origin }) => origin))
+    const lost: Array<readonly [LogName | undefined, string]> = []
+    for (const { head, name, origin } of signed) {
+      if (there.has(origin)) continue
+      if (only !== undefined && (name?.tenantId !== only.tenantId || name.env !== only.env)) continue
+      lost.push([name, `the signer signed ${origin} at size ${head.size}, and the log is not in the store`])
+    }
+    const given = known === undefined || only !== undefined ? undefined : originOf(known)
+    if (given !== undefined && !there.has(given) && !signed.some(({ origin }) => origin === given)) {
+      lost.push([undefined, `the given checkpoint is of ${given}, and the log is not in the store`])
+    }
+    for (const [name, detail] of lost) this.reportAt("missing", name, detail)
+    for (const { detail, fault } of problems) this.reportAt(fault, only, detail)
+  }
+
+  private reportAt(fault: Fault, name: LogName | undefined, detail: string): void {
+    const log = name ?? nameOf(undefined, undefined)
+    this.findings.push({ _tag: "Fault", fault, log, position: undefined, eventId: undefined, detail })
   }
 
   /** What was found since it was last asked. */
@@ -209,10 +244,7 @@ class Verification {
     this.findings.push({
       _tag: "Fault",
       fault: "missing",
-      log: {
-        tenantId: TenantId.make(typeof tenantId === "string" ? tenantId : "unknown", { disableChecks: true }),
-        env: Env.make(typeof env === "string" ? env : "unknown", { disableChecks: true })
-      },
+      log: nameOf(tenantId, env),
       position,
       eventId: undefined,
       detail: "the log of this event is not in the store"
@@ -240,15 +272,16 @@ const passesOf = (logs: ReadonlyArray<LogRef>): ReadonlyArray<ReadonlyArray<LogR
 
 /** Verifies a store as it is when it begins, against what the signer knows of its logs. */
 export const verifying =
-  (store: LogStore["Service"], lastHead: (origin: string) => Effect.Effect<Head | undefined, AuditError>) =>
+  (store: LogStore["Service"], origins: Effect.Effect<ReadonlyArray<SignedOrigin>, AuditError>) =>
   (options: VerifyOptions = {}): Stream.Stream<Finding, AuditError> =>
     Stream.unwrap(Effect.gen(function*() {
       // Before the store is read: a head that is signed later may cover entries that this reading does not see.
-      const heads = new Map<string, Head | undefined>()
-      for (const { origin } of yield* logsOf(store, options.log)) heads.set(origin, yield* lastHead(origin))
+      const signed = options.signed ?? (yield* origins)
+      const heads = new Map(signed.map(({ head, origin }) => [origin, head]))
       const snapshot = yield* store.snapshot
       const logs = yield* chosen(snapshot, options)
       const verification = new Verification(snapshot, logs, options, (origin) => heads.get(origin))
+      verification.reportStore(yield* logsOf(snapshot, options.log), signed, yield* snapshot.problems)
       const clock = yield* Clock.Clock
       const started = elapsedMillis(clock)
       const passes = passesOf(logs)

@@ -121,14 +121,15 @@ const trailOf = (store: MemoryStore): AuditTrail["Service"] =>
 
 const signerStateOf = (store: MemoryStore): SignerState["Service"] =>
   SignerState.of({
-    last: (origin) => Effect.sync(() => store.signed.get(origin)),
-    advance: (origin, from, to) =>
+    origins: Effect.sync(() => [...store.signed.values()]),
+    last: (origin) => Effect.sync(() => store.signed.get(origin)?.head),
+    advance: (origin, from, to, name) =>
       Effect.sync(() => {
-        const last = store.signed.get(origin)
+        const last = store.signed.get(origin)?.head
         const isFrom = last === undefined || from === undefined
           ? last === from
           : last.size === from.size && Buffer.compare(last.root, from.root) === 0
-        if (isFrom) store.signed.set(origin, to)
+        if (isFrom) store.signed.set(origin, { origin, name: name ?? store.signed.get(origin)?.name, head: to })
         return isFrom
       })
   })

@@ -66,6 +66,7 @@ const readerOf = (at: () => State): LogReader => ({
 const snapshotOf = (state: State): Snapshot => ({
   ...readerOf(() => state),
   rows: state.events.length,
+  problems: Effect.succeed([]),
   scan: (only) =>
     Stream.fromEffect(Effect.sync(() => ({
       seen: state.events.length,

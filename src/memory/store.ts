@@ -11,12 +11,13 @@ import * as Semaphore from "effect/Semaphore"
 import { AuditError, type AuditReason, CheckpointInconsistent, SinkTimeout } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Evidence } from "../EventSink.ts"
-import { erasedKeyHash, keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
+import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
-import { type Head, stoppedBy } from "../ledger/extends.ts"
+import { stoppedBy } from "../ledger/extends.ts"
 import { Growth, type TreeRows } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
 import type { Log } from "../ledger/LogStore.ts"
+import type { SignedOrigin } from "../ledger/Signer.ts"
 import type { LogName } from "../RequestContext.ts"
 import { logKey, State } from "./state.ts"
 
@@ -42,7 +43,7 @@ export class MemoryStore {
   /** What writers see: the same, but for what an open transaction has changed. */
   current: State = this.committed
   /** The last head that was signed of each origin: no part of what a transaction rolls back. */
-  readonly signed = new Map<string, Head>()
+  readonly signed = new Map<string, SignedOrigin>()
   private readonly growth: Growth
   private readonly outside = new Place(undefined)
   private readonly carried = Reference<Place>("effect-audit/memory/Place", { defaultValue: () => this.outside })
@@ -198,10 +199,8 @@ export class MemoryStore {
       return new Refused(stoppedBy(log.origin, new CheckpointInconsistent({ detail: log.stopped })))
     }
     const { idempotency } = event
-    const key = idempotency === undefined ? undefined : keyHash(log.origin, idempotency.key)
-    const used = key === undefined || idempotency === undefined
-      ? undefined
-      : this.current.key(log.id, key) ?? this.current.key(log.id, erasedKeyHash(key, idempotency.digest))
+    const keys = idempotency === undefined ? undefined : keyHashes(log.origin, idempotency)
+    const used = keys?.map((key) => this.current.key(log.id, key)).find((used) => used !== undefined)
     const first = this.storedAt(used?.row)
     if (used !== undefined && first !== undefined) return usedKey(event, used.digest, first, "memory")
     const same = this.storedAt(this.current.byId.get(event.eventId))
@@ -209,7 +208,7 @@ export class MemoryStore {
     const row = this.current.events.length
     const refused = this.insert(log, event)
     if (refused !== undefined) return new Refused(refused)
-    if (key !== undefined) this.current.useKey(log.id, key, { row, digest: idempotency?.digest })
+    if (keys !== undefined) this.current.useKey(log.id, keys[0], { row, digest: idempotency?.digest })
     return { eventId: event.eventId, position: log.size, duplicate: false, durability: "memory" }
   }
 

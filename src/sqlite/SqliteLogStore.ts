@@ -17,10 +17,10 @@ import { uuidBytes } from "../internal/entropy.ts"
 import { type Log, type LogReader, LogStore, type LogWriter, type Mark, type Snapshot } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { segmentRows } from "../trail/terms.ts"
-import { type ClientConnection, connectionOf, connectReader, openReader, pragma } from "./connection.ts"
+import { type ClientConnection, connectionOf, connectReader, openReader } from "./connection.ts"
 import type { Options } from "./file.ts"
 import { grownIn, holdColumns, lastRow, LogRows, readLogs } from "./logRows.ts"
-import { migrations } from "./Migrations.ts"
+import { problemsOf, readSecond, refusal, version, versionOf } from "./Migrations.ts"
 import { attempt, busy, failing, untilFree } from "./problem.ts"
 import { integerOf } from "./row.ts"
 import { SqliteClient } from "./SqliteClient.ts"
@@ -70,11 +70,12 @@ const committed = (
 
 /** Why a file of another version cannot be read, if so: reading never migrates. */
 const versionProblem = (db: DatabaseSync, filename: string): AuditError | undefined => {
-  const version = pragma(db, "user_version")
-  if (version === migrations.length) return undefined
-  const detail = version > migrations.length
-    ? `${filename} has version ${version}, newer than the ${migrations.length} of this release`
-    : `${filename} has version ${version}, and no tree yet: open it for writing once, which migrates it`
+  const found = versionOf(db)
+  if (found === 2) readSecond(db)
+  if (found === version || found === 2) return undefined
+  const detail = found === 1
+    ? `${filename} has version 1, and no tree yet: open it for writing once, which migrates it`
+    : `${filename}: ${refusal(db, found, false) ?? "it has no tables yet"}`
   return new AuditError({ method: "LogStore.snapshot", reason: new SinkRejected({ detail }) })
 }
 
@@ -94,6 +95,7 @@ const snapshotOf = Effect.fnUntraced(function*(
   return {
     ...readerOf(db, rows, run),
     rows: yield* run(() => lastRow(db)),
+    problems: run(() => problemsOf(db)),
     find: (log, eventIds) => run(() => eventIds.flatMap((eventId) => rows.findAll(log, uuidBytes(eventId)))),
     scan: (only) =>
       Stream.unfold(
@@ -123,8 +125,10 @@ const eraseRows = Effect.fnUntraced(function*(
   now: number
 ) {
   const erase = writer.prepare(
-    "UPDATE event SET body = NULL, salt = NULL, recorded_at = NULL, erased_at = ? WHERE seq = ?"
+    "UPDATE audit_event SET body = NULL, salt = NULL, recorded_at = NULL, erased_at = ? WHERE seq = ?"
   )
+  // The connection is the application's as well, which may have set it otherwise.
+  yield* run(() => writer.exec("PRAGMA secure_delete = ON"))
   const segments = Map.groupBy(seqs, (seq) => Math.floor((seq - 1) / segmentRows))
   for (const part of segments.values()) {
     yield* run(() => {
@@ -136,15 +140,15 @@ const eraseRows = Effect.fnUntraced(function*(
   yield* run(() => {
     const erased = new Set<unknown>(seqs)
     const clear = writer.prepare(
-      "UPDATE idempotency_key SET key_hash = ?, digest = NULL WHERE log = ? AND key_hash = ?"
+      "UPDATE audit_idempotency_key SET key_hash = ?, digest = NULL WHERE log = ? AND key_hash = ?"
     )
-    const used = writer.prepare("SELECT * FROM idempotency_key WHERE log = ? AND digest IS NOT NULL")
+    const used = writer.prepare("SELECT * FROM audit_idempotency_key WHERE log = ? AND digest IS NOT NULL")
     for (const { digest, key_hash: key, seq } of used.all(log.id)) {
       if (erased.has(seq) && key instanceof Uint8Array && digest instanceof Uint8Array) {
         clear.run(erasedKeyHash(key, digest), log.id, key)
       }
     }
-    writer.prepare("INSERT INTO erasure (log, erased_at) VALUES (?, ?)").run(log.id, now)
+    writer.prepare("INSERT INTO audit_erasure (log, erased_at) VALUES (?, ?)").run(log.id, now)
     // An erased event's commitment cannot be recomputed: from now on it lies in its bundle as well.
     const refused = table.growth.keepTail(log.id, table.index.sizeOf(log.id))
     if (refused !== undefined) throw broken(refused)
@@ -167,29 +171,35 @@ const writerOf = (client: ClientConnection): LogWriter => {
     erase: (log, events, now) => eraseRows(client, run, log, events.map(({ row }) => row), now),
     putNote: (log, { keyId, note, size }, now) =>
       run(() => {
-        const known = writer.prepare("SELECT 1 AS found FROM checkpoint WHERE log = ? AND size = ? AND key_id = ?")
+        const known = writer.prepare(
+          "SELECT 1 AS found FROM audit_checkpoint WHERE log = ? AND size = ? AND key_id = ?"
+        )
         if (known.get(log.id, size, keyId) !== undefined) return
-        writer.prepare("INSERT INTO checkpoint (log, size, key_id, note, signed_at) VALUES (?, ?, ?, ?, ?)")
+        writer.prepare("INSERT INTO audit_checkpoint (log, size, key_id, note, signed_at) VALUES (?, ?, ?, ?, ?)")
           .run(log.id, size, keyId, note, now)
         const refused = table.growth.keepTail(log.id, size)
         if (refused !== undefined) throw broken(refused)
       }),
     stop: (log, detail, now) =>
       run(() => {
-        writer.prepare("INSERT OR IGNORE INTO stop (log, detail, stopped_at) VALUES (?, ?, ?)").run(log.id, detail, now)
+        writer.prepare("INSERT OR IGNORE INTO audit_stop (log, detail, stopped_at) VALUES (?, ?, ?)").run(
+          log.id,
+          detail,
+          now
+        )
         table.stopped()
       }),
     hold: (log, holds, now) =>
       run(() => {
         const insert = writer.prepare(
-          "INSERT INTO hold (log, user_id, event_id, since, before, held_at) VALUES (?, ?, ?, ?, ?, ?)"
+          "INSERT INTO audit_hold (log, user_id, event_id, since, before, held_at) VALUES (?, ?, ?, ?, ?, ?)"
         )
         for (const hold of holds) insert.run(log.id, ...holdColumns(hold, uuidBytes), now)
       }),
     release: (log, holds) =>
       run(() => {
         const remove = writer.prepare(
-          "DELETE FROM hold WHERE log = ? AND user_id IS ? AND event_id IS ? AND since IS ? AND before IS ?"
+          "DELETE FROM audit_hold WHERE log = ? AND user_id IS ? AND event_id IS ? AND since IS ? AND before IS ?"
         )
         return holds.reduce((sum, hold) => sum + Number(remove.run(log.id, ...holdColumns(hold, uuidBytes)).changes), 0)
       })

@@ -29,7 +29,7 @@ const decodeRows = Schema.decodeUnknownSync(Rows)
 const listing = ({ filename, reader }: ClientConnection) => {
   const method = "TrainingPreferences.list"
   const all = reader.prepare(
-    "SELECT tenant_id, env, user_id, training_allowed FROM preference WHERE tenant_id = ? AND env = ? ORDER BY user_id"
+    "SELECT tenant_id, env, user_id, training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? ORDER BY user_id"
   )
   const unreadable = () =>
     new AuditError({ method, reason: new SinkRejected({ detail: `a preference in ${filename} cannot be read` }) })
@@ -52,15 +52,17 @@ const listing = ({ filename, reader }: ClientConnection) => {
 export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteClient> = Effect.gen(function*() {
   const client = connectionOf(yield* SqliteClient)
   const { filename, reader, writer } = client
-  const one = reader.prepare("SELECT training_allowed FROM preference WHERE tenant_id = ? AND env = ? AND user_id = ?")
-  const version = reader.prepare("SELECT version FROM preference_version")
+  const one = reader.prepare(
+    "SELECT training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? AND user_id = ?"
+  )
+  const version = reader.prepare("SELECT version FROM audit_preference_version")
   const optOuts = new OptOuts({
     version: () => version.get()?.["version"],
     isOptedOut: ({ env, tenantId, userId }) => one.get(tenantId, env, userId ?? "")?.["training_allowed"] === 0,
     openTransaction: client.openTransaction
   })
   const upsert = writer.prepare(
-    "INSERT INTO preference (tenant_id, env, user_id, training_allowed) VALUES (?, ?, ?, ?) " +
+    "INSERT INTO audit_preference (tenant_id, env, user_id, training_allowed) VALUES (?, ?, ?, ?) " +
       "ON CONFLICT (tenant_id, env, user_id) DO UPDATE SET training_allowed = excluded.training_allowed"
   )
   const set = ({ env, tenantId, trainingAllowed, userId }: Preference) =>

@@ -16,12 +16,13 @@ import * as Layer from "effect/Layer"
 import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, SignerRefused } from "../AuditError.ts"
+import { createFile, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "../internal/files.ts"
 import type { Head } from "../ledger/extends.ts"
-import { SignerState } from "../ledger/Signer.ts"
+import { type SignedOrigin, SignerState } from "../ledger/Signer.ts"
+import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { SignedHeads } from "./connection.ts"
-import { createFile, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "./file.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
-import { blobOf, integerOf } from "./row.ts"
+import { blobOf, integerOf, stringOf } from "./row.ts"
 
 /** Where the state is. */
 export interface Options {
@@ -40,6 +41,24 @@ const applicationId = 0x45664173
 const refuse = (detail: string, cause?: unknown) =>
   new AuditError({ method, reason: new SignerRefused(cause === undefined ? { detail } : { detail, cause }) })
 
+/** Whether the names of logs are kept: the first release did not. */
+const hasNames = (db: DatabaseSync): boolean =>
+  db.prepare("SELECT 1 AS found FROM pragma_table_info('signed') WHERE name = 'env'").get() !== undefined
+
+const readOrigins = (db: DatabaseSync): ReadonlyArray<SignedOrigin> =>
+  db.prepare(`SELECT *${hasNames(db) ? "" : ", NULL AS tenant_id, NULL AS env"} FROM signed ORDER BY origin`).all()
+    .map((row) => {
+      const [tenantId, env] = [stringOf(row, "tenant_id"), stringOf(row, "env")]
+      return {
+        origin: stringOf(row, "origin") ?? "",
+        name: tenantId === undefined || env === undefined ? undefined : {
+          tenantId: TenantId.make(tenantId, { disableChecks: true }),
+          env: Env.make(env, { disableChecks: true })
+        },
+        head: { size: integerOf(row, "size") ?? -1, root: blobOf(row, "root") ?? new Uint8Array(0) }
+      }
+    })
+
 const prepare = (db: DatabaseSync, path: string, newSigner: boolean): void => {
   db.exec("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE")
   try {
@@ -52,6 +71,7 @@ const prepare = (db: DatabaseSync, path: string, newSigner: boolean): void => {
       db.exec(`PRAGMA application_id = ${applicationId};
 CREATE TABLE signed (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT, WITHOUT ROWID`)
     } else if (found !== applicationId) throw refuse(`${path} is not the state of a signer`)
+    if (!hasNames(db)) db.exec("ALTER TABLE signed ADD COLUMN tenant_id TEXT; ALTER TABLE signed ADD COLUMN env TEXT")
     db.exec("COMMIT")
   } finally {
     if (db.isTransaction) db.exec("ROLLBACK")
@@ -118,15 +138,20 @@ class Signed {
     return size === undefined || root === undefined ? undefined : { size, root }
   }
 
-  advance(origin: string, from: Head | undefined, to: Head): boolean {
+  get origins(): ReadonlyArray<SignedOrigin> {
+    return readOrigins(this.db)
+  }
+
+  advance(origin: string, from: Head | undefined, to: Head, name: LogName | undefined): boolean {
     this.checkPresent()
     this.db.exec("BEGIN IMMEDIATE")
     try {
       if (!isSame(this.last(origin), from)) return false
       this.db.prepare(
-        "INSERT INTO signed (origin, size, root) VALUES (?, ?, ?) " +
-          "ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root"
-      ).run(origin, to.size, to.root)
+        "INSERT INTO signed (origin, size, root, tenant_id, env) VALUES (?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE " +
+          "SET size = excluded.size, root = excluded.root, tenant_id = coalesce(excluded.tenant_id, tenant_id), " +
+          "env = coalesce(excluded.env, env)"
+      ).run(origin, to.size, to.root, name?.tenantId ?? null, name?.env ?? null)
       this.db.exec("COMMIT")
       return true
     } finally {
@@ -147,14 +172,31 @@ export const layer = ({ newSigner = false, state }: Options): Layer.Layer<Signer
     )
     const signed = new Signed(db, path)
     const service = SignerState.of({
+      origins: doing(path, () => signed.origins),
       last: (origin) => doing(path, () => signed.last(origin)),
-      advance: (origin, from, to) => doing(path, () => signed.advance(origin, from, to))
+      advance: (origin, from, to, name) => doing(path, () => signed.advance(origin, from, to, name))
     })
     return Context.make(SignerState, service).pipe(Context.add(SignedHeads, (origin) => signed.last(origin)))
   }))
 
+/** What a state says that was signed; the file is opened for reading only. */
+export const read = (state: string): Effect.Effect<ReadonlyArray<SignedOrigin>, AuditError> =>
+  Effect.suspend(() => {
+    const problem = problemOf(state, false)
+    return problem === undefined
+      ? Effect.scoped(Effect.flatMap(
+        Effect.acquireRelease(
+          doing(state, () => new DatabaseSync(state, { readOnly: true })),
+          (db) => Effect.sync(() => db.close())
+        ),
+        (db) => doing(state, () => readOrigins(db))
+      ))
+      : Effect.fail(problem)
+  })
+
 /** The state of a store whose signer is elsewhere: nothing can be signed with it. */
 export const layerNone: Layer.Layer<SignerState> = Layer.succeed(SignerState, {
+  origins: Effect.succeed([]),
   last: () => Effect.undefined,
   advance: () => Effect.fail(refuse("this store was opened without a signer's state"))
 })

@@ -16,7 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { StatementSync } from "node:sqlite"
-import { AuditError, type AuditReason, InvalidInput, SinkClosed, SinkTimeout } from "../AuditError.ts"
+import { AuditError, type AuditReason, InvalidInput, SinkClosed, SinkRejected, SinkTimeout } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
 import { EventSink, type Evidence, refusal } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
@@ -110,11 +110,14 @@ class Committer {
 
   /** One commit. While another process holds the lock, entries stay in the queue, with their deadline. */
   once(waiting: GroupCommit.Waiting<Sealed, Evidence>): Effect.Effect<void> {
-    const { exclusively, filename } = this.sink.client
+    const { exclusively, filename, writer } = this.sink.client
+    const begin = () => {
+      // The connection is the application's as well, which may have set it otherwise.
+      writer.exec("PRAGMA synchronous = FULL")
+      this.begin.run()
+    }
     const step = Effect.flatMap(
-      Effect.suspend(() =>
-        waiting.isEmpty() ? Effect.succeed(false) : Effect.as(attempt(() => this.begin.run()), true)
-      ),
+      Effect.suspend(() => waiting.isEmpty() ? Effect.succeed(false) : Effect.as(attempt(begin), true)),
       (begun) => Effect.sync(() => begun ? this.write(waiting.take()) : undefined)
     )
     return Effect.catch(
@@ -133,6 +136,11 @@ const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
       const write = {}
       let outcome: Evidence | Refused
       try {
+        if (client.writer.prepare("PRAGMA synchronous").get()?.["synchronous"] !== 2) {
+          return Effect.fail(
+            failed(event, new SinkRejected({ detail: "the transaction is not synced: synchronous = FULL" }))
+          )
+        }
         const each: Writing = { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "with-transaction" }
         outcome = table.join(event, each, transaction.connection, write)
       } catch (cause) {

@@ -40,15 +40,15 @@ class PageReader {
   constructor(db: DatabaseSync) {
     this.db = db
     this.postings = new Postings(db)
-    this.logId = db.prepare("SELECT id FROM log WHERE tenant_id = ? AND env = ?")
-    this.bySeq = db.prepare(`SELECT ${columns} FROM event WHERE seq = ?`)
+    this.logId = db.prepare("SELECT id FROM audit_log WHERE tenant_id = ? AND env = ?")
+    this.bySeq = db.prepare(`SELECT ${columns} FROM audit_event WHERE seq = ?`)
   }
 
   /** Rows of the log that are not indexed, in the order of the query. */
   private unindexed(log: number, { descending, search }: Reading, from: number, until: number): Iterable<Row> {
     const needles = search.conditions.map(needleOf)
     return this.db.prepare(
-      `SELECT ${columns} FROM event WHERE seq BETWEEN ? AND ? AND log = ?${
+      `SELECT ${columns} FROM audit_event WHERE seq BETWEEN ? AND ? AND log = ?${
         needles.map(() => " AND instr(body, ?) > 0").join("")
       } ORDER BY seq ${descending ? "DESC" : "ASC"}`
     ).iterate(from, until, log, ...needles)

@@ -13,10 +13,11 @@ import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, type AuditReason, SinkRejected } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
+import { type FileIdentity, FileWatch, releaseFile } from "../internal/files.ts"
 import type { Head } from "../ledger/extends.ts"
 import { EventTable } from "./eventTable.ts"
-import { checkFile, type FileIdentity, FileWatch, type Options, releaseFile } from "./file.ts"
-import { applicationId, migrations } from "./Migrations.ts"
+import { checkFile, type Options } from "./file.ts"
+import { applicationId, migrate, refusal, versionOf } from "./Migrations.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
 
 /** A transaction of the application's client that is open now. */
@@ -93,28 +94,13 @@ const prepareFile = (db: DatabaseSync, fresh: boolean) => {
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000")
 }
 
-/** A pragma that is a number. */
-export const pragma = (db: DatabaseSync, name: string): number =>
-  Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0])
-
-const migrate = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
+const upgrade = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
   db.exec("BEGIN IMMEDIATE")
   try {
-    const version = pragma(db, "user_version")
-    if (pragma(db, "application_id") !== applicationId) {
-      if (!adopt) return new SinkRejected({ detail: "the file is a database, but not an audit store" })
-      db.exec(`PRAGMA application_id = ${applicationId}`)
-    }
-    if (version > migrations.length) {
-      return new SinkRejected({
-        detail: `the file has version ${version}, newer than the ${migrations.length} of this release`
-      })
-    }
-    for (const { after, sql } of migrations.slice(version)) {
-      db.exec(sql)
-      after?.(db)
-    }
-    if (version < migrations.length) db.exec(`PRAGMA user_version = ${migrations.length}`)
+    const version = versionOf(db)
+    const detail = refusal(db, version, adopt)
+    if (detail !== undefined) return new SinkRejected({ detail })
+    migrate(db, version ?? 0)
     db.exec("COMMIT")
     return undefined
   } finally {
@@ -157,7 +143,7 @@ const openWriter = Effect.fnUntraced(function*(options: Options): Effect.fn.Retu
   const waiting = <A>(evaluate: () => A) => Effect.mapError(untilFree(attempt(evaluate), deadlineMillis), refuse)
   const db = yield* opening(() => new DatabaseSync(filename, { timeout: 0 }), refuse, deadlineMillis)
   yield* waiting(() => prepareFile(db, found.fresh))
-  const refused = yield* waiting(() => migrate(db, adopt))
+  const refused = yield* waiting(() => upgrade(db, adopt))
   if (refused !== undefined) return yield* fail(refused)
   return { db, identity: found.identity }
 })
@@ -172,7 +158,7 @@ export const open = Effect.fnUntraced(function*(
     () => {
       const reader = new DatabaseSync(filename, { timeout: 0 })
       reader.exec(
-        "PRAGMA query_only = ON; PRAGMA busy_timeout = 0; PRAGMA cache_size = -32768; SELECT 1 FROM log LIMIT 1"
+        "PRAGMA query_only = ON; PRAGMA busy_timeout = 0; PRAGMA cache_size = -32768; SELECT 1 FROM audit_log LIMIT 1"
       )
       return reader
     },

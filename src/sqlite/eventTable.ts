@@ -8,7 +8,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { type AuditReason, CheckpointInconsistent, type IntegrityReason } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
-import { erasedKeyHash, keyHash, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
+import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { type Log, LogCache } from "../internal/logCache.ts"
 import { type Head, headOf, stoppedBy } from "../ledger/extends.ts"
@@ -56,14 +56,16 @@ export class EventTable {
     this.treeRows = new SqliteTreeRows(db, this.index)
     this.growth = new Growth(this.treeRows)
     this.insertEvent = db.prepare(
-      "INSERT INTO event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES (?, ?, ?, ?, " +
+      "INSERT INTO audit_event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES (?, ?, ?, ?, " +
         "?, ?, ?, ?)"
     )
     this.dataVersion = db.prepare("PRAGMA data_version")
-    this.lastSeq = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM event")
-    this.counts = db.prepare("SELECT (SELECT max(id) FROM erasure) AS erasures, (SELECT count(*) FROM stop) AS stops")
-    this.bySeq = db.prepare("SELECT log, position, event_id, body FROM event WHERE seq = ?")
-    this.newestNote = db.prepare("SELECT note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
+    this.lastSeq = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM audit_event")
+    this.counts = db.prepare(
+      "SELECT (SELECT max(id) FROM audit_erasure) AS erasures, (SELECT count(*) FROM audit_stop) AS stops"
+    )
+    this.bySeq = db.prepare("SELECT log, position, event_id, body FROM audit_event WHERE seq = ?")
+    this.newestNote = db.prepare("SELECT note FROM audit_checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
   }
 
   /** A log was stopped here: it is looked at again before it takes an event. */
@@ -150,9 +152,10 @@ export class EventTable {
 
   /** Rows are only appended, so what another connection wrote is what comes after the last known row. */
   private catchUp(last: number): void {
-    const rows = this.db.prepare("SELECT log, max(position) AS position FROM event WHERE seq >= ? GROUP BY log").all(
-      this.nextSeq
-    )
+    const rows = this.db.prepare("SELECT log, max(position) AS position FROM audit_event WHERE seq >= ? GROUP BY log")
+      .all(
+        this.nextSeq
+      )
     for (const row of rows) {
       const log = this.logs.byId(integerOf(row, "log"))
       const position = integerOf(row, "position")
@@ -167,16 +170,16 @@ export class EventTable {
   append(event: Sealed, writing: Writing): Evidence | Refused {
     const log = this.logOf(event, writing)
     if (log.stopped !== undefined) return new Refused(log.stopped)
-    const key = event.idempotency === undefined ? undefined : keyHash(log.origin, event.idempotency.key)
-    const known = this.known(event, log, key, writing.durability)
+    const keys = event.idempotency === undefined ? undefined : keyHashes(log.origin, event.idempotency)
+    const known = this.known(event, log, keys, writing.durability)
     if (known !== undefined) return known
     event.try()
     const seq = this.nextSeq
     const refused = this.insert(log, event)
     if (refused !== undefined) return new Refused(refused)
-    if (key !== undefined && event.idempotency !== undefined) {
-      this.db.prepare("INSERT INTO idempotency_key (log, key_hash, seq, digest) VALUES (?, ?, ?, ?)")
-        .run(log.id, key, seq, event.idempotency.digest)
+    if (keys !== undefined && event.idempotency !== undefined) {
+      this.db.prepare("INSERT INTO audit_idempotency_key (log, key_hash, seq, digest) VALUES (?, ?, ?, ?)")
+        .run(log.id, keys[0], seq, event.idempotency.digest)
     }
     return { eventId: event.eventId, position: log.size - 1, duplicate: false, durability: writing.durability }
   }
@@ -185,12 +188,12 @@ export class EventTable {
   private known(
     event: Sealed,
     log: Log,
-    key: Uint8Array | undefined,
+    keys: ReadonlyArray<Uint8Array> | undefined,
     durability: Durability
   ): Evidence | Refused | undefined {
-    if (key !== undefined && event.idempotency !== undefined) {
-      const find = this.db.prepare("SELECT seq, digest FROM idempotency_key WHERE log = ? AND key_hash = ?")
-      const used = find.get(log.id, key) ?? find.get(log.id, erasedKeyHash(key, event.idempotency.digest))
+    if (keys !== undefined) {
+      const find = this.db.prepare("SELECT seq, digest FROM audit_idempotency_key WHERE log = ? AND key_hash = ?")
+      const used = keys.map((key) => find.get(log.id, key)).find((row) => row !== undefined)
       const stored = this.storedAt(integerOf(used, "seq"))
       if (stored !== undefined) return usedKey(event, blobOf(used, "digest"), stored, durability)
     }
@@ -212,7 +215,7 @@ export class EventTable {
   private insert(log: Log, event: Sealed): AuditReason | undefined {
     const refused = this.growth.add(log.id, log.size, event.commitment)
     if (refused !== undefined) return stoppedBy(log.origin, refused)
-    this.insertEvent.run(
+    const { changes } = this.insertEvent.run(
       this.nextSeq,
       log.id,
       log.size,
@@ -222,6 +225,8 @@ export class EventTable {
       event.salt,
       event.body
     )
+    // A trigger of someone's may take a row without a word; as an error of SQLite's, it takes the transaction along.
+    if (changes !== 1) throw Object.assign(new Error("the row was not inserted: look for a trigger"), { errcode: 19 })
     log.size++
     this.index.add(this.nextSeq, log.id, event)
     this.nextSeq++
@@ -231,7 +236,7 @@ export class EventTable {
   private logOf(event: Sealed, writing: Writing): Log {
     const known = this.logs.get(event)
     if (known !== undefined) return known
-    const row = this.db.prepare("SELECT id, origin FROM log WHERE tenant_id = ? AND env = ?").get(
+    const row = this.db.prepare("SELECT id, origin FROM audit_log WHERE tenant_id = ? AND env = ?").get(
       event.tenantId,
       event.env
     )
@@ -246,7 +251,7 @@ export class EventTable {
 
   private createLog(event: Sealed, { deployment, millis }: Writing): Log {
     const created = makeLogCreated(event, deployment, this.entropy, millis)
-    const { lastInsertRowid } = this.db.prepare("INSERT INTO log (tenant_id, env, origin) VALUES (?, ?, ?)")
+    const { lastInsertRowid } = this.db.prepare("INSERT INTO audit_log (tenant_id, env, origin) VALUES (?, ?, ?)")
       .run(event.tenantId, event.env, created.origin)
     const log = { id: Number(lastInsertRowid), origin: created.origin, size: 0, stopped: undefined }
     this.insert(log, created.event)
@@ -261,7 +266,7 @@ export class EventTable {
 
   /** Why a log takes no more events: it was stopped, or does not extend what was signed of it. */
   private stopReason(id: number, size: number, signed: Head | undefined): IntegrityReason | undefined {
-    const detail = stringOf(this.db.prepare("SELECT detail FROM stop WHERE log = ?").get(id), "detail")
+    const detail = stringOf(this.db.prepare("SELECT detail FROM audit_stop WHERE log = ?").get(id), "detail")
     if (detail !== undefined) return new CheckpointInconsistent({ detail })
     const note = stringOf(this.newestNote.get(id), "note")
     const heads = [...(note === undefined ? [] : [headOf(note)]), ...(signed === undefined ? [] : [signed])]

@@ -1,5 +1,5 @@
 /**
- * What the second version of the store did to one of the first: the events come under their trees.
+ * What the versions after the first do to a store of the first: the events come under their trees.
  *
  * Frozen: it is a part of a migration, and uses nothing that may change.
  */
@@ -25,9 +25,9 @@ type Tree = { size: number; bundle: Array<Uint8Array>; readonly levels: Array<Ar
 export const growTrees = (db: DatabaseSync): void => {
   /** Of each log its size, the entries of its last bundle, and the last hashes of each level; -1 if it was stopped. */
   const trees = new Map<number, Tree>()
-  const putBundle = db.prepare("INSERT INTO bundle (log, idx, commitments) VALUES (?, ?, ?)")
-  const putSubtree = db.prepare("INSERT INTO subtree (log, level, idx, hash) VALUES (?, ?, ?, ?)")
-  const stop = db.prepare("INSERT OR IGNORE INTO stop (log, detail, stopped_at) VALUES (?, ?, 0)")
+  const putBundle = db.prepare("INSERT INTO audit_bundle (log, idx, commitments) VALUES (?, ?, ?)")
+  const putSubtree = db.prepare("INSERT INTO audit_subtree (log, level, idx, hash) VALUES (?, ?, ?, ?)")
+  const stop = db.prepare("INSERT OR IGNORE INTO audit_stop (log, detail, stopped_at) VALUES (?, ?, 0)")
   const complete = (log: number, tree: Tree) => {
     const bundle = tree.size / 256 - 1
     putBundle.run(log, bundle, Buffer.concat(tree.bundle))
@@ -43,7 +43,7 @@ export const growTrees = (db: DatabaseSync): void => {
     }
   }
   for (
-    const { commitment, log, position } of db.prepare("SELECT log, position, commitment FROM event ORDER BY seq")
+    const { commitment, log, position } of db.prepare("SELECT log, position, commitment FROM audit_event ORDER BY seq")
       .iterate()
   ) {
     if (typeof log !== "number") continue

@@ -53,8 +53,8 @@ const nameOf = (row: Row): LogName => ({
 export const readLogs = (db: DatabaseSync, only?: LogName | undefined): ReadonlyArray<LogRef> => {
   const where = only === undefined ? "" : " WHERE tenant_id = ? AND env = ?"
   return db.prepare(
-    "SELECT id, tenant_id, env, origin, (SELECT detail FROM stop WHERE stop.log = log.id) AS stopped " +
-      `FROM log${where} ORDER BY tenant_id, env`
+    "SELECT id, tenant_id, env, origin, (SELECT detail FROM audit_stop WHERE audit_stop.log = audit_log.id) AS stopped " +
+      `FROM audit_log${where} ORDER BY tenant_id, env`
   ).all(...only === undefined ? [] : [only.tenantId, only.env]).map((row) => ({
     id: there(integerOf(row, "id"), "id"),
     name: nameOf(row),
@@ -66,13 +66,13 @@ export const readLogs = (db: DatabaseSync, only?: LogName | undefined): Readonly
 /** The logs that have grown in some rows, and that take events. */
 export const grownIn = (db: DatabaseSync, after: number, until: number): ReadonlyArray<LogName> =>
   db.prepare(
-    "SELECT tenant_id, env FROM log WHERE id IN (SELECT DISTINCT log FROM event WHERE seq > ? AND seq <= ?) AND " +
-      "NOT EXISTS (SELECT 1 FROM stop WHERE stop.log = log.id)"
+    "SELECT tenant_id, env FROM audit_log WHERE id IN (SELECT DISTINCT log FROM audit_event WHERE seq > ? AND seq <= ?) AND " +
+      "NOT EXISTS (SELECT 1 FROM audit_stop WHERE audit_stop.log = audit_log.id)"
   ).all(after, until).map(nameOf)
 
 /** The last row number; 0 of an empty store. */
 export const lastRow = (db: DatabaseSync): number =>
-  there(integerOf(db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM event").get(), "seq"), "seq")
+  there(integerOf(db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM audit_event").get(), "seq"), "seq")
 
 /** The columns of a hold. */
 export const holdColumns = (hold: Hold, idBytes: (eventId: string) => Uint8Array) =>
@@ -96,7 +96,7 @@ export class LogRows {
     this.db = db
     this.postings = new Postings(db)
     this.trees = new SqliteTreeRows(db, this.postings)
-    this.bySeq = db.prepare(`SELECT ${columns} FROM event WHERE seq = ?`)
+    this.bySeq = db.prepare(`SELECT ${columns} FROM audit_event WHERE seq = ?`)
   }
 
   log(name: LogName): Log | undefined {
@@ -117,7 +117,7 @@ export class LogRows {
   }
 
   notes(log: LogRef, page: NotePage): ReadonlyArray<StoredNote> {
-    const select = "SELECT size, key_id, note FROM checkpoint WHERE log = ?"
+    const select = "SELECT size, key_id, note FROM audit_checkpoint WHERE log = ?"
     const rows = "newest" in page
       ? this.db.prepare(`${select} ORDER BY size DESC, signed_at DESC LIMIT ?`).all(log.id, page.newest)
       : "size" in page
@@ -141,20 +141,22 @@ export class LogRows {
 
   /** Every row that has an id, found without the index. */
   findAll(log: LogRef, eventId: Uint8Array): ReadonlyArray<StoredEvent> {
-    return this.db.prepare(`SELECT ${columns} FROM event WHERE event_id = ? AND log = ? ORDER BY seq`)
+    return this.db.prepare(`SELECT ${columns} FROM audit_event WHERE event_id = ? AND log = ? ORDER BY seq`)
       .all(eventId, log.id).map(eventOf)
   }
 
   holds(log: LogRef): ReadonlyArray<Hold> {
-    return this.db.prepare("SELECT user_id, event_id, since, before FROM hold WHERE log = ?").all(log.id).map((row) => {
-      const id = blobOf(row, "event_id")
-      return {
-        person: stringOf(row, "user_id"),
-        eventId: id === undefined ? undefined : EventId.make(uuidText(id), { disableChecks: true }),
-        sinceMillis: integerOf(row, "since"),
-        beforeMillis: integerOf(row, "before")
+    return this.db.prepare("SELECT user_id, event_id, since, before FROM audit_hold WHERE log = ?").all(log.id).map(
+      (row) => {
+        const id = blobOf(row, "event_id")
+        return {
+          person: stringOf(row, "user_id"),
+          eventId: id === undefined ? undefined : EventId.make(uuidText(id), { disableChecks: true }),
+          sinceMillis: integerOf(row, "since"),
+          beforeMillis: integerOf(row, "before")
+        }
       }
-    })
+    )
   }
 
   /** The first row to look at for a range; the index is not needed where the range begins with the log. */
@@ -197,7 +199,7 @@ export class LogRows {
   private step(where: string, params: ReadonlyArray<number | Uint8Array>) {
     const events: Array<StoredEvent> = []
     let bytes = 0
-    const rows = this.db.prepare(`SELECT ${columns} FROM event WHERE ${where} ORDER BY seq LIMIT ${stepRows}`)
+    const rows = this.db.prepare(`SELECT ${columns} FROM audit_event WHERE ${where} ORDER BY seq LIMIT ${stepRows}`)
     for (const row of rows.iterate(...params)) {
       const event = eventOf(row)
       events.push(event)

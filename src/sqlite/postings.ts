@@ -42,13 +42,17 @@ export class Postings implements Segments<EntryRow> {
   private readonly postings: StatementSync
 
   constructor(db: DatabaseSync) {
-    this.lastSegment = db.prepare("SELECT max(id) + 1 AS count FROM segment")
-    this.timesOf = db.prepare("SELECT min_recorded_at AS low, max_recorded_at AS high FROM segment WHERE id = ?")
-    this.bySeq = db.prepare(`SELECT ${columns} FROM event WHERE seq = ?`)
-    this.ofLog = db.prepare(`SELECT ${columns} FROM event WHERE seq > ? AND log = ? ORDER BY seq DESC`)
-    this.byId = db.prepare(`SELECT ${columns} FROM event WHERE seq > ? AND event_id = ?`)
-    this.atPosition = db.prepare("SELECT seq FROM event WHERE seq > ? AND log = ? AND position = ?")
-    this.postings = db.prepare("SELECT postings FROM bucket WHERE segment = ? AND bucket = ?")
+    // No more than there are rows for: a row that someone added to the index must not hide rows of events.
+    this.lastSegment = db.prepare(
+      "SELECT min((SELECT coalesce(max(id), -1) + 1 FROM audit_segment), " +
+        `(SELECT coalesce(max(seq), 0) FROM audit_event) / ${segmentRows}) AS count`
+    )
+    this.timesOf = db.prepare("SELECT min_recorded_at AS low, max_recorded_at AS high FROM audit_segment WHERE id = ?")
+    this.bySeq = db.prepare(`SELECT ${columns} FROM audit_event WHERE seq = ?`)
+    this.ofLog = db.prepare(`SELECT ${columns} FROM audit_event WHERE seq > ? AND log = ? ORDER BY seq DESC`)
+    this.byId = db.prepare(`SELECT ${columns} FROM audit_event WHERE seq > ? AND event_id = ?`)
+    this.atPosition = db.prepare("SELECT seq FROM audit_event WHERE seq > ? AND log = ? AND position = ?")
+    this.postings = db.prepare("SELECT postings FROM audit_bucket WHERE segment = ? AND bucket = ?")
   }
 
   get count(): number {

@@ -31,7 +31,7 @@ export class SearchIndex extends Postings {
     this.db = db
     this.body = db.prepare(
       "SELECT body, CASE WHEN recorded_at <= 9007199254740991 THEN recorded_at END AS recorded_at " +
-        "FROM event WHERE seq = ?"
+        "FROM audit_event WHERE seq = ?"
     )
   }
 
@@ -49,7 +49,7 @@ export class SearchIndex extends Postings {
   /** Takes erased rows out of the index: what is left leads to them by log and event id only. */
   erase(seqs: ReadonlyArray<number>): void {
     this.recent.clear()
-    const update = this.db.prepare("UPDATE bucket SET postings = ? WHERE segment = ? AND bucket = ?")
+    const update = this.db.prepare("UPDATE audit_bucket SET postings = ? WHERE segment = ? AND bucket = ?")
     const segments = Map.groupBy(seqs, (seq) => Math.floor((seq - 1) / segmentRows))
     const written = this.count
     for (const [segment, rows] of segments) {
@@ -86,9 +86,15 @@ export class SearchIndex extends Postings {
       from = Math.min(from, recordedAt)
       until = Math.max(until, recordedAt)
     }
-    this.db.prepare("INSERT INTO segment (id, min_recorded_at, max_recorded_at) VALUES (?, ?, ?)")
-      .run(segment, from === Infinity ? 0 : from, until)
-    const insert = this.db.prepare("INSERT INTO bucket (segment, bucket, postings) VALUES (?, ?, ?)")
+    // What someone has put in its place is no reason not to store events.
+    this.db.prepare(
+      "INSERT INTO audit_segment (id, min_recorded_at, max_recorded_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE " +
+        "SET min_recorded_at = excluded.min_recorded_at, max_recorded_at = excluded.max_recorded_at"
+    ).run(segment, from === Infinity ? 0 : from, until)
+    const insert = this.db.prepare(
+      "INSERT INTO audit_bucket (segment, bucket, postings) VALUES (?, ?, ?) " +
+        "ON CONFLICT (segment, bucket) DO UPDATE SET postings = excluded.postings"
+    )
     encodeBuckets(postings).forEach((bucket, index) => {
       if (bucket.length > 0) insert.run(segment, index, bucket)
     })

@@ -5,8 +5,10 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Reactivity } from "effect/reactivity/Reactivity"
+import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { Connection as SqlConnection } from "effect/sql/SqlConnection"
 import { ConnectionError, LockTimeoutError, SqlError } from "effect/sql/SqlError"
@@ -19,6 +21,9 @@ import { attempt, goneAfterCommit, isBusy, Problem, reasonOf, untilFree } from "
 
 type Params = ReadonlyArray<unknown>
 type Transform = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+
+/** What a transaction begins and ends with. */
+const control = /^\s*(?:BEGIN|ROLLBACK)\b/i
 
 const toSqlError = (problem: Problem): SqlError => new SqlError({ reason: problem.toSqlReason() })
 
@@ -45,34 +50,57 @@ const makeConnection = (db: DatabaseSync, deadlineMillis: number) => {
     statement.run(...values)
     return []
   }
-  const run = <A>(evaluate: (fiber: Fiber.Fiber<unknown, unknown>) => A) =>
+  const run = <A>(inTransaction: boolean, sql: string, evaluate: (fiber: Fiber.Fiber<unknown, unknown>) => A) =>
     Effect.withFiber<A, SqlError>((fiber) => {
-      const step = attempt(() => evaluate(fiber))
+      const step = attempt(() => {
+        // SQLite may end a transaction by itself (`OR ROLLBACK`, a full disk): what follows must not commit one by one.
+        if (inTransaction && !db.isTransaction && !control.test(sql)) throw new Error("the transaction was rolled back")
+        return evaluate(fiber)
+      })
       // Inside a transaction a lock cannot be waited for; outside it nothing has been done yet.
       return Effect.mapError(db.isTransaction ? step : untilFree(step, deadlineMillis), toSqlError)
     })
-  const rows = (cached: boolean) => (sql: string, params: Params, transform: Transform) =>
+  const rows = (inside: boolean, cached: boolean) => (sql: string, params: Params, transform: Transform) =>
     Effect.map(
-      run((fiber) => all(statementOf(fiber, sql, cached, false), params)),
+      run(inside, sql, (fiber) => all(statementOf(fiber, sql, cached, false), params)),
       (result) => transform === undefined ? result : transform(result)
     )
-  const values = (cached: boolean) => (sql: string, params: Params) =>
-    run((fiber) => all(statementOf(fiber, sql, cached, true), params).map((row) => Object.values(row)))
-  return (): SqlConnection => ({
-    execute: rows(true),
-    executeUnprepared: rows(false),
+  const values = (inside: boolean, cached: boolean) => (sql: string, params: Params) =>
+    run(inside, sql, (fiber) => all(statementOf(fiber, sql, cached, true), params).map((row) => Object.values(row)))
+  return (inside: boolean): SqlConnection => ({
+    execute: rows(inside, true),
+    executeUnprepared: rows(inside, false),
     executeRaw: (sql, params) =>
-      run((fiber) => {
+      run(inside, sql, (fiber) => {
         const statement = statementOf(fiber, sql, true, false)
         return statement.columns().length > 0
           ? statement.all(...params as ReadonlyArray<SQLInputValue>)
           : statement.run(...params as ReadonlyArray<SQLInputValue>)
       }),
-    executeValues: values(true),
-    executeValuesUnprepared: values(false),
-    executeStream: (sql, params, transform) => Stream.fromIterableEffect(rows(true)(sql, params, transform))
+    executeValues: values(inside, true),
+    executeValuesUnprepared: values(inside, false),
+    executeStream: (sql, params, transform) => Stream.fromIterableEffect(rows(inside, true)(sql, params, transform))
   })
 }
+
+/**
+ * Leases the connection; a stream gives it back once its rows are read, however slowly they are taken: whoever emits for
+ * each of them would wait for the stream.
+ */
+const leased = (
+  lease: Effect.Effect<SqlConnection, SqlError, Scope.Scope>,
+  writer: DatabaseSync
+): Effect.Effect<SqlConnection, SqlError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const connection = yield* Scope.provide(lease, scope)
+    const giveBack = Effect.suspend(() => writer.isTransaction ? Effect.void : Scope.close(scope, Exit.void))
+    return {
+      ...connection,
+      executeStream: (sql, params, transform) =>
+        Stream.fromIterableEffect(Effect.ensuring(connection.execute(sql, params, transform), giveBack))
+    }
+  })
 
 /** The client, and which of its transactions is open. */
 export interface Client {
@@ -111,7 +139,7 @@ export const makeClient = Effect.fnUntraced(function*(
   const { deadlineMillis, semaphore, writer } = connection
   const connect = makeConnection(writer, deadlineMillis)
   const acquirers = SqlClient.makeSqliteAcquirers({
-    connection: Effect.succeed(connect()),
+    connection: Effect.succeed(connect(false)),
     semaphore,
     isTransaction: () => writer.isTransaction
   })
@@ -121,6 +149,7 @@ export const makeClient = Effect.fnUntraced(function*(
   const level = (name: string) => Number(name.slice(name.lastIndexOf("_") + 1))
   const sql = yield* SqlClient.make({
     ...acquirers,
+    acquirer: leased(acquirers.acquirer, writer),
     // Each transaction gets a connection object of its own, so that it can be told from one that has ended.
     transactionAcquirer: Effect.flatMap(
       withinDeadline(connection, acquirers.transactionAcquirer),
@@ -128,7 +157,7 @@ export const makeClient = Effect.fnUntraced(function*(
         Effect.acquireRelease(
           Effect.sync(() => {
             depth = 0
-            return current = connect()
+            return current = connect(true)
           }),
           () => Effect.sync(() => current = undefined)
         )

@@ -19,9 +19,9 @@ export class SqliteTreeRows implements TreeRows {
   constructor(db: DatabaseSync, index: Postings) {
     this.db = db
     this.index = index
-    this.getBundle = db.prepare("SELECT commitments FROM bundle WHERE log = ? AND idx = ?")
+    this.getBundle = db.prepare("SELECT commitments FROM audit_bundle WHERE log = ? AND idx = ?")
     this.getSubtrees = db.prepare(
-      "SELECT idx, hash FROM subtree WHERE log = ? AND level = ? AND idx BETWEEN ? AND ? ORDER BY idx"
+      "SELECT idx, hash FROM audit_subtree WHERE log = ? AND level = ? AND idx BETWEEN ? AND ? ORDER BY idx"
     )
   }
 
@@ -62,10 +62,10 @@ export class SqliteTreeRows implements TreeRows {
   private get writes() {
     return this.writing ??= {
       bundle: this.db.prepare(
-        "INSERT INTO bundle (log, idx, commitments) VALUES (?, ?, ?) " +
+        "INSERT INTO audit_bundle (log, idx, commitments) VALUES (?, ?, ?) " +
           "ON CONFLICT (log, idx) DO UPDATE SET commitments = excluded.commitments"
       ),
-      subtree: this.db.prepare("INSERT INTO subtree (log, level, idx, hash) VALUES (?, ?, ?, ?)")
+      subtree: this.db.prepare("INSERT INTO audit_subtree (log, level, idx, hash) VALUES (?, ?, ?, ?)")
     }
   }
 

@@ -9,7 +9,7 @@ import { answers, finished, line, run, start } from "./process.ts"
 /** Positions and events of a store, straight from its file. */
 const stored = (filename: string) => {
   const db = new DatabaseSync(filename)
-  const rows = db.prepare("SELECT position, body FROM event ORDER BY seq").all()
+  const rows = db.prepare("SELECT position, body FROM audit_event ORDER BY seq").all()
   db.close()
   return rows.map((row) => ({
     position: Number(row["position"]),

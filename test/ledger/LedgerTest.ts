@@ -36,8 +36,9 @@ const by = within({ actor: { type: "human", id: "officer" } })
 const tag = (error: AuditError.AuditError | AuditError.IntegrityError) => `${error._tag} ${error.reason._tag}`
 const vkey = Effect.map(Signer.Signer, (signer) => signer.vkey)
 
-/** Looks at the whole log: dense positions, verification, and a trail that shows the same. */
+/** Looks at the whole log, signed now: dense positions, verification, and a trail that shows the same. */
 export const checkLog = Effect.gen(function*() {
+  yield* Ledger.checkpoint(log)
   const rows = yield* storedEvents
   assert.deepStrictEqual(rows.map(({ position }) => position), rows.map((_, position) => position))
   const findings = yield* Stream.runCollect(Ledger.verify({ log, vkey: yield* vkey }))

@@ -19,6 +19,7 @@ const scripted = Effect.fnUntraced(function*(last: ReadonlyArray<Head | undefine
   const lasts = [...last]
   const won = [...wins]
   const state = Signer.SignerState.of({
+    origins: Effect.succeed([]),
     last: (of) =>
       Effect.sync(() => {
         calls.push(`last ${of === origin}`)

@@ -144,20 +144,20 @@ describe("SqliteSink: files", () => {
       yield* Effect.provide(emit(1), sqliteAt({ filename }))
       const db = new DatabaseSync(filename)
       const refused = (sql: string) => assert.throws(() => db.exec(sql), undefined, undefined, sql)
-      refused("UPDATE event SET body = x'00' WHERE seq = 2")
-      refused("UPDATE event SET position = 7 WHERE seq = 2")
-      refused("UPDATE event SET commitment = x'00' WHERE seq = 2")
-      refused("UPDATE event SET erased_at = 1 WHERE seq = 2")
-      refused("DELETE FROM event")
-      refused("DELETE FROM log")
-      refused("UPDATE log SET tenant_id = 't_other'")
-      refused("INSERT OR REPLACE INTO event SELECT * FROM event WHERE seq = 2")
+      refused("UPDATE audit_event SET body = x'00' WHERE seq = 2")
+      refused("UPDATE audit_event SET position = 7 WHERE seq = 2")
+      refused("UPDATE audit_event SET commitment = x'00' WHERE seq = 2")
+      refused("UPDATE audit_event SET erased_at = 1 WHERE seq = 2")
+      refused("DELETE FROM audit_event")
+      refused("DELETE FROM audit_log")
+      refused("UPDATE audit_log SET tenant_id = 't_other'")
+      refused("INSERT OR REPLACE INTO audit_event SELECT * FROM audit_event WHERE seq = 2")
       refused(
-        "INSERT INTO event SELECT 9, log, position, recorded_at, erased_at, event_id, commitment, salt, body FROM event WHERE seq = 2"
+        "INSERT INTO audit_event SELECT 9, log, position, recorded_at, erased_at, event_id, commitment, salt, body FROM audit_event WHERE seq = 2"
       )
-      refused("REPLACE INTO log VALUES (1, 't_acme', 'prod', 'x')")
-      db.exec("UPDATE event SET erased_at = 1, body = NULL, salt = NULL, recorded_at = NULL WHERE seq = 2")
-      refused("UPDATE event SET body = x'00', erased_at = NULL WHERE seq = 2")
+      refused("REPLACE INTO audit_log VALUES (1, 't_acme', 'prod', 'x')")
+      db.exec("UPDATE audit_event SET erased_at = 1, body = NULL, salt = NULL, recorded_at = NULL WHERE seq = 2")
+      refused("UPDATE audit_event SET body = x'00', erased_at = NULL WHERE seq = 2")
       db.close()
       yield* Effect.gen(function*() {
         const { items } = yield* AuditTrail.query(log)
@@ -217,7 +217,7 @@ describe("SqliteSink: a file that goes while it is written", () => {
       }).pipe(Effect.provide(SqliteClient.layer({ filename })), Effect.provideService(Clock.Clock, moved))
     })
   const rows = Effect.map(
-    Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) AS n FROM event`),
+    Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) AS n FROM audit_event`),
     ([row]) => row?.["n"]
   )
 
@@ -461,7 +461,7 @@ describe("SqliteSink: events that share a commit", () => {
           (n) => sealedBy({ action: "note.create", input: n }, { idempotencyKey: `k${n}` })
         )
         yield* sql.unsafe(
-          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.idempotency_key WHEN NEW.seq = 4 BEGIN SELECT RAISE(ABORT, 'no'); END"
+          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.audit_idempotency_key WHEN NEW.seq = 4 BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
         const append = Effect.forEach(events, (event) => Effect.result(sink.append(event)), { concurrency: 3 })
         for (const answer of yield* append) {
@@ -487,7 +487,7 @@ describe("SqliteSink: events that share a commit", () => {
         const sql = yield* SqlClient.SqlClient
         yield* emit(0)
         yield* sql.unsafe(
-          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.event " +
+          "CREATE TEMP TRIGGER no BEFORE INSERT ON main.audit_event " +
             "WHEN instr(CAST(NEW.body AS TEXT), '\"n\":2') > 0 BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
         const results = yield* Effect.all([1, 2, 3, 4, 5].map((n) => Effect.result(emit(n))), { concurrency: 5 })
@@ -647,7 +647,7 @@ describe("SqliteSink: the caller's transaction", () => {
           yield* Scope.close(scope, Exit.void)
           const error = yield* Effect.flip(sink.append(sealed))
           assert.strictEqual(error.reason._tag, "SinkClosed")
-          assert.deepStrictEqual(yield* sql`SELECT count(*) AS n FROM event`, [{ n: 0 }])
+          assert.deepStrictEqual(yield* sql`SELECT count(*) AS n FROM audit_event`, [{ n: 0 }])
         }))
       }).pipe(Effect.provide(SqliteClient.layer({ filename })))
     }))
@@ -786,7 +786,7 @@ describe("SqliteSink: what others do to the same file", () => {
       const rows = Effect.map(
         sql<
           { readonly n: number }
-        >`SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM log) + (SELECT count(*) FROM idempotency_key) AS n`,
+        >`SELECT (SELECT count(*) FROM audit_event) + (SELECT count(*) FROM audit_log) + (SELECT count(*) FROM audit_idempotency_key) AS n`,
         ([row]) => row?.n
       )
       let refused = 0

@@ -1,0 +1,101 @@
+/** Files by their identity: that the open file is still the one at its path, and which this process has open. */
+import type * as Clock from "effect/Clock"
+import { closeSync, constants, fchmodSync, lstatSync, openSync, statSync } from "node:fs"
+import { type AuditReason, SinkUnavailable } from "../AuditError.ts"
+import { elapsedMillis } from "./elapsed.ts"
+
+/** Which file it is, whatever its name. */
+export interface FileIdentity {
+  readonly dev: number
+  readonly ino: number
+}
+
+/**
+ * Files that this process has open, with the number of stores on each. Closing any descriptor of a file drops all POSIX
+ * locks that the process holds on it, SQLite's too, so a file that is open here is not opened again to look at it.
+ */
+const open = new Map<string, number>()
+const key = (identity: FileIdentity) => `${identity.dev}:${identity.ino}`
+
+/** Whether this process has a file open. */
+export const isHeld = (identity: FileIdentity): boolean => open.has(key(identity))
+
+/** Remembers that a file is open once more. */
+export const holdFile = (identity: FileIdentity): void => {
+  open.set(key(identity), (open.get(key(identity)) ?? 0) + 1)
+}
+
+/** Gives a checked file back, once its connections are closed. */
+export const releaseFile = (identity: FileIdentity): void => {
+  const count = open.get(key(identity)) ?? 0
+  if (count > 1) open.set(key(identity), count - 1)
+  else open.delete(key(identity))
+}
+
+/** The file at a path; `undefined` if there is no file. */
+export const identityOf = (path: string): FileIdentity | undefined => {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  return stat === undefined ? undefined : { dev: stat.dev, ino: stat.ino }
+}
+
+/** Whether the file at a path is still the one that was opened. */
+export const isOpenHere = (path: string, identity: FileIdentity): boolean => {
+  const now = identityOf(path)
+  return now !== undefined && now.ino === identity.ino && now.dev === identity.dev
+}
+
+/**
+ * The file is looked at with every commit; its write-ahead log alone, which no one removes alone, at most this often.
+ */
+const walCheckMillis = 20
+
+/** Watches that the open file is the one at its path. */
+export class FileWatch {
+  private readonly filename: string
+  private readonly identity: FileIdentity
+  private readonly wal: FileIdentity | undefined
+  private readonly clock: Clock.Clock
+  private walChecked = -Infinity
+  private fileChecked = -Infinity
+
+  /** Begins when a connection has read: then the write-ahead log exists, and stays as long as the connection. */
+  constructor(filename: string, identity: FileIdentity, clock: Clock.Clock) {
+    this.filename = filename
+    this.identity = identity
+    this.wal = identityOf(`${filename}-wal`)
+    this.clock = clock
+  }
+
+  private isWalHere(now: number): boolean {
+    if (this.wal === undefined || now - this.walChecked < walCheckMillis) return true
+    this.walChecked = now
+    return isOpenHere(`${this.filename}-wal`, this.wal)
+  }
+
+  /** Why the open file is not the one at its path any more, if so. What is said may be as old as `withinMillis`. */
+  gone(withinMillis = 0): AuditReason | undefined {
+    const now = elapsedMillis(this.clock)
+    if (now - this.fileChecked < withinMillis) return undefined
+    if (isOpenHere(this.filename, this.identity) && this.isWalHere(now)) {
+      this.fileChecked = now
+      return undefined
+    }
+    this.fileChecked = -Infinity
+    this.walChecked = -Infinity
+    return new SinkUnavailable({ detail: `${this.filename} was removed or replaced while it was open` })
+  }
+}
+
+/** The code of a system error. */
+export const errno = (cause: unknown): string =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "unknown error"
+
+/** Whether the file at a path is a regular one; `undefined` if there is no file. Links are not followed. */
+export const isRegularFile = (path: string): boolean | undefined => lstatSync(path, { throwIfNoEntry: false })?.isFile()
+
+/** Creates a file of mode 0600; one that exists is an error. */
+export const createFile = (path: string): void => {
+  const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600)
+  fchmodSync(descriptor, 0o600)
+  closeSync(descriptor)
+}
