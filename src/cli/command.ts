@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type { PlatformError } from "effect/PlatformError"
 import * as References from "effect/References"
+import { backup } from "./backup.ts"
 import { checkpoint } from "./checkpoint.ts"
 import { consistency } from "./consistency.ts"
 import { erase, hold, release } from "./erase.ts"
@@ -43,7 +44,8 @@ export const command = Command.make("effect-audit").pipe(
     tiles,
     erase,
     hold,
-    release
+    release,
+    backup
   ]),
   Command.withExamples([
     { command: "effect-audit ingest --db audit.db < events.ndjson", description: "Record events" },

@@ -26,6 +26,9 @@ const flags = {
     Flag.between(0, 1000),
     Flag.withDescription("An event; may be repeated")
   ),
+  personBefore: timeFlag("person-before", "Of the --person, only what was recorded before this time").pipe(
+    Flag.optional
+  ),
   before: timeFlag("before", "Events recorded before this time: 2026-01-31, or RFC 3339").pipe(Flag.optional),
   reason: Flag.String("reason").pipe(Flag.withDescription("Why; recorded with the event that says what was done")),
   actorId: Flag.String("actor-id").pipe(
@@ -34,7 +37,16 @@ const flags = {
   )
 }
 
+const nameFlag = Flag.String("name").pipe(
+  Flag.optional,
+  Flag.withDescription("The case that the hold is for; what several cases hold is held until each has released it")
+)
+const sinceFlag = timeFlag("since", "With --before: events recorded at this time or later").pipe(Flag.optional)
+
 interface Given {
+  readonly personBefore: Option.Option<DateTime.Utc>
+  readonly since?: Option.Option<DateTime.Utc>
+  readonly name?: Option.Option<string>
   readonly tenant: RequestContext.TenantId
   readonly env: RequestContext.Env
   readonly person: Option.Option<string>
@@ -44,29 +56,66 @@ interface Given {
   readonly actorId: string
 }
 
-const selectionOf = ({ before, eventId, person }: Given): Effect.Effect<Erasure.Selection, UsageError> => {
-  const given: Array<Erasure.Selection> = [
-    ...Option.match(person, { onNone: () => [], onSome: (person) => [{ person }] }),
-    ...(eventId.length === 0 ? [] : [{ eventIds: eventId }]),
-    ...Option.match(before, { onNone: () => [], onSome: (before) => [{ before }] })
-  ]
+/** The selections that are given; more than one, or none, is for the caller to refuse. */
+const selectionsOf = <Range>(
+  { before, eventId, person, personBefore }: Given,
+  rangeOf: (before: DateTime.Utc) => Range
+): ReadonlyArray<Erasure.Selection | Range> => [
+  ...(Option.isNone(person) ? [] : [
+    Option.isNone(personBefore)
+      ? { person: person.value }
+      : { personBefore: { person: person.value, before: personBefore.value } }
+  ]),
+  ...(eventId.length === 0 ? [] : [{ eventIds: eventId }]),
+  ...(Option.isNone(before) ? [] : [rangeOf(before.value)])
+]
+
+const oneOf = <A>(given: ReadonlyArray<A>, { before, person, personBefore, since = Option.none() }: Given) => {
+  if (Option.isSome(personBefore) && Option.isNone(person)) {
+    return Effect.fail(new UsageError({ message: "--person-before needs --person" }))
+  }
+  if (Option.isSome(since) && Option.isNone(before)) {
+    return Effect.fail(new UsageError({ message: "--since needs --before" }))
+  }
   const [only] = given
   return only !== undefined && given.length === 1
     ? Effect.succeed(only)
     : Effect.fail(new UsageError({ message: "give one of --person, --event-id and --before" }))
 }
 
+const selectionOf = (given: Given): Effect.Effect<Erasure.Selection, UsageError> =>
+  oneOf(selectionsOf(given, (before): Erasure.Selection => ({ before })), given)
+
+const holdSelectionOf = (given: Given): Effect.Effect<Erasure.HoldSelection & Erasure.Case, UsageError> => {
+  const { name = Option.none(), since = Option.none() } = given
+  const rangeOf = (before: DateTime.Utc): Erasure.HoldSelection =>
+    Option.isNone(since) ? { before } : { since: since.value, before }
+  return Effect.map(oneOf(selectionsOf(given, rangeOf), given), (selection) => ({
+    ...selection,
+    name: Option.getOrUndefined(name)
+  }))
+}
+
+/** A case as a whole, where nothing but its name is given. */
+const releaseSelectionOf = (
+  given: Given
+): Effect.Effect<(Erasure.HoldSelection | Erasure.OfCase) & Erasure.Case, UsageError> =>
+  given.name !== undefined && Option.isSome(given.name) && selectionsOf(given, (before) => ({ before })).length === 0
+    ? Effect.succeed({ name: given.name.value })
+    : holdSelectionOf(given)
+
 /** Calls the service in the context of the person who does it. */
-const within = Effect.fnUntraced(function*<A, E>(
+const within = Effect.fnUntraced(function*<S, A, E>(
   db: string,
   given: Given,
-  call: (selection: Erasure.Selection & { readonly reason: string }) => Effect.Effect<
+  selecting: Effect.Effect<S, UsageError>,
+  call: (selection: S & { readonly reason: string }) => Effect.Effect<
     A,
     E,
     Erasure.Erasure | RequestContext.RequestContext
   >
 ) {
-  const selection = yield* selectionOf(given)
+  const selection = yield* selecting
   const context = yield* RequestContext.forJob({
     tenantId: given.tenant,
     env: given.env,
@@ -83,7 +132,7 @@ export const erase = Command.make(
   "erase",
   flags,
   Effect.fnUntraced(function*({ db, ...given }) {
-    const erasure = yield* within(db, given, Erasure.erase).pipe(
+    const erasure = yield* within(db, given, selectionOf(given), Erasure.erase).pipe(
       Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     const { count, positions, receipts, scrubbed } = erasure
@@ -106,7 +155,8 @@ export const erase = Command.make(
   Command.withDescription(
     "Erase the content of events: their entries and proofs stay, and an event records the erasure. Events under " +
       "legal hold " +
-      "are not erased. Copies outside the store are out of its reach. Exit 0: done, 2: could not be done."
+      "are not erased. Copies outside the store are out of its reach. Sign a checkpoint afterwards: the record is " +
+      "evidence once one covers it. Exit 0: done, 2: could not be done."
   ),
   Command.withExamples([{
     command:
@@ -117,9 +167,9 @@ export const erase = Command.make(
 
 export const hold = Command.make(
   "hold",
-  flags,
+  { ...flags, name: nameFlag, since: sinceFlag },
   Effect.fnUntraced(function*({ db, ...given }) {
-    const receipt = yield* within(db, given, Erasure.hold).pipe(
+    const receipt = yield* within(db, given, holdSelectionOf(given), Erasure.hold).pipe(
       Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     yield* Console.log(`held; recorded at position ${receipt.position}`)
@@ -138,16 +188,17 @@ export const hold = Command.make(
 
 export const release = Command.make(
   "release",
-  flags,
+  { ...flags, name: nameFlag, since: sinceFlag },
   Effect.fnUntraced(function*({ db, ...given }) {
-    const receipt = yield* within(db, given, Erasure.release).pipe(
+    const receipt = yield* within(db, given, releaseSelectionOf(given), Erasure.release).pipe(
       Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     yield* Console.log(`released; recorded at position ${receipt.position}`)
   })
 ).pipe(
   Command.withDescription(
-    "End the legal hold of a selection. Exit 0: done, 2: there is no such hold, or it could not be done."
+    "End the legal hold of a selection, or with nothing but --name all holds of a case. " +
+      "Exit 0: done, 2: there is no such hold, or it could not be done."
   ),
   Command.withExamples([{
     command: "effect-audit release --db audit.db --tenant t_acme --env prod --person u1 --reason 'case 12 ended' " +

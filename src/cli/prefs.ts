@@ -26,16 +26,26 @@ const set = Command.make(
     tenant: tenantFlag,
     env: envFlag,
     user: userFlag,
+    actorId: Flag.String("actor-id").pipe(
+      Flag.withSchema(RequestContext.Id),
+      Flag.optional,
+      Flag.withDescription("Who sets it: the id of a person; the system unless given")
+    ),
     optOut: Flag.Boolean("opt-out").pipe(Flag.withDefault(false), Flag.withDescription("Events may not train models")),
     optIn: Flag.Boolean("opt-in").pipe(
       Flag.withDefault(false),
       Flag.withDescription("Events may train models, as far as nothing else forbids it")
     )
   },
-  Effect.fnUntraced(function*({ db, env, optIn, optOut, tenant, user }) {
+  Effect.fnUntraced(function*({ actorId, db, env, optIn, optOut, tenant, user }) {
     if (optIn === optOut) return yield* new UsageError({ message: "give either --opt-out or --opt-in" })
     const userId = Option.getOrUndefined(user)
-    const context = yield* RequestContext.forJob({ tenantId: tenant, env, runId: `cli-${randomUUID()}` }).pipe(
+    const context = yield* RequestContext.forJob({
+      tenantId: tenant,
+      env,
+      actor: Option.isNone(actorId) ? RequestContext.system : RequestContext.human(actorId.value),
+      runId: `cli-${randomUUID()}`
+    }).pipe(
       Effect.mapError((error) => new Failed({ message: error.message }))
     )
     const receipt = yield* failing(

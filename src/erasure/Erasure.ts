@@ -17,17 +17,36 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { AuditError, type AuditReason, Held, NotFound, Protected, SinkRejected } from "../AuditError.ts"
+import {
+  AuditError,
+  type AuditReason,
+  Held,
+  type InvalidInput,
+  NotFound,
+  Protected,
+  SinkRejected
+} from "../AuditError.ts"
 import { subjectsOf } from "../internal/body.ts"
 import { ReadDraft } from "../internal/draft.ts"
 import { uuidText } from "../internal/entropy.ts"
 import { Ranges } from "../internal/ranges.ts"
 import { type Hold, type Log, LogStore, type LogWriter, type RowRef, type StoredEvent } from "../ledger/LogStore.ts"
 import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
-import { RequestContext } from "../RequestContext.ts"
-import { describe, type HoldSelection, holdsOf, read, type Selected, type Selection } from "./Selection.ts"
+import { RequestContext, system } from "../RequestContext.ts"
+import {
+  type Case,
+  describe,
+  type HoldSelection,
+  holdsOf,
+  type OfCase,
+  read,
+  readName,
+  type Selected,
+  type Selection,
+  unnamed
+} from "./Selection.ts"
 
-export type { HoldSelection, Selection } from "./Selection.ts"
+export type { Case, HoldSelection, OfCase, Selection } from "./Selection.ts"
 
 /** What an erasure did. */
 export interface Erased {
@@ -51,13 +70,19 @@ export class Erasure extends Context.Service<Erasure, {
   readonly erase: (
     selection: Selection & { readonly reason: string }
   ) => Effect.Effect<Erased, AuditError, RequestContext>
-  /** Puts events of the context's log under legal hold, those to come as well, and records `audit.held`. */
+  /**
+   * Puts events of the context's log under legal hold for a case, those to come as well, and records `audit.held`. What
+   * several cases hold is held until each has released it.
+   */
   readonly hold: (
-    selection: HoldSelection & { readonly reason: string }
+    selection: HoldSelection & Case & { readonly reason: string }
   ) => Effect.Effect<Receipt, AuditError, RequestContext>
-  /** Ends the holds of exactly this selection, and records `audit.released`; `NotFound` if there are none. */
+  /**
+   * Ends the holds of a case: those of exactly this selection, or all of it where only its name is given. Records
+   * `audit.released`; `NotFound` if there are none.
+   */
   readonly release: (
-    selection: HoldSelection & { readonly reason: string }
+    selection: (HoldSelection | OfCase) & Case & { readonly reason: string }
   ) => Effect.Effect<Receipt, AuditError, RequestContext>
 }>()("effect-audit/erasure/Erasure") {}
 
@@ -69,13 +94,13 @@ export const erase = (
 
 /** Puts events of the context's log under legal hold. */
 export const hold = (
-  selection: HoldSelection & { readonly reason: string }
+  selection: HoldSelection & Case & { readonly reason: string }
 ): Effect.Effect<Receipt, AuditError, Erasure | RequestContext> =>
   Effect.flatMap(Erasure, (erasure) => erasure.hold(selection))
 
-/** Ends the holds of exactly this selection. */
+/** Ends the holds of a case: those of exactly this selection, or all of it. */
 export const release = (
-  selection: HoldSelection & { readonly reason: string }
+  selection: (HoldSelection | OfCase) & Case & { readonly reason: string }
 ): Effect.Effect<Receipt, AuditError, Erasure | RequestContext> =>
   Effect.flatMap(Erasure, (erasure) => erasure.release(selection))
 
@@ -91,11 +116,9 @@ const isHeld = (holds: ReadonlyArray<Hold>, event: StoredEvent): boolean => {
   const recordedAt = event.recordedAtMillis ?? 0
   const persons = event.body === undefined ? new Set() : subjectsOf(event.body).persons
   return holds.some((hold) =>
-    hold.eventId !== undefined
-      ? hold.eventId === eventId
-      : hold.person !== undefined
-      ? persons.has(hold.person)
-      : recordedAt >= (hold.sinceMillis ?? -Infinity) && recordedAt < (hold.beforeMillis ?? Infinity)
+    (hold.eventId === undefined || hold.eventId === eventId) &&
+    (hold.person === undefined || persons.has(hold.person)) &&
+    recordedAt >= (hold.sinceMillis ?? -Infinity) && recordedAt < (hold.beforeMillis ?? Infinity)
   )
 }
 
@@ -103,11 +126,18 @@ const isHeld = (holds: ReadonlyArray<Hold>, event: StoredEvent): boolean => {
 class Targets {
   readonly rows: Array<RowRef> = []
   held = 0
+  /** Whether one of the events names the person who asks. */
+  namesActor = false
   private readonly holds: ReadonlyArray<Hold>
-  constructor(holds: ReadonlyArray<Hold>) {
+  private readonly actor: string | undefined
+  constructor(holds: ReadonlyArray<Hold>, actor: string | undefined) {
     this.holds = holds
+    this.actor = actor
   }
   take(event: StoredEvent): void {
+    if (this.actor !== undefined && event.body !== undefined && subjectsOf(event.body).persons.has(this.actor)) {
+      this.namesActor = true
+    }
     if (this.holds.length > 0 && isHeld(this.holds, event)) this.held++
     this.rows.push({ row: event.row, position: event.position })
   }
@@ -141,7 +171,7 @@ const scanFor = (writer: LogWriter, log: Log, selected: Exclude<Selected, { read
   Stream.runForEach(
     writer.events(
       log,
-      selected._tag === "Person" ? { person: selected.person } : { beforeMillis: selected.beforeMillis }
+      selected._tag === "Person" ? { person: selected.person } : { ...selected }
     ),
     (events) =>
       Effect.sync(() => {
@@ -149,10 +179,9 @@ const scanFor = (writer: LogWriter, log: Log, selected: Exclude<Selected, { read
           if (event.body === undefined) continue
           const { action, persons } = subjectsOf(event.body)
           if (stays.has(action)) continue
-          const isMeant = selected._tag === "Person"
-            ? persons.has(selected.person)
-            : (event.recordedAtMillis ?? Infinity) < selected.beforeMillis
-          if (isMeant) to.take(event)
+          const isOfPerson = selected._tag === "Time" || persons.has(selected.person)
+          const isBefore = selected._tag === "Person" || (event.recordedAtMillis ?? Infinity) < selected.beforeMillis
+          if (isOfPerson && isBefore) to.take(event)
         }
       })
   )
@@ -161,16 +190,21 @@ const scanFor = (writer: LogWriter, log: Log, selected: Exclude<Selected, { read
 const select = Effect.fnUntraced(function*(
   writer: LogWriter,
   log: Log,
-  selected: Selected
-): Effect.fn.Return<ReadonlyArray<RowRef>, AuditError> {
-  const targets = new Targets(yield* writer.holds(log))
+  selected: Selected,
+  actor: string | undefined
+): Effect.fn.Return<Targets, AuditError> {
+  const targets = new Targets(yield* writer.holds(log), actor)
   yield* selected._tag === "Events"
     ? findEach(writer, log, selected.eventIds, targets)
     : scanFor(writer, log, selected, targets)
-  if (targets.held === 0) return targets.rows
+  if (targets.held === 0) return targets
   const detail = `${targets.held} of the ${targets.rows.length} events are held: release them first; nothing was erased`
   return yield* refuse("Erasure.erase", new Held({ detail }))
 })
+
+/** The person who asks, if one does; retention by time is nobody's own request. */
+const askedBy = (actor: RequestContext["Service"]["actor"], selected: Selected): string | undefined =>
+  selected._tag === "Time" || actor.type === "system" ? undefined : actor.type === "human" ? actor.id : actor.onBehalfOf
 
 /** Records inside the change; anything else would not be one with what it records. */
 const recording = (engine: LoggingEngine["Service"]) =>
@@ -202,16 +236,24 @@ const makeErase = (store: LogStore["Service"], record: ReturnType<typeof recordi
     yield* store.change(
       context,
       Effect.fnUntraced(function*(writer, log) {
-        const targets = yield* select(writer, log, selected.success)
-        if (targets.length === 0) return
-        for (const { position } of targets) positions.add(position)
-        yield* writer.erase(log, targets, now)
+        const { namesActor, rows } = yield* select(
+          writer,
+          log,
+          selected.success,
+          askedBy(context.actor, selected.success)
+        )
+        if (rows.length === 0) return
+        for (const { position } of rows) positions.add(position)
+        yield* writer.erase(log, rows, now)
+        // The record stays: where someone erased what is about themselves it must not name them.
+        const by = namesActor ? { ...context, actor: system } : context
         const all = positions.all()
         for (let i = 0; i < all.length; i += rangesPerRecord) {
           const part = all.slice(i, i + rangesPerRecord).map(([first, last]) => [first, last])
           const count = part.reduce((sum, [first = 0, last = 0]) => sum + last - first + 1, 0)
           const draft = { action: "audit.erased", input: { ...describe(selected.success), reason } }
-          receipts.push(yield* record(method, writer, log, ReadDraft.own(draft, { count, positions: part })))
+          const own = ReadDraft.own(draft, { count, positions: part })
+          receipts.push(yield* Effect.provideService(record(method, writer, log, own), RequestContext, by))
         }
       })
     )
@@ -227,27 +269,36 @@ const changeHolds = (
   change: (
     writer: LogWriter,
     log: Log,
-    holds: ReadonlyArray<Hold>,
+    holds: ReadonlyArray<Hold> | undefined,
+    name: string,
     atMillis: number
   ) => Effect.Effect<void, AuditError>
 ) =>
   Effect.fn(method)(function*(
-    selection: HoldSelection & { readonly reason: string }
+    given: (HoldSelection | OfCase) & Case & { readonly reason: string }
   ): Effect.fn.Return<Receipt, AuditError, RequestContext> {
+    const { name: case_, ...selection } = given
     const { reason } = selection
-    const selected = Result.mapError(read(selection, { ranges: true }), (problem) => refuse(method, problem))
-    const what = yield* Effect.fromResult(selected)
+    const refused = Result.mapError((problem: InvalidInput) => refuse(method, problem))
+    const name = yield* Effect.fromResult(refused(readName(case_)))
+    // Of a case as a whole only its name is given.
+    const isWhole = action === "audit.released" && case_ !== undefined && Object.keys(selection).length === 1
+    const what = isWhole ? undefined : yield* Effect.fromResult(refused(read(selection, { ranges: true })))
     const context = yield* RequestContext
     const now = yield* Clock.currentTimeMillis
     const draft = {
       action,
-      ...(what._tag === "Person" ? { subjectIds: [what.person] } : {}),
-      input: { ...describe(what), reason }
+      ...(what?._tag === "Person" || what?._tag === "PersonBefore" ? { subjectIds: [what.person] } : {}),
+      input: {
+        ...(what === undefined ? { selection: "case" } : describe(what)),
+        ...(name === unnamed ? {} : { name }),
+        reason
+      }
     }
-    const said = what._tag === "Events" ? { event_ids: what.eventIds } : {}
+    const said = what?._tag === "Events" ? { event_ids: what.eventIds } : {}
     return yield* store.change(context, (writer, log) =>
       Effect.andThen(
-        change(writer, log, holdsOf(what), now),
+        change(writer, log, what === undefined ? undefined : holdsOf(name, what), name, now),
         record(method, writer, log, ReadDraft.own(draft, said))
       ))
   })
@@ -263,7 +314,7 @@ export const make: Effect.Effect<Erasure["Service"], never, LogStore | LoggingEn
       record,
       "Erasure.hold",
       "audit.held",
-      Effect.fnUntraced(function*(writer, log, holds, now) {
+      Effect.fnUntraced(function*(writer, log, holds = [], _name, now) {
         const named = holds.flatMap(({ eventId }) => eventId === undefined ? [] : [eventId])
         const found = new Set((yield* writer.find(log, named)).map((event) => uuidText(event.eventId)))
         const lost = named.find((eventId) => !found.has(eventId))
@@ -278,9 +329,11 @@ export const make: Effect.Effect<Erasure["Service"], never, LogStore | LoggingEn
       record,
       "Erasure.release",
       "audit.released",
-      Effect.fnUntraced(function*(writer, log, holds) {
+      Effect.fnUntraced(function*(writer, log, given, name) {
+        const holds = given ?? (yield* writer.holds(log)).filter((hold) => hold.name === name)
         if ((yield* writer.release(log, holds)) > 0) return
-        return yield* refuse("Erasure.release", new NotFound({ detail: "there is no hold of this selection" }))
+        const what = given === undefined ? "of this name" : "of this selection"
+        return yield* refuse("Erasure.release", new NotFound({ detail: `there is no hold ${what}` }))
       })
     )
   })

@@ -83,10 +83,12 @@ export type NotePage =
   | { readonly after: { readonly size: number; readonly keyId: number }; readonly limit: number }
 
 /**
- * What a legal hold keeps: one of an event, a person, or a range of times of recording (`since` included, `before`
- * not).
+ * What a legal hold keeps: an event, a person, or a range of times of recording (`since` included, `before` not); of a
+ * person until a time both.
  */
 export interface Hold {
+  /** Of the case: two cases may hold the same. */
+  readonly name: string
   readonly eventId: EventId | undefined
   readonly person: string | undefined
   readonly sinceMillis: number | undefined

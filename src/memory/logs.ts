@@ -75,7 +75,7 @@ const snapshotOf = (state: State): Snapshot => ({
 })
 
 const isSame = (a: Hold, b: Hold): boolean =>
-  a.eventId === b.eventId && a.person === b.person && a.sinceMillis === b.sinceMillis &&
+  a.name === b.name && a.eventId === b.eventId && a.person === b.person && a.sinceMillis === b.sinceMillis &&
   a.beforeMillis === b.beforeMillis
 
 const writerOf = (store: MemoryStore): LogWriter => {

@@ -21,6 +21,8 @@ import * as SqliteSignerState from "./SqliteSignerState.ts"
 import * as SqliteSink from "./SqliteSink.ts"
 import * as SqliteTrail from "./SqliteTrail.ts"
 
+export { backup } from "./backup.ts"
+
 /** How to open a store. */
 export interface Options extends SqliteClient.Options, SqliteSink.Options {
   /** The state of the signer, in a file of its own; without it nothing can be signed. */

@@ -192,14 +192,14 @@ const writerOf = (client: ClientConnection): LogWriter => {
     hold: (log, holds, now) =>
       run(() => {
         const insert = writer.prepare(
-          "INSERT INTO audit_hold (log, user_id, event_id, since, before, held_at) VALUES (?, ?, ?, ?, ?, ?)"
+          "INSERT INTO audit_hold (log, name, user_id, event_id, since, before, held_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
         for (const hold of holds) insert.run(log.id, ...holdColumns(hold, uuidBytes), now)
       }),
     release: (log, holds) =>
       run(() => {
         const remove = writer.prepare(
-          "DELETE FROM audit_hold WHERE log = ? AND user_id IS ? AND event_id IS ? AND since IS ? AND before IS ?"
+          "DELETE FROM audit_hold WHERE log = ? AND name = ? AND user_id IS ? AND event_id IS ? AND since IS ? AND before IS ?"
         )
         return holds.reduce((sum, hold) => sum + Number(remove.run(log.id, ...holdColumns(hold, uuidBytes)).changes), 0)
       })

@@ -77,6 +77,7 @@ export const lastRow = (db: DatabaseSync): number =>
 /** The columns of a hold. */
 export const holdColumns = (hold: Hold, idBytes: (eventId: string) => Uint8Array) =>
   [
+    hold.name,
     hold.person ?? null,
     hold.eventId === undefined ? null : idBytes(hold.eventId),
     hold.sinceMillis ?? null,
@@ -146,10 +147,11 @@ export class LogRows {
   }
 
   holds(log: LogRef): ReadonlyArray<Hold> {
-    return this.db.prepare("SELECT user_id, event_id, since, before FROM audit_hold WHERE log = ?").all(log.id).map(
+    return this.db.prepare("SELECT * FROM audit_hold WHERE log = ?").all(log.id).map(
       (row) => {
         const id = blobOf(row, "event_id")
         return {
+          name: there(stringOf(row, "name"), "name"),
           person: stringOf(row, "user_id"),
           eventId: id === undefined ? undefined : EventId.make(uuidText(id), { disableChecks: true }),
           sinceMillis: integerOf(row, "since"),

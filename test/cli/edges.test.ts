@@ -123,6 +123,78 @@ describe("an output that no one reads", () => {
     }))
 })
 
+describe("backup", () => {
+  it.live("copies the store at one moment while it is written, and replaces nothing", () =>
+    Effect.gen(function*() {
+      const { db, folder, ingest, path, vkey } = yield* store
+      yield* ingest(300)
+      const writer = yield* start(["ingest", "--db", db])
+      const end = yield* finished(writer)
+      const feed = () => {
+        let n = 0
+        while (!writer.stdin.destroyed && n++ < 50 && writer.stdin.write(line(n)));
+        if (!writer.stdin.destroyed) setTimeout(feed, 1)
+      }
+      feed()
+      for (const name of ["one.db", "two.db"]) {
+        const { code, stderr } = yield* run(["backup", "--db", db, "--out", path(name)])
+        assert.strictEqual(code, 0, stderr)
+        const verified = yield* run(["verify", "--db", path(name), "--vkey", vkey])
+        assert.strictEqual(verified.code, 0, verified.stdout)
+      }
+      writer.kill("SIGINT")
+      assert.strictEqual((yield* end).code, 130)
+      const again = yield* run(["backup", "--db", db, "--out", path("one.db")])
+      assert.deepStrictEqual([again.code, /one\.db exists/.test(again.stderr)], [2, true])
+      assert.strictEqual((yield* run(["backup", "--db", path("none.db"), "--out", path("x.db")])).code, 2)
+      assert.isFalse(readdirSync(folder).includes("x.db"))
+    }), 60_000)
+})
+
+describe("a legal hold", () => {
+  it.live(
+    "has a name and a range, and is released by its name; preferences know who set them",
+    () =>
+      Effect.gen(function*() {
+        const { ingest, on } = yield* store
+        yield* ingest(3)
+        const officer = ["--reason", "r", "--actor-id", "officer"]
+        for (const name of ["case 1", "case 2"]) {
+          const held = yield* on("hold", "--since", "2000-01-01", "--before", "2999-01-01", "--name", name, ...officer)
+          assert.strictEqual(held.code, 0, held.stderr)
+        }
+        const erase = on("erase", "--person", "u1", ...officer)
+        assert.strictEqual((yield* on("release", "--name", "case 1", ...officer)).code, 0)
+        assert.strictEqual((yield* erase).code, 2)
+        assert.strictEqual((yield* on("release", "--name", "case 2", ...officer)).code, 0)
+        for (
+          const wrong of [["--person-before", "2999-01-01"], ["--person", "u1", "--before", "2999-01-01"], []]
+        ) assert.strictEqual((yield* on("erase", ...wrong, ...officer)).code, 2, wrong.join(" "))
+        assert.strictEqual((yield* on("hold", "--since", "2000-01-01", "--person", "u1", ...officer)).code, 2)
+        const early = yield* on("erase", "--person", "u1", "--person-before", "2000-01-01", ...officer)
+        assert.match(early.stdout, /nothing to erase/)
+        assert.match((yield* erase).stdout, /erased 3 events/)
+        assert.strictEqual((yield* on("prefs", "set")).code, 2)
+        const set = ["prefs", "set", "--tenant", "t_acme", "--env", "prod", "--opt-out", "--actor-id", "officer"]
+        const { db } = yield* store
+        assert.strictEqual((yield* run([...set, "--db", db])).code, 0)
+        const { stdout } = yield* run([
+          "query",
+          "--db",
+          db,
+          "--tenant",
+          "t_acme",
+          "--env",
+          "prod",
+          "--format",
+          "ndjson"
+        ])
+        assert.match(stdout, /"action":"training_preference.changed".*"agentId":"officer"|"agentId":"officer"/)
+      }),
+    60_000
+  )
+})
+
 describe("verify", () => {
   it.live(
     "finds a folder of tiles that was taken back, by a kept checkpoint, and refuses flags that are not for it",

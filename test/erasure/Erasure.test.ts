@@ -51,6 +51,10 @@ describe("Erasure.erase", () => {
       selection: "time",
       before: "1970-01-01T00:00:02.000Z"
     }],
+    ["a person before a time, and no one else", () => ({ personBefore: { person: "a", before: 3000 } }), [1], {
+      selection: "person",
+      before: "1970-01-01T00:00:03.000Z"
+    }],
     ["all", () => ({ before: new Date(9e12) }), [1, 2, 3], {
       selection: "time",
       before: "2255-03-14T16:00:00.000Z"
@@ -75,6 +79,29 @@ describe("Erasure.erase", () => {
         assert.deepStrictEqual([again.count, again.receipts.length], [0, 0])
       }).pipe(Effect.provide(stack)))
   }
+
+  it.effect("names no one in its record where someone erases what is about themselves; an officer is named", () =>
+    Effect.gen(function*() {
+      const receipts = yield* three
+      const own = { actor: { type: "human", id: "a" } } as const
+      const agent = { actor: { type: "agent", id: "bot", onBehalfOf: "c" } } as const
+      yield* Erasure.erase({ eventIds: [receipts[0].eventId], reason: "mine" }).pipe(within(own))
+      yield* Erasure.erase({ person: "a", reason: "mine" }).pipe(within(own))
+      yield* emit("c")
+      yield* Erasure.erase({ personBefore: { person: "c", before: 9e12 }, reason: "mine" }).pipe(within(agent))
+      yield* emit("officer")
+      yield* by(Erasure.erase({ before: 9e12, reason: "retention" }))
+      assert.deepStrictEqual(
+        (yield* records("audit.erased")).map((
+          { actor_type, agentId, user_id }
+        ) => [actor_type, agentId, user_id]) as unknown,
+        [["system", "system", undefined], ["system", "system", undefined], ["system", "system", undefined], [
+          "human",
+          "officer",
+          "officer"
+        ]]
+      )
+    }).pipe(Effect.provide(stack)))
 
   it.effect("keeps the records of erasures and of the log, and an erasure of all does not take them", () =>
     Effect.gen(function*() {
@@ -147,6 +174,10 @@ describe("Erasure.hold", () => {
     ["a person", () => ({ person: "a" }), [1, 3], { selection: "person" }, undefined],
     ["a subject", () => ({ person: "d" }), [3], { selection: "person" }, undefined],
     ["two events", ([a, b]) => ({ eventIds: [a!, b!] }), [1, 2], { selection: "events" }, {}],
+    ["a person before a time", () => ({ personBefore: { person: "a", before: 3000 } }), [1], {
+      selection: "person",
+      before: "1970-01-01T00:00:03.000Z"
+    }, undefined],
     ["what is before a time", () => ({ before: 2000 }), [1], {
       selection: "time",
       before: "1970-01-01T00:00:02.000Z"
@@ -183,7 +214,8 @@ describe("Erasure.hold", () => {
           held?.output,
           (named === undefined ? {} : { event_ids: ids.slice(0, 2) }) as never
         )
-        const { person } = selection(ids)
+        const { person: of, personBefore } = selection(ids)
+        const person = of ?? personBefore?.person
         assert.deepStrictEqual(held?.subject_ids?.map(String), person === undefined ? undefined : [person])
         // What is not held is erased meanwhile.
         const free = receipts.filter(({ position }) => !positions.includes(position)).map(({ eventId }) => eventId)
@@ -198,6 +230,43 @@ describe("Erasure.hold", () => {
         )
       }).pipe(Effect.provide(stack)))
   }
+
+  it.effect("is of a case: releasing one leaves the identical hold of another, and a case is released as a whole", () =>
+    Effect.gen(function*() {
+      yield* three
+      const erase = by(Erasure.erase({ person: "a", reason: "r" }))
+      const held = Effect.map(Effect.result(erase), ({ _tag }) => _tag === "Failure")
+      for (const name of ["case 1", "case 2", undefined]) {
+        yield* by(Erasure.hold({ person: "a", name, reason: "court" }))
+      }
+      yield* by(Erasure.hold({ person: "c", name: "case 2", reason: "court" }))
+      yield* by(Erasure.release({ person: "a", name: "case 1", reason: "over" }))
+      assert.isTrue(yield* held)
+      yield* by(Erasure.release({ name: "case 2", reason: "over" }))
+      assert.isTrue(yield* held)
+      assert.deepStrictEqual(
+        yield* refusal(by(Erasure.release({ name: "case 2", reason: "again" }))),
+        ["Erasure.release", "NotFound", "Not found: there is no hold of this name"]
+      )
+      yield* by(Erasure.release({ person: "a", reason: "over" }))
+      assert.deepStrictEqual((yield* records("audit.held")).map(({ input }) => input) as unknown, [
+        { selection: "person", name: "case 1", reason: "court" },
+        { selection: "person", name: "case 2", reason: "court" },
+        { selection: "person", reason: "court" },
+        { selection: "person", name: "case 2", reason: "court" }
+      ])
+      assert.deepStrictEqual((yield* records("audit.released")).map(({ input }) => input) as unknown, [
+        { selection: "person", name: "case 1", reason: "over" },
+        { selection: "case", name: "case 2", reason: "over" },
+        { selection: "person", reason: "over" }
+      ])
+      // The records that name the person go as well.
+      assert.isFalse(yield* held)
+      for (const name of ["", "x".repeat(129), "a\nb", 7]) {
+        const { reason } = yield* Effect.flip(by(Erasure.hold({ person: "a", name, reason: "r" } as never)))
+        assert(reason._tag === "InvalidInput" && reason.path === "/name")
+      }
+    }).pipe(Effect.provide(stack)))
 
   it.effect("is not put on an event that is not there", () =>
     Effect.gen(function*() {
@@ -237,6 +306,20 @@ describe("a selection", () => {
         [{ person: "not an id", reason: "r" }, "/person", "must be an id"],
         [{ person: 7, reason: "r" }, "/person", "must be an id"],
         [{ before: "no time", reason: "r" }, "/before", "must be a time"],
+        [{ personBefore: { person: "a b", before: 1 }, reason: "r" }, "/personBefore/person", "must be an id"],
+        [{ personBefore: { person: "a", before: "x" }, reason: "r" }, "/personBefore/before", "must be a time"],
+        [{ personBefore: { person: "a" }, reason: "r" }, "/personBefore/before", "must be a time"],
+        [{ personBefore: "a", reason: "r" }, "/personBefore/person", "must be an id"],
+        [
+          { personBefore: { person: "a", before: 1, since: 1 }, reason: "r" },
+          "/personBefore/since",
+          "is not a field of a selection"
+        ],
+        [
+          { personBefore: { person: "a", before: 1 }, before: 1, reason: "r" },
+          "/before",
+          "is another kind of selection than /personBefore: give one of them"
+        ],
         [{ person: "u1", reason: " " }, "/reason", "must say why"],
         [{ person: "u1", reason: 7 }, "/reason", "must say why"],
         [{ person: "u1", until: 1, reason: "r" }, "/until", "is not a field of a selection"]

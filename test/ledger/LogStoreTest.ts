@@ -148,7 +148,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<Stack, E>) =>
           Effect.gen(function*() {
             yield* writer.putNote(found, note, 1)
             yield* writer.hold(found, [
-              { eventId: undefined, person: "u1", sinceMillis: undefined, beforeMillis: undefined }
+              { name: "case 1", eventId: undefined, person: "u1", sinceMillis: undefined, beforeMillis: undefined }
             ], 1)
             yield* writer.stop(found, "no", 1)
             const { position } = yield* emit(9)
@@ -215,6 +215,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<Stack, E>) =>
         )
         assert.isTrue(yield* store.scrub)
         const hold = (person: string) => ({
+          name: "case 1",
           eventId: undefined,
           person,
           sinceMillis: undefined,
