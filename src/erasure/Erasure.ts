@@ -107,7 +107,7 @@ export const release = (
 /** Ranges of positions that one record names at most: about 150 kB of JSON. */
 const rangesPerRecord = 8000
 /** Records that stay: what was erased, and which log it is. */
-const stays = new Set<unknown>(["audit.erased", "audit.log_created"])
+const stays = new Set<unknown>(["audit.erased", "audit.log_created", "audit.log_resumed"])
 
 const refuse = (method: string, reason: AuditReason) => new AuditError({ method, reason })
 

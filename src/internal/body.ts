@@ -104,7 +104,7 @@ export interface RowFacts {
 export const rowProblem = (
   row: RowFacts,
   body: Uint8Array,
-  log: { readonly name: LogName; readonly origin: string }
+  log: { readonly name: LogName; readonly origins: ReadonlyArray<{ readonly origin: string }> }
 ): string | undefined => {
   const text = viewOf(body)
   const begin = text.toString("latin1", 0, 400)
@@ -117,10 +117,24 @@ export const rowProblem = (
   if (Date.parse(text.toString("latin1", time + 15, time + 39)) !== row.recordedAtMillis) {
     return "the event was recorded at another time than its row says"
   }
-  if (row.position === 0 && fieldsOf(eventFields(body)["resource"])["id"] !== log.origin) {
+  if (row.position === 0 && fieldsOf(eventFields(body)["resource"])["id"] !== log.origins[0]?.origin) {
     return "the log was created with another origin"
   }
   return undefined
+}
+
+/** What is wrong with the event at which a log went on under another origin, if something is. */
+export const resumptionProblem = (
+  position: number,
+  body: Uint8Array,
+  origins: ReadonlyArray<{ readonly origin: string; readonly since: number }>
+): string | undefined => {
+  const at = origins.findIndex(({ since }, index) => index > 0 && since === position)
+  if (at === -1) return undefined
+  const { action, output } = eventFields(body)
+  return action === "audit.log_resumed" && fieldsOf(output)["origin"] === origins[at]?.origin
+    ? undefined
+    : "the log goes on under another origin from here, and no audit.log_resumed says so"
 }
 
 /**

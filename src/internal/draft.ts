@@ -69,7 +69,13 @@ const fields = new Set([
 ])
 const actionPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$/
 /** What only the ledger records: an application that could would fake erasures. */
-const ownActions = new Set(["audit.log_created", "audit.erased", "audit.held", "audit.released"])
+const ownActions = new Set([
+  "audit.log_created",
+  "audit.log_resumed",
+  "audit.erased",
+  "audit.held",
+  "audit.released"
+])
 const resourceTypePattern = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/
 export const idPattern = /^[A-Za-z0-9._:|/+=-]{1,128}$/
 const analyticsPattern = /^(?:event_type|platform|asset_alt_text|(?:utm|seo)_[a-z0-9_]{1,64})$/

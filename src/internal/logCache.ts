@@ -6,6 +6,8 @@ import type { LogName } from "../RequestContext.ts"
 export interface Log {
   readonly id: number
   readonly origin: string
+  /** The first origin of the log, which its idempotency keys are bound to. */
+  readonly firstOrigin: string
   size: number
   /** Why the log takes no more events, if so. */
   readonly stopped: AuditReason | undefined

@@ -36,7 +36,7 @@ import { consistencyProof, type Hash, inclusionProof, leafHash, leafHashes, root
 import type { LogName } from "../RequestContext.ts"
 import { commitment, entry, entryType } from "../Seal.ts"
 import { stated } from "./Checkpoint.ts"
-import { breach, contradiction, type Head, headOf } from "./extends.ts"
+import { breach, contradiction, counts, type Head, headOf } from "./extends.ts"
 import type { Finding } from "./Finding.ts"
 import { type Log, LogStore, type StoredEvent } from "./LogStore.ts"
 import * as Proof from "./Proof.ts"
@@ -47,6 +47,7 @@ import { hashBytes, runLength, TreeReader } from "./treeReader.ts"
 import { verifying, type VerifyOptions } from "./verify.ts"
 
 export type { Anchor, Fault, Finding } from "./Finding.ts"
+export { resume, type Resumed, type ResumeOptions } from "./resume.ts"
 export type { SignedCheckpoint } from "./Signer.ts"
 export type { VerifyOptions } from "./verify.ts"
 
@@ -126,13 +127,20 @@ const signedOf = (method: string, note: string): Effect.Effect<SignedCheckpoint,
     })
   )
 
+/** The newest stored checkpoints that count, the newest first. */
+const newestNotes = (store: LogStore["Service"], log: Log) =>
+  Effect.map(
+    store.notes(log, { newest: log.origins.length < 2 ? 1 : 64 }),
+    (notes) => notes.filter((note) => counts(log.origins, note))
+  )
+
 const newest = (
   { store }: Rules,
   method: string,
   log: Log
 ): Effect.Effect<SignedCheckpoint | undefined, Failure> =>
   Effect.flatMap(
-    store.notes(log, { newest: 1 }),
+    newestNotes(store, log),
     ([stored]) => stored === undefined ? Effect.undefined : signedOf(method, stored.note)
   )
 
@@ -141,9 +149,10 @@ const newest = (
  * whose name is not known may have been of this name as well.
  */
 const lostOrigin = Effect.fnUntraced(function*({ signer, store }: Rules, log: Log) {
-  const there = new Set((yield* store.logs).map(({ origin }) => origin))
-  const lost = (signer === undefined ? [] : yield* signer.origins).find(({ name, origin }) =>
-    !there.has(origin) && (name === undefined || (name.tenantId === log.name.tenantId && name.env === log.name.env))
+  const there = new Set((yield* store.logs).flatMap(({ origins }) => origins.map(({ origin }) => origin)))
+  const lost = (signer === undefined ? [] : yield* signer.origins).find(({ isEnded, name, origin }) =>
+    !isEnded && !there.has(origin) &&
+    (name === undefined || (name.tenantId === log.name.tenantId && name.env === log.name.env))
   )
   if (lost === undefined) return undefined
   const of = lost.name === undefined ? "a log" : "the log of this tenant and env"
@@ -161,7 +170,7 @@ const headNow = Effect.fnUntraced(function*(
   if (lost !== undefined) return yield* broken(method, lost)
   // Read before the size: a checkpoint that is stored meanwhile may cover entries that this size does not.
   const { store, tree } = rules
-  const notes = yield* store.notes(found, { newest: 1 })
+  const notes = (yield* newestNotes(store, found)).slice(0, 1)
   const log = yield* logOf(store, method, found.name)
   if (log.stopped !== undefined) {
     return yield* broken(method, new CheckpointInconsistent({ detail: log.stopped }))
@@ -266,7 +275,9 @@ const makeConsistency = (rules: Rules) =>
     }
     const log = yield* logOf(rules.store, method, name)
     const inconsistent = (detail: string) => broken(method, new CheckpointInconsistent({ detail }))
-    const [stored] = yield* rules.store.notes(log, size === undefined ? { newest: 1 } : { size })
+    const [stored] = size === undefined
+      ? yield* newestNotes(rules.store, log)
+      : yield* rules.store.notes(log, { size })
     if (stored === undefined) {
       if (log.size < oldSize) {
         return yield* inconsistent(`the log has ${log.size} entries, the old checkpoint ${oldSize}`)

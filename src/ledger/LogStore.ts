@@ -19,6 +19,7 @@ import type { AuditError } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { Fault } from "./Finding.ts"
+import type { Origin } from "./Origin.ts"
 
 /** A log as a medium knows it. */
 export interface LogRef {
@@ -27,8 +28,16 @@ export interface LogRef {
   readonly name: LogName
   /** As it is in the store: someone may have changed it. */
   readonly origin: string
+  /** All origins of the log and the size from which each is its own, the first one first: more where it was resumed. */
+  readonly origins: ReadonlyArray<OriginSince>
   /** Why the log takes no more events, if it was stopped. */
   readonly stopped: string | undefined
+}
+
+/** An origin of a log, and the size of the log when it began. */
+export interface OriginSince {
+  readonly origin: string
+  readonly since: number
 }
 
 /** A log, and how far it has grown. */
@@ -160,6 +169,8 @@ export interface LogWriter extends LogReader {
   readonly putNote: (log: Log, note: StoredNote, atMillis: number) => Effect.Effect<void, AuditError>
   /** Lets the log take no more events, in any process. */
   readonly stop: (log: Log, detail: string, atMillis: number) => Effect.Effect<void, AuditError>
+  /** Gives the log another origin from its size on, and lets it take events again. */
+  readonly resume: (log: Log, origin: Origin, atMillis: number) => Effect.Effect<void, AuditError>
   readonly hold: (log: Log, holds: ReadonlyArray<Hold>, atMillis: number) => Effect.Effect<void, AuditError>
   /** Ends holds; returns how many there were. */
   readonly release: (log: Log, holds: ReadonlyArray<Hold>) => Effect.Effect<number, AuditError>

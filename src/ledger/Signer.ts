@@ -34,6 +34,8 @@ export interface SignedOrigin {
   /** The log's; unknown where it was signed by a release that did not keep it. */
   readonly name: LogName | undefined
   readonly head: Head
+  /** Whether the log goes on as another: it is never signed again. */
+  readonly isEnded: boolean
 }
 
 /** The port: where a medium keeps what was signed. One state serves one store. */
@@ -52,7 +54,16 @@ export class SignerState extends Context.Service<SignerState, {
     to: Head,
     name?: LogName | undefined
   ) => Effect.Effect<boolean, AuditError>
+  /** An origin is never signed again: `advance` fails from now on. May be repeated. */
+  readonly end: (origin: Origin.Origin) => Effect.Effect<void, AuditError>
 }>()("effect-audit/ledger/SignerState") {}
+
+/** The error of signing an origin that was ended. */
+export const ended = (origin: string): AuditError =>
+  new AuditError({
+    method: "SignerState",
+    reason: new SignerRefused({ detail: `${origin} was resumed as another log and is never signed again` })
+  })
 
 /** Signs the checkpoints of logs. */
 export class Signer extends Context.Service<Signer, {
@@ -62,6 +73,8 @@ export class Signer extends Context.Service<Signer, {
   readonly keyIdOf: (origin: string) => number
   /** The last head that was signed of an origin; none of a text that is no origin. */
   readonly last: (origin: string) => Effect.Effect<Head | undefined, AuditError>
+  /** An origin is never signed again. */
+  readonly end: (origin: string) => Effect.Effect<void, AuditError>
   /** All that was signed, of every origin. */
   readonly origins: Effect.Effect<ReadonlyArray<SignedOrigin>, AuditError>
   /**
@@ -103,6 +116,7 @@ export const make = Effect.fnUntraced(function*(
     keyIdOf: (origin) => key.signerOf(origin).keyId,
     last: (origin) => Origin.is(origin) ? state.last(origin) : Effect.undefined,
     origins: state.origins,
+    end: (origin) => Origin.is(origin) ? state.end(origin) : Effect.void,
     sign: (origin, head, name) =>
       // What is signed begins with the origin: lines in it would be signed as another size and root.
       Origin.is(origin)

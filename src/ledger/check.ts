@@ -5,26 +5,21 @@
  * which of them to believe where they do not. Pure: who calls it fetches what is stored. Keeps one bundle in memory,
  * and what is wrong.
  */
+import type * as Result from "effect/Result"
 import { EventId } from "../DatasetEvent.ts"
-import { erasedPositions, rowProblem } from "../internal/body.ts"
+import { erasedPositions, resumptionProblem, rowProblem } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
 import { Ranges } from "../internal/ranges.ts"
 import { CompactRange, emptyRoot, type Hash, leafHashes, levels, nodeHash } from "../Merkle.ts"
 import { commitment, entryType } from "../Seal.ts"
-import { stated } from "./Checkpoint.ts"
+import { type Claim, readClaim, type Refusal } from "./claims.ts"
 import { Erasures } from "./erasures.ts"
-import { contradiction, type Head } from "./extends.ts"
+import { contradiction } from "./extends.ts"
 import type { Anchor, Fault, Finding } from "./Finding.ts"
 import type { LogRef, Run, StoredEvent, StoredNote } from "./LogStore.ts"
 import { Mismatches } from "./mismatches.ts"
-import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
+import type { Vkeys } from "./SigningKey.ts"
 import { hashBytes, runLength } from "./treeReader.ts"
-
-/** A head that the log must have had, and where it is from. */
-interface Claim extends Head {
-  readonly from: string
-  readonly anchor: Anchor
-}
 
 /**
  * Mismatches, missing positions and other faults of one log that are kept to be named; beyond it they are only counted.
@@ -102,32 +97,18 @@ export class LogCheck {
 
   /** Takes a checkpoint that the log must extend; what is wrong with it is a fault. */
   claimNote(note: string, from: string, anchor: Anchor, size?: number): void {
-    const read = stated(note)
-    if (read._tag === "Failure") {
-      this.fault("signature", undefined, undefined, `${from} cannot be read: ${read.failure}`)
-      return
-    }
-    const said = read.success
-    if (said.origin !== this.log.origin) {
-      this.fault("signature", undefined, undefined, `${from} is of another log: ${said.origin}`)
-      return
-    }
-    if (size !== undefined && said.size !== size) {
-      this.fault("signature", undefined, undefined, `${from} says size ${said.size}`)
-      return
-    }
-    const opened = this.vkey === undefined ? read : openCheckpoint(note, this.vkey)
-    if (opened._tag === "Failure") {
-      this.fault("signature", undefined, undefined, `${from} cannot be trusted: ${opened.failure}`)
-      return
-    }
-    if (this.vkey !== undefined) this.signatures++
-    this.claim({ size: said.size, root: said.root }, from, anchor)
+    const claim = readClaim(note, { from, anchor, size }, this.log, this.vkey)
+    if (this.vkey !== undefined && claim._tag === "Success") this.signatures++
+    this.claim(claim)
   }
 
-  /** Takes a head that the log must extend. */
-  claim(head: Head, from: string, anchor: Anchor): void {
-    this.claims.push({ ...head, from, anchor })
+  /** Takes a head that the log must extend; one that cannot be believed is a fault. */
+  claim(claim: Result.Result<Claim, Refusal>): void {
+    if (claim._tag === "Failure") {
+      const { detail, fault, position } = claim.failure
+      return this.fault(fault, position, undefined, detail)
+    }
+    this.claims.push(claim.success)
     this.claims.sort((a, b) => a.size - b.size)
   }
 
@@ -186,7 +167,8 @@ export class LogCheck {
         detail: "its salt or body is not what its entry commits to"
       })
     }
-    const detail = rowProblem({ position, eventId, recordedAtMillis }, body, this.log)
+    const detail = rowProblem({ position, eventId, recordedAtMillis }, body, this.log) ??
+      resumptionProblem(position, body, this.log.origins)
     if (detail !== undefined) return this.fault("changed", position, eventId, detail)
     this.erasures.record(position, erasedPositions(body))
   }

@@ -10,6 +10,25 @@ export interface Head {
   readonly root: Hash
 }
 
+/** The origins of a log, and the size from which each is its own. */
+type Origins = ReadonlyArray<{ readonly origin: string; readonly since: number }>
+
+/** The size up to which an origin is a log's own: to its end, or to where it went on as another; none of a stranger. */
+export const ownUntil = (origins: Origins, origin: string): number | undefined => {
+  const at = origins.findIndex((one) => one.origin === origin)
+  return at === -1 ? undefined : origins[at + 1]?.since ?? Infinity
+}
+
+/**
+ * Whether a stored checkpoint of a log that was resumed is one of what is left of it. Of a log that was not, each counts:
+ * one that is not of the log stops it.
+ */
+export const counts = (origins: Origins, { note, size }: { readonly note: string; readonly size: number }): boolean =>
+  origins.length < 2 ||
+  origins.some(({ origin, since }, at) =>
+    note.startsWith(`${origin}\n`) && size > (at === 0 ? -1 : since) && size <= (origins[at + 1]?.since ?? Infinity)
+  )
+
 /** What was signed of a log, from wherever it is known. */
 export type Signed = Head | "unreadable"
 

@@ -15,7 +15,8 @@ import { uuidText } from "../internal/entropy.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { LogCheck } from "./check.ts"
 import { stated } from "./Checkpoint.ts"
-import type { Head } from "./extends.ts"
+import { signedClaim } from "./claims.ts"
+import { ownUntil } from "./extends.ts"
 import type { Fault, Finding } from "./Finding.ts"
 import type { LogReader, LogRef, LogStore, Problem, Snapshot, StoredEvent } from "./LogStore.ts"
 import type { SignedOrigin } from "./Signer.ts"
@@ -108,7 +109,7 @@ const nameOf = (tenantId: unknown, env: unknown): LogName => ({
 class Verification {
   private readonly snapshot: Snapshot
   private readonly options: VerifyOptions
-  private readonly headOf: (origin: string) => Head | undefined
+  private readonly signedOf: (origin: string) => SignedOrigin | undefined
   /** Logs that are in the store, and others that were reported. */
   private readonly known: Set<number>
   private checks = new Map<number, LogCheck>()
@@ -120,11 +121,11 @@ class Verification {
     snapshot: Snapshot,
     logs: ReadonlyArray<LogRef>,
     options: VerifyOptions,
-    headOf: (origin: string) => Head | undefined
+    signedOf: (origin: string) => SignedOrigin | undefined
   ) {
     this.snapshot = snapshot
     this.options = options
-    this.headOf = headOf
+    this.signedOf = signedOf
     this.known = new Set(logs.map(({ id }) => id))
     this.ids = new IdTable(snapshot.rows)
   }
@@ -137,9 +138,13 @@ class Verification {
   private checkOf(log: LogRef): LogCheck {
     const { known, log: only, vkey } = this.options
     const check = new LogCheck(log, { vkey, report: (finding) => this.findings.push(finding) })
-    const head = this.headOf(log.origin)
-    if (head !== undefined) check.claim(head, "the signer's state", "signer")
-    if (known !== undefined && (only !== undefined || originOf(known) === log.origin)) {
+    for (const { origin } of log.origins) {
+      const signed = this.signedOf(origin)
+      // What goes on as another log was found to lack entries then; what is left of it still counts.
+      const isLost = signed?.isEnded === true && signed.head.size > (ownUntil(log.origins, origin) ?? 0)
+      if (signed !== undefined && !isLost) check.claim(signedClaim(signed.head, origin, log))
+    }
+    if (known !== undefined && (only !== undefined || log.origins.some(({ origin }) => origin === originOf(known)))) {
       check.claimNote(known, "the given checkpoint", "given")
     }
     return check
@@ -152,10 +157,10 @@ class Verification {
     problems: ReadonlyArray<Problem>
   ): void {
     const { known, log: only } = this.options
-    const there = new Set(logs.map(({ origin }) => origin))
+    const there = new Set(logs.flatMap(({ origins }) => origins.map(({ origin }) => origin)))
     const lost: Array<readonly [LogName | undefined, string]> = []
-    for (const { head, name, origin } of signed) {
-      if (there.has(origin)) continue
+    for (const { head, isEnded, name, origin } of signed) {
+      if (there.has(origin) || isEnded) continue
       if (only !== undefined && (name?.tenantId !== only.tenantId || name.env !== only.env)) continue
       lost.push([name, `the signer signed ${origin} at size ${head.size}, and the log is not in the store`])
     }
@@ -277,10 +282,10 @@ export const verifying =
     Stream.unwrap(Effect.gen(function*() {
       // Before the store is read: a head that is signed later may cover entries that this reading does not see.
       const signed = options.signed ?? (yield* origins)
-      const heads = new Map(signed.map(({ head, origin }) => [origin, head]))
+      const byOrigin = new Map(signed.map((one) => [one.origin, one]))
       const snapshot = yield* store.snapshot
       const logs = yield* chosen(snapshot, options)
-      const verification = new Verification(snapshot, logs, options, (origin) => heads.get(origin))
+      const verification = new Verification(snapshot, logs, options, (origin) => byOrigin.get(origin))
       verification.reportStore(yield* logsOf(snapshot, options.log), signed, yield* snapshot.problems)
       const clock = yield* Clock.Clock
       const started = elapsedMillis(clock)

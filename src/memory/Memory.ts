@@ -18,7 +18,7 @@ import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
 import { Entropy } from "../internal/entropy.ts"
 import { LogStore, type StoredEvent } from "../ledger/LogStore.ts"
-import { SignerState } from "../ledger/Signer.ts"
+import { ended, SignerState } from "../ledger/Signer.ts"
 import { AuditTrail, type Item } from "../trail/AuditTrail.ts"
 import { found, itemOf, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
 import { type Preference, type Subject, TrainingPreferences } from "../TrainingPreferences.ts"
@@ -123,14 +123,22 @@ const signerStateOf = (store: MemoryStore): SignerState["Service"] =>
   SignerState.of({
     origins: Effect.sync(() => [...store.signed.values()]),
     last: (origin) => Effect.sync(() => store.signed.get(origin)?.head),
-    advance: (origin, from, to, name) =>
+    end: (origin) =>
       Effect.sync(() => {
+        const known = store.signed.get(origin)
+        if (known !== undefined) store.signed.set(origin, { ...known, isEnded: true })
+      }),
+    advance: (origin, from, to, name) =>
+      Effect.suspend(() => {
+        if (store.signed.get(origin)?.isEnded === true) return Effect.fail(ended(origin))
         const last = store.signed.get(origin)?.head
         const isFrom = last === undefined || from === undefined
           ? last === from
           : last.size === from.size && Buffer.compare(last.root, from.root) === 0
-        if (isFrom) store.signed.set(origin, { origin, name: name ?? store.signed.get(origin)?.name, head: to })
-        return isFrom
+        if (isFrom) {
+          store.signed.set(origin, { origin, name: name ?? store.signed.get(origin)?.name, head: to, isEnded: false })
+        }
+        return Effect.succeed(isFrom)
       })
   })
 

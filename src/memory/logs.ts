@@ -106,6 +106,13 @@ const writerOf = (store: MemoryStore): LogWriter => {
         const known = at().logs.get(logKey(log.name))
         if (known !== undefined) at().logs.set(logKey(log.name), { ...known, stopped: known.stopped ?? detail })
       }),
+    resume: (log, origin) =>
+      Effect.sync(() => {
+        const known = at().logs.get(logKey(log.name))
+        if (known === undefined) return
+        const origins = [...known.origins, { origin, since: known.size }]
+        at().logs.set(logKey(log.name), { ...known, origin, origins, stopped: undefined })
+      }),
     hold: (log, holds) => Effect.sync(() => void at().holds.set(log.id, [...at().holds.get(log.id) ?? [], ...holds])),
     release: (log, holds) =>
       Effect.sync(() => {

@@ -153,7 +153,8 @@ export class MemoryStore {
     if (known !== undefined) return known
     const { event, origin } = makeLogCreated(name, this.deployment, this.entropy, millis)
     const { env, tenantId } = name
-    const log = { id: this.current.logs.size, name: { tenantId, env }, origin, size: 0, stopped: undefined }
+    const origins = [{ origin, since: 0 }]
+    const log = { id: this.current.logs.size, name: { tenantId, env }, origin, origins, size: 0, stopped: undefined }
     this.insert(log, event)
     return this.current.logs.get(logKey(name)) ?? log
   }
@@ -199,7 +200,7 @@ export class MemoryStore {
       return new Refused(stoppedBy(log.origin, new CheckpointInconsistent({ detail: log.stopped })))
     }
     const { idempotency } = event
-    const keys = idempotency === undefined ? undefined : keyHashes(log.origin, idempotency)
+    const keys = idempotency === undefined ? undefined : keyHashes(log.origins[0]?.origin ?? log.origin, idempotency)
     const used = keys?.map((key) => this.current.key(log.id, key)).find((used) => used !== undefined)
     const first = this.storedAt(used?.row)
     if (used !== undefined && first !== undefined) return usedKey(event, used.digest, first, "memory")

@@ -189,6 +189,12 @@ const writerOf = (client: ClientConnection): LogWriter => {
         )
         table.stopped()
       }),
+    resume: (log, origin) =>
+      run(() => {
+        writer.prepare("INSERT INTO audit_origin (log, since, origin) VALUES (?, ?, ?)").run(log.id, log.size, origin)
+        writer.prepare("DELETE FROM audit_stop WHERE log = ?").run(log.id)
+        table.stopped()
+      }),
     hold: (log, holds, now) =>
       run(() => {
         const insert = writer.prepare(

@@ -18,7 +18,7 @@ import { DatabaseSync } from "node:sqlite"
 import { AuditError, SignerRefused } from "../AuditError.ts"
 import { createFile, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "../internal/files.ts"
 import type { Head } from "../ledger/extends.ts"
-import { type SignedOrigin, SignerState } from "../ledger/Signer.ts"
+import { ended, type SignedOrigin, SignerState } from "../ledger/Signer.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { SignedHeads } from "./connection.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
@@ -46,7 +46,9 @@ const hasNames = (db: DatabaseSync): boolean =>
   db.prepare("SELECT 1 AS found FROM pragma_table_info('signed') WHERE name = 'env'").get() !== undefined
 
 const readOrigins = (db: DatabaseSync): ReadonlyArray<SignedOrigin> =>
-  db.prepare(`SELECT *${hasNames(db) ? "" : ", NULL AS tenant_id, NULL AS env"} FROM signed ORDER BY origin`).all()
+  db.prepare(
+    `SELECT *${hasNames(db) ? "" : ", NULL AS tenant_id, NULL AS env, 0 AS ended"} FROM signed ORDER BY origin`
+  ).all()
     .map((row) => {
       const [tenantId, env] = [stringOf(row, "tenant_id"), stringOf(row, "env")]
       return {
@@ -55,7 +57,8 @@ const readOrigins = (db: DatabaseSync): ReadonlyArray<SignedOrigin> =>
           tenantId: TenantId.make(tenantId, { disableChecks: true }),
           env: Env.make(env, { disableChecks: true })
         },
-        head: { size: integerOf(row, "size") ?? -1, root: blobOf(row, "root") ?? new Uint8Array(0) }
+        head: { size: integerOf(row, "size") ?? -1, root: blobOf(row, "root") ?? new Uint8Array(0) },
+        isEnded: row["ended"] === 1
       }
     })
 
@@ -71,7 +74,10 @@ const prepare = (db: DatabaseSync, path: string, newSigner: boolean): void => {
       db.exec(`PRAGMA application_id = ${applicationId};
 CREATE TABLE signed (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) STRICT, WITHOUT ROWID`)
     } else if (found !== applicationId) throw refuse(`${path} is not the state of a signer`)
-    if (!hasNames(db)) db.exec("ALTER TABLE signed ADD COLUMN tenant_id TEXT; ALTER TABLE signed ADD COLUMN env TEXT")
+    if (!hasNames(db)) {
+      db.exec("ALTER TABLE signed ADD COLUMN tenant_id TEXT; ALTER TABLE signed ADD COLUMN env TEXT")
+      db.exec("ALTER TABLE signed ADD COLUMN ended INTEGER NOT NULL DEFAULT 0")
+    }
     db.exec("COMMIT")
   } finally {
     if (db.isTransaction) db.exec("ROLLBACK")
@@ -142,10 +148,17 @@ class Signed {
     return readOrigins(this.db)
   }
 
+  end(origin: string): void {
+    this.checkPresent()
+    this.db.prepare("UPDATE signed SET ended = 1 WHERE origin = ?").run(origin)
+  }
+
   advance(origin: string, from: Head | undefined, to: Head, name: LogName | undefined): boolean {
     this.checkPresent()
     this.db.exec("BEGIN IMMEDIATE")
     try {
+      const isEnded = this.db.prepare("SELECT 1 AS found FROM signed WHERE origin = ? AND ended = 1").get(origin)
+      if (isEnded !== undefined) throw ended(origin)
       if (!isSame(this.last(origin), from)) return false
       this.db.prepare(
         "INSERT INTO signed (origin, size, root, tenant_id, env) VALUES (?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE " +
@@ -174,6 +187,7 @@ export const layer = ({ newSigner = false, state }: Options): Layer.Layer<Signer
     const service = SignerState.of({
       origins: doing(path, () => signed.origins),
       last: (origin) => doing(path, () => signed.last(origin)),
+      end: (origin) => doing(path, () => signed.end(origin)),
       advance: (origin, from, to, name) => doing(path, () => signed.advance(origin, from, to, name))
     })
     return Context.make(SignerState, service).pipe(Context.add(SignedHeads, (origin) => signed.last(origin)))
@@ -197,6 +211,7 @@ export const read = (state: string): Effect.Effect<ReadonlyArray<SignedOrigin>, 
 /** The state of a store whose signer is elsewhere: nothing can be signed with it. */
 export const layerNone: Layer.Layer<SignerState> = Layer.succeed(SignerState, {
   origins: Effect.succeed([]),
+  end: () => Effect.void,
   last: () => Effect.undefined,
   advance: () => Effect.fail(refuse("this store was opened without a signer's state"))
 })

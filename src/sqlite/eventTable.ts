@@ -5,15 +5,17 @@
  * connection has written, or when a transaction that it wrote in was rolled back.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { type AuditReason, CheckpointInconsistent, type IntegrityReason } from "../AuditError.ts"
+import { type AuditReason, CheckpointInconsistent } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
 import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { type Log, LogCache } from "../internal/logCache.ts"
-import { type Head, headOf, stoppedBy } from "../ledger/extends.ts"
+import { counts, type Head, headOf, stoppedBy } from "../ledger/extends.ts"
 import { breachOf, Growth } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
+import type { LogRef } from "../ledger/LogStore.ts"
+import { readLogs } from "./logRows.ts"
 import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
 import { SqliteTreeRows } from "./treeRows.ts"
@@ -65,7 +67,7 @@ export class EventTable {
       "SELECT (SELECT max(id) FROM audit_erasure) AS erasures, (SELECT count(*) FROM audit_stop) AS stops"
     )
     this.bySeq = db.prepare("SELECT log, position, event_id, body FROM audit_event WHERE seq = ?")
-    this.newestNote = db.prepare("SELECT note FROM audit_checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
+    this.newestNote = db.prepare("SELECT note, size FROM audit_checkpoint WHERE log = ? ORDER BY size DESC LIMIT 16")
   }
 
   /** A log was stopped here: it is looked at again before it takes an event. */
@@ -170,7 +172,7 @@ export class EventTable {
   append(event: Sealed, writing: Writing): Evidence | Refused {
     const log = this.logOf(event, writing)
     if (log.stopped !== undefined) return new Refused(log.stopped)
-    const keys = event.idempotency === undefined ? undefined : keyHashes(log.origin, event.idempotency)
+    const keys = event.idempotency === undefined ? undefined : keyHashes(log.firstOrigin, event.idempotency)
     const known = this.known(event, log, keys, writing.durability)
     if (known !== undefined) return known
     event.try()
@@ -236,15 +238,8 @@ export class EventTable {
   private logOf(event: Sealed, writing: Writing): Log {
     const known = this.logs.get(event)
     if (known !== undefined) return known
-    const row = this.db.prepare("SELECT id, origin FROM audit_log WHERE tenant_id = ? AND env = ?").get(
-      event.tenantId,
-      event.env
-    )
-    const id = integerOf(row, "id")
-    const origin = stringOf(row, "origin")
-    const log = id === undefined || origin === undefined
-      ? this.createLog(event, writing)
-      : this.readLog(id, origin, writing)
+    const [ref] = readLogs(this.db, event)
+    const log = ref === undefined ? this.createLog(event, writing) : this.readLog(ref, writing)
     this.logs.set(event, log)
     return log
   }
@@ -253,22 +248,27 @@ export class EventTable {
     const created = makeLogCreated(event, deployment, this.entropy, millis)
     const { lastInsertRowid } = this.db.prepare("INSERT INTO audit_log (tenant_id, env, origin) VALUES (?, ?, ?)")
       .run(event.tenantId, event.env, created.origin)
-    const log = { id: Number(lastInsertRowid), origin: created.origin, size: 0, stopped: undefined }
+    const { origin } = created
+    const log = { id: Number(lastInsertRowid), origin, firstOrigin: origin, size: 0, stopped: undefined }
     this.insert(log, created.event)
     return log
   }
 
-  private readLog(id: number, origin: string, { signedHead }: Writing): Log {
+  private readLog(ref: LogRef, { signedHead }: Writing): Log {
+    const { id, origin, origins } = ref
     const size = this.index.sizeOf(id)
-    const reason = this.stopReason(id, size, signedHead(origin))
-    return { id, origin, size, stopped: reason === undefined ? undefined : stoppedBy(origin, reason) }
+    const reason = this.stopReason(ref, size, signedHead(origin))
+    const stopped = reason === undefined ? undefined : stoppedBy(origin, reason)
+    return { id, origin, firstOrigin: origins[0]?.origin ?? origin, size, stopped }
   }
 
   /** Why a log takes no more events: it was stopped, or does not extend what was signed of it. */
-  private stopReason(id: number, size: number, signed: Head | undefined): IntegrityReason | undefined {
-    const detail = stringOf(this.db.prepare("SELECT detail FROM audit_stop WHERE log = ?").get(id), "detail")
-    if (detail !== undefined) return new CheckpointInconsistent({ detail })
-    const note = stringOf(this.newestNote.get(id), "note")
+  private stopReason({ id, origins, stopped }: LogRef, size: number, signed: Head | undefined) {
+    if (stopped !== undefined) return new CheckpointInconsistent({ detail: stopped })
+    const note = this.newestNote.all(id).map((row) => ({
+      note: stringOf(row, "note") ?? "",
+      size: integerOf(row, "size") ?? 0
+    })).find((note) => counts(origins, note))?.note
     const heads = [...(note === undefined ? [] : [headOf(note)]), ...(signed === undefined ? [] : [signed])]
     return breachOf(this.treeRows, id, size, heads)
   }

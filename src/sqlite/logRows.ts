@@ -52,15 +52,28 @@ const nameOf = (row: Row): LogName => ({
 /** All logs, or the one of a name. */
 export const readLogs = (db: DatabaseSync, only?: LogName | undefined): ReadonlyArray<LogRef> => {
   const where = only === undefined ? "" : " WHERE tenant_id = ? AND env = ?"
+  const resumed = Map.groupBy(
+    db.prepare("SELECT log, since, origin FROM audit_origin ORDER BY log, since").all(),
+    (row) => row["log"]
+  )
   return db.prepare(
     "SELECT id, tenant_id, env, origin, (SELECT detail FROM audit_stop WHERE audit_stop.log = audit_log.id) AS stopped " +
       `FROM audit_log${where} ORDER BY tenant_id, env`
-  ).all(...only === undefined ? [] : [only.tenantId, only.env]).map((row) => ({
-    id: there(integerOf(row, "id"), "id"),
-    name: nameOf(row),
-    origin: there(stringOf(row, "origin"), "origin"),
-    stopped: stringOf(row, "stopped")
-  }))
+  ).all(...only === undefined ? [] : [only.tenantId, only.env]).map((row) => {
+    const id = there(integerOf(row, "id"), "id")
+    const first = there(stringOf(row, "origin"), "origin")
+    const later = (resumed.get(id) ?? []).map((row) => ({
+      origin: there(stringOf(row, "origin"), "origin"),
+      since: there(integerOf(row, "since"), "since")
+    }))
+    return {
+      id,
+      name: nameOf(row),
+      origin: later.at(-1)?.origin ?? first,
+      origins: [{ origin: first, since: 0 }, ...later],
+      stopped: stringOf(row, "stopped")
+    }
+  })
 }
 
 /** The logs that have grown in some rows, and that take events. */

@@ -134,7 +134,7 @@ describe("the bytes of an event", () => {
       }
       const name = { tenantId: event.tenantId, env: event.env }
       const problem = (change: Partial<typeof row>, log = { name, origin }) =>
-        rowProblem({ ...row, ...change }, body, log)
+        rowProblem({ ...row, ...change }, body, { ...log, origins: [{ origin: log.origin }] })
       assert.isUndefined(problem({}))
       assert.strictEqual(problem({ eventId: "other" }), "the event has another id than its row says")
       const elsewhere = "the event is of another tenant or env than its log"
@@ -222,7 +222,7 @@ describe("what a writer remembers of logs", () => {
     const name = { tenantId: RequestContext.TenantId.make("t"), env: RequestContext.Env.make("prod") }
     const other = { ...name, env: RequestContext.Env.make("dev") }
     const cache = new LogCache()
-    const log = { id: 7, origin: "o", size: 3, stopped: undefined }
+    const log = { id: 7, origin: "o", firstOrigin: "o", size: 3, stopped: undefined }
     assert.isUndefined(cache.get(name))
     cache.set(name, log)
     assert.strictEqual(cache.get({ ...name }), log)

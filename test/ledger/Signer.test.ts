@@ -20,6 +20,7 @@ const scripted = Effect.fnUntraced(function*(last: ReadonlyArray<Head | undefine
   const won = [...wins]
   const state = Signer.SignerState.of({
     origins: Effect.succeed([]),
+    end: () => Effect.void,
     last: (of) =>
       Effect.sync(() => {
         calls.push(`last ${of === origin}`)

@@ -110,7 +110,10 @@ const cases: ReadonlyArray<readonly [string, (snapshot: LogStore.Snapshot) => Ch
   [
     "a log under another origin",
     (snapshot) => ({
-      logs: Effect.map(snapshot.logs, (logs) => logs.map((log) => ({ ...log, origin: `${log.origin}0` })))
+      logs: Effect.map(
+        snapshot.logs,
+        (logs) => logs.map((log) => ({ ...log, origins: [{ origin: `${log.origin}0`, since: 0 }] }))
+      )
     }),
     "changed",
     0

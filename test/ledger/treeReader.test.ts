@@ -18,6 +18,7 @@ const log: LogStore.Log = {
   id: 7,
   name: { tenantId: RequestContext.TenantId.make("t"), env: RequestContext.Env.make("prod") },
   origin: "test/log/1",
+  origins: [{ origin: "test/log/1", since: 0 }],
   stopped: undefined,
   size
 }
