@@ -21,6 +21,7 @@ import { keygen } from "./keygen.ts"
 import { prefs } from "./prefs.ts"
 import { prove, verifyProof } from "./prove.ts"
 import { query } from "./query.ts"
+import { resume } from "./resume.ts"
 import { scan } from "./scan.ts"
 import { tiles } from "./tiles.ts"
 import { verify } from "./verify.ts"
@@ -45,6 +46,7 @@ export const command = Command.make("effect-audit").pipe(
     erase,
     hold,
     release,
+    resume,
     backup
   ]),
   Command.withExamples([

@@ -4,6 +4,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { Checkpoint } from "../ledger/Checkpoint.ts"
+import { ownUntil } from "../ledger/extends.ts"
 import * as Ledger from "../ledger/Ledger.ts"
 import { openCheckpoint, type Vkeys } from "../ledger/SigningKey.ts"
 import { verifyConsistency } from "../Merkle.ts"
@@ -28,7 +29,7 @@ export const consistency = Command.make(
   Effect.fnUntraced(function*({ db, env, old, tenant, vkey }) {
     const key = yield* readVkeys(vkey)
     const before = yield* opened(yield* readText(old), key, old)
-    const { proof, signed } = yield* judged(
+    const { origins, proof, signed } = yield* judged(
       Effect.provide(
         Effect.flatMap(
           Ledger.Ledger,
@@ -38,8 +39,13 @@ export const consistency = Command.make(
       )
     )
     const now = yield* opened(signed.note, key, "the log's newest checkpoint")
-    if (before.origin !== now.origin) {
+    const until = ownUntil(origins, before.origin)
+    if (until === undefined) {
       return yield* new DoesNotHold({ message: `${old} is of another log: ${before.origin}, not ${now.origin}` })
+    }
+    if (before.size > until) {
+      const message = `the log went on as ${now.origin} at size ${until}, and ${old} has ${before.size}`
+      return yield* new DoesNotHold({ message })
     }
     const holds = verifyConsistency({
       oldSize: before.size,

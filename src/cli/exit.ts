@@ -1,6 +1,6 @@
 /**
- * How the program ends: 0 done, 1 some of it was refused, 2 could not be done or called wrongly; 130 and 143 interrupted
- * by SIGINT and SIGTERM, 141 when no one reads the output any more.
+ * How the program ends: 0 done, 1 some of it was refused, 2 could not be done or called wrongly; 130 and 143
+ * interrupted by SIGINT and SIGTERM, 141 when no one reads the output any more.
  */
 import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"

@@ -94,6 +94,22 @@ export const signing = (filename: string, { keyFile, newSigner, state }: Signing
       )
     )))
 
+/** What lets a log of a file go on: its logs, the engine that records it, and the signer. */
+export const resumable = (filename: string, { keyFile, newSigner, state }: SigningOptions) =>
+  Layer.unwrap(
+    Effect.map(SigningKey.fromFile(keyFile), (key) =>
+      Layer.mergeAll(AuditLogger.layer(), Signer.layer({ key })).pipe(
+        Layer.provideMerge(
+          Sqlite.layer({
+            ...waiting,
+            filename,
+            mustExist: true,
+            signer: { state: statePath(keyFile, state), newSigner }
+          })
+        )
+      ))
+  )
+
 /** An error of the ledger: exit 1 where the evidence does not hold, 2 where something could not be done. */
 export const judged = Effect.mapError((error: AuditError | IntegrityError) =>
   error._tag === "IntegrityError" ? new DoesNotHold({ message: error.message }) : toFailed(error)

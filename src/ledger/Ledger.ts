@@ -38,7 +38,7 @@ import { commitment, entry, entryType } from "../Seal.ts"
 import { stated } from "./Checkpoint.ts"
 import { breach, contradiction, counts, type Head, headOf } from "./extends.ts"
 import type { Finding } from "./Finding.ts"
-import { type Log, LogStore, type StoredEvent } from "./LogStore.ts"
+import { type Log, LogStore, type OriginSince, type StoredEvent } from "./LogStore.ts"
 import * as Proof from "./Proof.ts"
 import { type SignedCheckpoint, Signer } from "./Signer.ts"
 import { signAll } from "./signing.ts"
@@ -57,6 +57,8 @@ export interface Consistency {
   readonly proof: ReadonlyArray<Hash>
   /** The later checkpoint. */
   readonly signed: SignedCheckpoint
+  /** The origins of the log: the old tree's may be an earlier one. */
+  readonly origins: ReadonlyArray<OriginSince>
 }
 
 /** Publishes checkpoints, proves and verifies. */
@@ -296,7 +298,7 @@ const makeConsistency = (rules: Rules) =>
       (read) => [root(head.size, read), consistencyProof(oldSize, head.size, read)] as const
     )
     const reason = contradiction(head, there)
-    return reason === undefined ? { oldSize, proof, signed } : yield* broken(method, reason)
+    return reason === undefined ? { oldSize, proof, signed, origins: log.origins } : yield* broken(method, reason)
   })
 
 const makeTiles = ({ signer, store, tree }: Rules, checkpoint: Ledger["Service"]["checkpoint"]) =>

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
-import { cpSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
@@ -121,6 +121,49 @@ describe("an output that no one reads", () => {
       assert.strictEqual(ended.status, 2)
       assert.deepStrictEqual(readdirSync(folder), [])
     }))
+})
+
+describe("resume", () => {
+  it.live(
+    "lets a log go on whose store was taken back, as the documentation goes through it",
+    () =>
+      Effect.gen(function*() {
+        const { db, ingest, key, on, path, vkey } = yield* store
+        yield* ingest(20)
+        const signed = (name: string) =>
+          Effect.map(on("checkpoint", "--key-file", key), ({ stdout }) => writeFileSync(path(name), stdout))
+        yield* signed("early")
+        yield* run(["backup", "--db", db, "--out", path("backup.db")])
+        yield* ingest(10)
+        yield* signed("late")
+        for (const name of ["audit.db-wal", "audit.db-shm"]) rmSync(path(name), { force: true })
+        cpSync(path("backup.db"), db)
+        const resume = on("resume", "--key-file", key, "--reason", "restored", "--actor-id", "ops1")
+        // The loss is noticed, and the log takes nothing.
+        assert.strictEqual((yield* on("verify", "--vkey", vkey, "--old", path("late"))).code, 1)
+        assert.strictEqual((yield* on("verify", "--vkey", vkey, "--state", `${key}.state`)).code, 1)
+        assert.strictEqual((yield* on("checkpoint", "--key-file", key)).code, 1)
+        const stopped = yield* ingest(1)
+        assert.match(stopped.stdout, /"reason":"LogStopped"/)
+        const gone = yield* resume
+        assert.strictEqual(gone.code, 0, gone.stderr)
+        assert.match(gone.stdout, /goes on as .*: 10 entries are missing; recorded at position 21/)
+        assert.strictEqual((yield* resume).code, 2)
+        assert.strictEqual((yield* ingest(5)).code, 0)
+        yield* signed("after")
+        const state = ["--state", `${key}.state`]
+        for (const more of [[], state, ["--old", path("early")], ["--old", path("after"), ...state]]) {
+          const { code, stdout } = yield* on("verify", "--vkey", vkey, ...more)
+          assert.strictEqual(code, 0, stdout)
+        }
+        assert.match((yield* on("verify", "--vkey", vkey, "--old", path("late"))).stdout, /truncated/)
+        const consistent = (name: string) => on("consistency", "--old", path(name), "--vkey", vkey)
+        assert.strictEqual((yield* consistent("early")).code, 0)
+        assert.strictEqual((yield* consistent("after")).code, 0)
+        assert.strictEqual((yield* consistent("late")).code, 1)
+      }),
+    90_000
+  )
 })
 
 describe("backup", () => {
