@@ -114,7 +114,14 @@ export const failedEvents = Metric.counter("audit_events_failed_total", {
   description: "Events that were not recorded, by reason",
   incremental: true
 })
-const countRecorded = telling(Metric.update(recordedEvents, 1))
+/** Counts on the hot path, without an effect of its own. */
+const countRecorded = (context: Context.Context<never>): void => {
+  try {
+    recordedEvents.updateUnsafe(1, context)
+  } catch {
+    // As `telling`: a metric that throws changes nothing of what happened.
+  }
+}
 const keyPattern = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 const method = "LoggingEngine.log"
 const eventIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -201,6 +208,7 @@ interface Call {
   /** By the monotonic clock, in milliseconds. */
   readonly began: number
   readonly clock: Clock.Clock
+  readonly context: Context.Context<never>
 }
 
 /** The way of an event: stamped, stripped, decided, sealed, stored. */
@@ -208,16 +216,16 @@ const recording = (steps: Steps, entropy: Entropy) => (stamped: Stamped, call: C
   Effect.flatMap(steps.strip(stamped), ({ content, piiFlags, trainable }) => {
     const stripped = new Stripped(made, stamped.stamp, content, piiFlags, trainable)
     return Effect.flatMap(steps.lookup(stripped), (answer) => {
-      const { began, clock, draft, options } = call
+      const { began, clock, context, draft, options } = call
       const key = options?.idempotencyKey
       const sealed = seal(decide(stripped, answer), entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), {
         idempotency: key === undefined ? undefined : { key, ...digests(draft, stripped) },
         repeated: options?.eventId !== undefined
       })
-      return Effect.flatMap(
-        steps.store(sealed, began),
-        (evidence) => Effect.as(countRecorded, receipt(sealed, evidence))
-      )
+      return Effect.map(steps.store(sealed, began), (evidence) => {
+        countRecorded(context)
+        return receipt(sealed, evidence)
+      })
     })
   })
 
@@ -278,7 +286,8 @@ export const make = Effect.fnUntraced(function*(
         draft: checked,
         options,
         began: elapsedMillis(clock),
-        clock
+        clock,
+        context: fiber.context
       })
     return Effect.tapError(recorded, (error) => report(error, context, span, clock.currentTimeNanosUnsafe()))
   }

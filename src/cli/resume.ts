@@ -48,8 +48,8 @@ export const resume = Command.make(
 ).pipe(
   Command.withDescription(
     "Let a stopped log go on under a new origin, after a newer copy of the store is lost for good. An event records " +
-      "what is missing, and the old origin is never signed again. Exit 0: done, 1: the store's evidence does not hold, " +
-      "2: nothing was lost, or it could not be done."
+      "what is missing, and the old origin is never signed again. Exit 0: done, 1: the store's evidence does not " +
+      "hold, 2: nothing was lost, or it could not be done."
   ),
   Command.withExamples([{
     command: "effect-audit resume --db audit.db --tenant t_acme --env prod --key-file audit.key --old checkpoint " +

@@ -55,8 +55,8 @@ const quotedJson = /^"(?:\s|\\[nrt]|\\ufeff|\ufeff)*(?:[[{]|\\")/i
 /** Whether a text may hold JSON: what it begins with says no of most. */
 export const mayHoldJson = (text: string): boolean => {
   const code = text.charCodeAt(0)
-  return opens(code) || code === quote || (code <= 32 || code === 0xfeff) || text.includes("\n{") ||
-    text.includes("\n[")
+  if (opens(code) || code === quote || code <= 32 || code === 0xfeff) return true
+  return text.includes("\n") && (text.includes("\n{") || text.includes("\n["))
 }
 
 /** Reads a text that is JSON and nothing else; of a quoted text the quoted one must be JSON. */
