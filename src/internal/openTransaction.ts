@@ -1,8 +1,8 @@
 /**
  * What is recorded inside a transaction and must be recorded again if the transaction is rolled back.
  *
- * A transaction waits at its end for the records that have begun in it; what begins after that waits for its end, and is
- * recorded outside of it. So each record is either one of the transaction's or not, whoever outlives whom.
+ * A transaction waits at its end for the records that have begun in it; what begins after that waits for its end, and
+ * is recorded outside of it. So each record is either one of the transaction's or not, whoever outlives whom.
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"

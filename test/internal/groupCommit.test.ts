@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { DatasetEvent } from "effect-audit"
+import { type AuditError, DatasetEvent } from "effect-audit"
 import { TestClock } from "effect/testing"
 import * as GroupCommit from "../../src/internal/groupCommit.ts"
 
@@ -76,6 +76,96 @@ describe("groupCommit", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* Effect.yieldNow
       assert.deepStrictEqual(late, [1, 2])
+    }))
+
+  it.effect("says in each of them what happened, and which event it was", () =>
+    Effect.gen(function*() {
+      const detail = (fiber: Fiber.Fiber<Exit.Exit<number, AuditError.AuditError>>) =>
+        Effect.map(Fiber.join(fiber), (exit) => {
+          if (Exit.isSuccess(exit)) return "ok"
+          const [reason] = exit.cause.reasons
+          assert(reason?._tag === "Fail" && "detail" in reason.error.reason)
+          assert.deepStrictEqual([reason.error.method, reason.error.eventId], ["test", eventId])
+          return `${reason.error.reason._tag}: ${String(reason.error.reason.detail)}`
+        })
+      const scope = yield* Scope.make()
+      const writes: Array<(waiting: Waiting) => Effect.Effect<void>> = [
+        (waiting) => {
+          waiting.take()
+          throw new Error("bug")
+        },
+        (waiting) => {
+          assert.isFalse(waiting.isEmpty())
+          waiting.take()
+          assert.isTrue(waiting.isEmpty())
+          return Effect.void
+        },
+        // One of two is settled, twice: the first time counts.
+        (waiting) =>
+          Effect.sync(() => {
+            const [first] = waiting.take()
+            first?.settle(Exit.succeed(1))
+            first?.settle(Exit.succeed(2))
+          })
+      ]
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) => {
+          const write = writes.shift()
+          if (write !== undefined) return write(waiting)
+          waiting.take()
+          return Effect.never
+        }
+      }).pipe(Scope.provide(scope))
+      const one = start(append(value(1)))
+      assert.strictEqual(yield* detail(yield* one), "CommitUnknown: the writer failed")
+      assert.strictEqual(yield* detail(yield* one), "CommitUnknown: the writer left the entry")
+      const both = yield* Effect.all([one, one])
+      assert.deepStrictEqual(yield* Effect.forEach(both, detail), ["ok", "CommitUnknown: the writer left the entry"])
+      const late = yield* Effect.forEach([1, 2], () => one)
+      yield* Effect.yieldNow
+      const queued = yield* Effect.forEach([1, 2, 3, 4, 5], () => one)
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(
+        yield* Effect.forEach(late, detail),
+        Array(2).fill("CommitUnknown: the write did not end within 5000 ms")
+      )
+      assert.deepStrictEqual(yield* Effect.forEach(queued, detail), [
+        ...Array<string>(4).fill("SinkTimeout: no commit within 5000 ms"),
+        "SinkOverloaded: no room in the queue of 4 within 5000 ms"
+      ])
+      // The deadlines of those who come later are watched as well.
+      const later = yield* one
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* detail(later), "SinkTimeout: no commit within 5000 ms")
+      const left = yield* one
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      assert.strictEqual(yield* detail(yield* one), "SinkClosed: the sink is closed")
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual(yield* detail(left), "SinkClosed: closed before it was written")
+    }))
+
+  it.effect("says of what is left at the end of closing whether its write had begun", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      // Its entries wait longer than closing does.
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) => {
+          waiting.take()
+          return Effect.never
+        }
+      }).pipe(Scope.provide(scope))
+      const begun = yield* Effect.forEach([1, 2], (n) => start(append(value(n))))
+      yield* Effect.yieldNow
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(closing)
+      for (const fiber of begun) {
+        const exit = yield* Fiber.join(fiber)
+        assert.strictEqual(tag(exit), "CommitUnknown")
+      }
     }))
 
   it.effect("a write that dies fails its own batch, with CommitUnknown, and the next goes on", () =>
