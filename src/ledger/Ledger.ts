@@ -147,8 +147,8 @@ const newest = (
   )
 
 /**
- * Why a log that was never signed before is not signed, if so: another of its name was, and is gone. One that is gone and
- * whose name is not known may have been of this name as well.
+ * Why a log that was never signed before is not signed, if so: another of its name was, and is gone. One that is gone
+ * and whose name is not known may have been of this name as well.
  */
 const lostOrigin = Effect.fnUntraced(function*({ signer, store }: Rules, log: Log) {
   const there = new Set((yield* store.logs).flatMap(({ origins }) => origins.map(({ origin }) => origin)))

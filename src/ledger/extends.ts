@@ -20,8 +20,8 @@ export const ownUntil = (origins: Origins, origin: string): number | undefined =
 }
 
 /**
- * Whether a stored checkpoint of a log that was resumed is one of what is left of it. Of a log that was not, each counts:
- * one that is not of the log stops it.
+ * Whether a stored checkpoint of a log that was resumed is one of what is left of it. Of a log that was not, each
+ * counts: one that is not of the log stops it.
  */
 export const counts = (origins: Origins, { note, size }: { readonly note: string; readonly size: number }): boolean =>
   origins.length < 2 ||

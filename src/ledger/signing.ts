@@ -40,8 +40,8 @@ const supervised = (step: Effect.Effect<unknown, AuditError | IntegrityError>, n
   })
 
 /**
- * Signs every log that has grown, again and again. What fails, and what dies, is logged and counted, and tried again the
- * next time.
+ * Signs every log that has grown, again and again. What fails, and what dies, is logged and counted, and tried again
+ * the next time.
  */
 export const signAll = Effect.fnUntraced(function*(
   checkpoint: (log: LogName) => Effect.Effect<unknown, AuditError | IntegrityError>,

@@ -84,8 +84,8 @@ const makeConnection = (db: DatabaseSync, deadlineMillis: number) => {
 }
 
 /**
- * Leases the connection; a stream gives it back once its rows are read, however slowly they are taken: whoever emits for
- * each of them would wait for the stream.
+ * Leases the connection; a stream gives it back once its rows are read, however slowly they are taken: whoever emits
+ * for each of them would wait for the stream.
  */
 const leased = (
   lease: Effect.Effect<SqlConnection, SqlError, Scope.Scope>,

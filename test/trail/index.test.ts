@@ -1,7 +1,7 @@
 /** The rules of the search index, over segments in memory: the real terms, buckets and rows, and no medium. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { type DatasetEvent } from "effect-audit"
+import type { DatasetEvent } from "effect-audit"
 import { isEmpty, type Search } from "../../src/trail/Filter.ts"
 import { RecentRows } from "../../src/trail/recentRows.ts"
 import { searchFields } from "../../src/trail/searchFields.ts"
