@@ -205,7 +205,8 @@ const writerOf = (client: ClientConnection): LogWriter => {
     release: (log, holds) =>
       run(() => {
         const remove = writer.prepare(
-          "DELETE FROM audit_hold WHERE log = ? AND name = ? AND user_id IS ? AND event_id IS ? AND since IS ? AND before IS ?"
+          "DELETE FROM audit_hold WHERE log = ? AND name = ? AND user_id IS ? AND event_id IS ? AND since IS ? " +
+            "AND before IS ?"
         )
         return holds.reduce((sum, hold) => sum + Number(remove.run(log.id, ...holdColumns(hold, uuidBytes)).changes), 0)
       })
