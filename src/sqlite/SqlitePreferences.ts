@@ -29,7 +29,8 @@ const decodeRows = Schema.decodeUnknownSync(Rows)
 const listing = ({ filename, reader }: ClientConnection) => {
   const method = "TrainingPreferences.list"
   const all = reader.prepare(
-    "SELECT tenant_id, env, user_id, training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? ORDER BY user_id"
+    "SELECT tenant_id, env, user_id, training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? " +
+      "ORDER BY user_id"
   )
   const unreadable = () =>
     new AuditError({ method, reason: new SinkRejected({ detail: `a preference in ${filename} cannot be read` }) })

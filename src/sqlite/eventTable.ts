@@ -58,8 +58,8 @@ export class EventTable {
     this.treeRows = new SqliteTreeRows(db, this.index)
     this.growth = new Growth(this.treeRows)
     this.insertEvent = db.prepare(
-      "INSERT INTO audit_event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES (?, ?, ?, ?, " +
-        "?, ?, ?, ?)"
+      "INSERT INTO audit_event (seq, log, position, recorded_at, event_id, commitment, salt, body) VALUES " +
+        "(?, ?, ?, ?, ?, ?, ?, ?)"
     )
     this.dataVersion = db.prepare("PRAGMA data_version")
     this.lastSeq = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM audit_event")

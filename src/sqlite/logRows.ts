@@ -57,8 +57,8 @@ export const readLogs = (db: DatabaseSync, only?: LogName | undefined): Readonly
     (row) => row["log"]
   )
   return db.prepare(
-    "SELECT id, tenant_id, env, origin, (SELECT detail FROM audit_stop WHERE audit_stop.log = audit_log.id) AS stopped " +
-      `FROM audit_log${where} ORDER BY tenant_id, env`
+    "SELECT id, tenant_id, env, origin, (SELECT detail FROM audit_stop WHERE audit_stop.log = audit_log.id) " +
+      `AS stopped FROM audit_log${where} ORDER BY tenant_id, env`
   ).all(...only === undefined ? [] : [only.tenantId, only.env]).map((row) => {
     const id = there(integerOf(row, "id"), "id")
     const first = there(stringOf(row, "origin"), "origin")
@@ -79,8 +79,8 @@ export const readLogs = (db: DatabaseSync, only?: LogName | undefined): Readonly
 /** The logs that have grown in some rows, and that take events. */
 export const grownIn = (db: DatabaseSync, after: number, until: number): ReadonlyArray<LogName> =>
   db.prepare(
-    "SELECT tenant_id, env FROM audit_log WHERE id IN (SELECT DISTINCT log FROM audit_event WHERE seq > ? AND seq <= ?) AND " +
-      "NOT EXISTS (SELECT 1 FROM audit_stop WHERE audit_stop.log = audit_log.id)"
+    "SELECT tenant_id, env FROM audit_log WHERE id IN (SELECT DISTINCT log FROM audit_event WHERE seq > ? AND seq <= ?) " +
+      "AND NOT EXISTS (SELECT 1 FROM audit_stop WHERE audit_stop.log = audit_log.id)"
   ).all(after, until).map(nameOf)
 
 /** The last row number; 0 of an empty store. */
