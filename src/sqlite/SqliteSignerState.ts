@@ -162,8 +162,8 @@ class Signed {
       if (!isSame(this.last(origin), from)) return false
       this.db.prepare(
         "INSERT INTO signed (origin, size, root, tenant_id, env) VALUES (?, ?, ?, ?, ?) ON CONFLICT (origin) " +
-          "DO UPDATE SET size = excluded.size, root = excluded.root, tenant_id = coalesce(excluded.tenant_id, tenant_id), " +
-          "env = coalesce(excluded.env, env)"
+          "DO UPDATE SET size = excluded.size, root = excluded.root, " +
+          "tenant_id = coalesce(excluded.tenant_id, tenant_id), env = coalesce(excluded.env, env)"
       ).run(origin, to.size, to.root, name?.tenantId ?? null, name?.env ?? null)
       this.db.exec("COMMIT")
       return true

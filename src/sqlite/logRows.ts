@@ -79,8 +79,8 @@ export const readLogs = (db: DatabaseSync, only?: LogName | undefined): Readonly
 /** The logs that have grown in some rows, and that take events. */
 export const grownIn = (db: DatabaseSync, after: number, until: number): ReadonlyArray<LogName> =>
   db.prepare(
-    "SELECT tenant_id, env FROM audit_log WHERE id IN (SELECT DISTINCT log FROM audit_event WHERE seq > ? AND seq <= ?) " +
-      "AND NOT EXISTS (SELECT 1 FROM audit_stop WHERE audit_stop.log = audit_log.id)"
+    "SELECT tenant_id, env FROM audit_log WHERE id IN (SELECT DISTINCT log FROM audit_event " +
+      "WHERE seq > ? AND seq <= ?) AND NOT EXISTS (SELECT 1 FROM audit_stop WHERE audit_stop.log = audit_log.id)"
   ).all(after, until).map(nameOf)
 
 /** The last row number; 0 of an empty store. */
