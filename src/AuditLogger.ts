@@ -50,7 +50,8 @@ export const emit = (
   options?: LoggingEngine.EmitOptions | undefined
 ): Effect.Effect<LoggingEngine.Receipt, AuditError, AuditLogger | RequestContext> => {
   const read = ReadDraft.of(draft, "audit")
-  return Effect.flatMap(AuditLogger, (logger) => logger.emit(ReadDraft.for(logger, read), options))
+  const given = LoggingEngine.readOptions(options)
+  return Effect.flatMap(AuditLogger, (logger) => logger.emit(ReadDraft.for(logger, read), given))
 }
 
 /** What `audited` says of the effect that it watches. */

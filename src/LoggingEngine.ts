@@ -81,13 +81,18 @@ export class LoggingEngine extends Context.Service<LoggingEngine, {
   readonly setPreference: (change: PreferenceChange) => Effect.Effect<Receipt, AuditError, RequestContext>
 }>()("effect-audit/LoggingEngine") {}
 
-/** Records one event of any storage class; the draft is read at the call. */
+/** The options as they were at the call. */
+export const readOptions = (options: EmitOptions | undefined): EmitOptions | undefined =>
+  options === undefined ? undefined : { ...options }
+
+/** Records one event of any storage class; draft and options are read at the call. */
 export const log = (
   draft: Draft,
   options?: EmitOptions | undefined
 ): Effect.Effect<Receipt, AuditError, LoggingEngine | RequestContext> => {
   const read = ReadDraft.of(draft)
-  return Effect.flatMap(LoggingEngine, (engine) => engine.log(ReadDraft.for(engine, read), options))
+  const given = readOptions(options)
+  return Effect.flatMap(LoggingEngine, (engine) => engine.log(ReadDraft.for(engine, read), given))
 }
 
 /** Sets a training preference and records the change. */
@@ -297,7 +302,7 @@ export const make = Effect.fnUntraced(function*(
     )
 
   return ourOwn(LoggingEngine.of({
-    log: (draft, options) => logRead(ReadDraft.of(draft), options),
+    log: (draft, options) => logRead(ReadDraft.of(draft), readOptions(options)),
     setPreference: Effect.fnUntraced(function*(change) {
       const { env, tenantId } = yield* RequestContext
       const { trainingAllowed, userId } = change

@@ -55,7 +55,11 @@ export class OptOuts {
 
   /** An opt-out was set in the transaction that is open. */
   leave(subject: Subject): void {
-    this.leaving.set(keyOf(subject), this.rows.openTransaction())
+    const open = this.rows.openTransaction()
+    // Those of transactions that have ended are in the rows, or were rolled back.
+    for (const [name, transaction] of this.leaving) if (transaction !== open) this.leaving.delete(name)
+    if (this.leaving.size === 0) this.forget()
+    this.leaving.set(keyOf(subject), open)
   }
 
   /** A change was committed: what is remembered is read again. */

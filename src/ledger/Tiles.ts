@@ -12,7 +12,13 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import type * as Result from "effect/Result"
-import { type AuditError, CheckpointInconsistent, IntegrityError, SignatureInvalid } from "../AuditError.ts"
+import {
+  type AuditError,
+  CheckpointInconsistent,
+  HashMismatch,
+  IntegrityError,
+  SignatureInvalid
+} from "../AuditError.ts"
 import { leafHash, levels, root } from "../Merkle.ts"
 import type { Checkpoint } from "./Checkpoint.ts"
 import { openCheckpoint, type Vkeys } from "./SigningKey.ts"
@@ -135,10 +141,18 @@ const earlier = Effect.fnUntraced(function*(
   })
 })
 
+/** The files of tiles: of the lowest level the entries as well, first. */
+const filesOf = (tiles: ReadonlyArray<Tile>): ReadonlyArray<Tile> =>
+  tiles.flatMap((tile): ReadonlyArray<Tile> => tile.level === 0 ? [{ ...tile, level: "entries" }, tile] : [tile])
+
+const contentOf = (source: Source, file: Tile): Effect.Effect<Uint8Array, AuditError | IntegrityError> =>
+  file.level === "entries" ? Effect.map(source.entries(file), encodeBundle) : source.hashes(file)
+
 /**
  * Writes a log's files to a folder: all of them, or what has been added since the checkpoint that is there. Each file
  * appears whole, the checkpoint last. `onTile` is called with the files written so far, and all that there are to
- * write; `vkeys` are the keys that the folder may have been signed with, the source's unless given.
+ * write; `vkeys` are the keys that the folder may have been signed with, the source's unless given. Files of before are
+ * compared with the log first: a folder that is damaged is not written to.
  */
 export const write = Effect.fnUntraced(function*(
   directory: string,
@@ -157,17 +171,19 @@ export const write = Effect.fnUntraced(function*(
   })
   yield* fileSystem.makeDirectory(directory, { recursive: true })
   const oldSize = yield* earlier(`${directory}/checkpoint`, source, options.vkeys ?? source.vkey)
-  const tiles = between(oldSize, source.checkpoint.size)
-  const all = tiles.reduce((count, { level }) => count + (level === 0 ? 2 : 1), 0)
-  let done = 0
-  for (const tile of tiles) {
-    if (tile.level === 0) {
-      const bundle: Tile = { ...tile, level: "entries" }
-      yield* put(path(bundle), encodeBundle(yield* source.entries(bundle)))
-      options.onTile?.(++done, all)
-    }
-    yield* put(path(tile), yield* source.hashes(tile))
-    options.onTile?.(++done, all)
+  for (const file of filesOf(between(0, oldSize))) {
+    const name = `${directory}/${path(file)}`
+    const stored = (yield* fileSystem.exists(name)) ? yield* fileSystem.readFile(name) : undefined
+    if (stored !== undefined && Buffer.compare(stored, yield* contentOf(source, file)) === 0) continue
+    const detail = `${name} is ${stored === undefined ? "missing" : "damaged"}: the folder is not what was written. ` +
+      "Write the log to a new one"
+    return yield* new IntegrityError({ method, reason: new HashMismatch({ detail }) })
+  }
+  const files = filesOf(between(oldSize, source.checkpoint.size))
+  const all = files.length
+  for (const [at, file] of files.entries()) {
+    yield* put(path(file), yield* contentOf(source, file))
+    options.onTile?.(at + 1, all)
   }
   yield* put("checkpoint", Buffer.from(source.note, "utf8"))
   return { tiles: all, oldSize }

@@ -5,7 +5,7 @@
  * connection has written, or when a transaction that it wrote in was rolled back.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { type AuditReason, CheckpointInconsistent } from "../AuditError.ts"
+import { type AuditReason, CheckpointInconsistent, SinkRejected } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
 import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
@@ -82,6 +82,9 @@ export class EventTable {
     this.growth.forget()
     this.unsettled.clear()
     this.logs.end("rolled back")
+    // What was counted may have been rolled back, and be another process's by now.
+    this.seen = ""
+    this.version = -1
   }
 
   /**
@@ -197,6 +200,9 @@ export class EventTable {
       const find = this.db.prepare("SELECT seq, digest FROM audit_idempotency_key WHERE log = ? AND key_hash = ?")
       const used = keys.map((key) => find.get(log.id, key)).find((row) => row !== undefined)
       const stored = this.storedAt(integerOf(used, "seq"))
+      if (stored !== undefined && stored.log !== log.id) {
+        return new Refused(new SinkRejected({ detail: "the stored key leads to another log: someone changed it" }))
+      }
       if (stored !== undefined) return usedKey(event, blobOf(used, "digest"), stored, durability)
     }
     if (!event.repeated) return undefined
