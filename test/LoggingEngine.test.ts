@@ -147,6 +147,34 @@ describe("LoggingEngine: stamping", () => {
       assert.deepStrictEqual((yield* newest).input, { text: "before" })
     }).pipe(Effect.provide(memory)))
 
+  it.effect("reads the options at the call as well", () =>
+    Effect.gen(function*() {
+      const engine = yield* LoggingEngine.LoggingEngine
+      const logger = yield* AuditLogger.AuditLogger
+      const ways: ReadonlyArray<
+        (options: LoggingEngine.EmitOptions) => Effect.Effect<
+          LoggingEngine.Receipt,
+          AuditError.AuditError,
+          AuditLogger.AuditLogger | LoggingEngine.LoggingEngine | RequestContext.RequestContext
+        >
+      > = [
+        (options) => AuditLogger.emit({ action: "note.create" }, options),
+        (options) => logger.emit({ action: "note.create" }, options),
+        (options) => LoggingEngine.log({ storageClass: "audit", action: "note.create" }, options),
+        (options) => engine.log({ storageClass: "audit", action: "note.create" }, options)
+      ]
+      for (const emit of ways) {
+        const options = { idempotencyKey: "before" }
+        const effect = emit(options)
+        options.idempotencyKey = "after"
+        yield* effect.pipe(within())
+      }
+      const sealed = yield* AuditLogger.emit({ action: "note.create" }, { idempotencyKey: "before" }).pipe(within())
+      assert.isTrue(sealed.duplicate)
+      const other = yield* AuditLogger.emit({ action: "note.create" }, { idempotencyKey: "after" }).pipe(within())
+      assert.isFalse(other.duplicate)
+    }).pipe(Effect.provide(memory)))
+
   it.effect("makes event ids that are UUIDv7 and in order", () =>
     Effect.gen(function*() {
       const receipts = yield* Effect.forEach(Array.from({ length: 5000 }, (_, n) => n), () =>

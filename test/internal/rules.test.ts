@@ -294,6 +294,19 @@ describe("opt-outs that are remembered", () => {
     assert.strictEqual(optOuts.answer(question("c"), 3), "user_opt_out")
   })
 
+  it("of transactions that have ended are not kept until someone asks for that person", () => {
+    const { optOuts, state } = made()
+    for (let n = 0; n < 1000; n++) {
+      state.open = {}
+      optOuts.leave({ ...question(), userId: `u${n}` })
+    }
+    const kept = Object.values(optOuts).flatMap((each: unknown) => each instanceof Map ? [...each.keys()] : [])
+    assert.strictEqual(kept.length, 1)
+    optOuts.leave({ ...question(), userId: "of the same one" })
+    assert.strictEqual(optOuts.answer(question("u999"), 1), "user_opt_out")
+    assert.strictEqual(optOuts.answer(question("of the same one"), 1), "user_opt_out")
+  })
+
   it("are of 10,000 persons at most", () => {
     const { optOuts, state } = made()
     for (let n = 0; n < 9999; n++) optOuts.answer(question(`u${n}`), 1)

@@ -163,6 +163,35 @@ describe("Tiles", () => {
       assert.isFalse(existsSync(join(folder, "tile/0/003.p/232")))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
+  it.live("are not written beside files of before that are missing or damaged", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      yield* Tiles.write(folder, sourceOf(noteOf(257)))
+      for (
+        const name of ["tile/0/000", "tile/entries/000", "tile/0/001.p/1", "tile/entries/001.p/1", "tile/1/000.p/1"]
+      ) {
+        const file = join(folder, name)
+        const good = readFileSync(file)
+        for (
+          const wrong of [
+            undefined,
+            Buffer.concat([good, Buffer.of(0)]),
+            good.map((byte, at) => at ? byte : ~byte)
+          ]
+        ) {
+          if (wrong === undefined) rmSync(file)
+          else writeFileSync(file, wrong)
+          const error = yield* Effect.flip(Tiles.write(folder, sourceOf(noteOf(1000))))
+          assert(error._tag === "IntegrityError" && error.reason._tag === "HashMismatch", String(error))
+          assert.include(error.message, `${name} is ${wrong === undefined ? "missing" : "damaged"}`)
+          assert.isFalse(existsSync(join(folder, "tile/0/003.p/232")))
+          assert.strictEqual(readFileSync(join(folder, "checkpoint"), "utf8"), noteOf(257))
+        }
+        writeFileSync(file, good)
+      }
+      assert.strictEqual((yield* Tiles.write(folder, sourceOf(noteOf(1000)))).oldSize, 257)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
   it.live("are found wrong, by name, with any byte flipped or any file missing", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder

@@ -161,6 +161,25 @@ describe("a store that someone changed", () => {
       }
     }))
 
+  it.live("hands out no other log's event, when the row of a key leads to it", () =>
+    Effect.gen(function*() {
+      const { filename } = yield* store
+      const globex = { tenantId: "globex" }
+      yield* emit(0, globex, { idempotencyKey: "theirs" }).pipe(Effect.provide(sqliteAt({ filename })))
+      forging(
+        filename,
+        `UPDATE audit_idempotency_key SET (seq, digest) = (
+          SELECT seq, digest FROM audit_idempotency_key WHERE log = (SELECT max(id) FROM audit_log)
+        ) WHERE log = (SELECT min(id) FROM audit_log)`
+      )
+      yield* Effect.gen(function*() {
+        const error = yield* Effect.flip(emit(0, {}, { idempotencyKey: "k" }))
+        assert.strictEqual(error.reason._tag, "SinkRejected")
+        assert.include(error.message, "another log")
+        assert.isTrue((yield* emit(0, globex, { idempotencyKey: "theirs" })).duplicate)
+      }).pipe(Effect.provide(sqliteAt({ filename })))
+    }))
+
   it.live("refuses alone the event whose first one cannot be read", () =>
     Effect.gen(function*() {
       const { filename } = yield* store
