@@ -32,14 +32,16 @@ import {
 } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import { telling } from "../internal/telling.ts"
+import type { LoggingEngine } from "../LoggingEngine.ts"
 import { consistencyProof, type Hash, inclusionProof, leafHash, leafHashes, root, verifyInclusion } from "../Merkle.ts"
-import type { LogName } from "../RequestContext.ts"
+import { type LogName, RequestContext } from "../RequestContext.ts"
 import { commitment, entry, entryType } from "../Seal.ts"
 import { stated } from "./Checkpoint.ts"
 import { breach, contradiction, counts, type Head, headOf } from "./extends.ts"
 import type { Finding } from "./Finding.ts"
 import { type Log, LogStore, type OriginSince, type StoredEvent } from "./LogStore.ts"
 import * as Proof from "./Proof.ts"
+import { type Resumed, resumeLog, type ResumeOptions } from "./resume.ts"
 import { type SignedCheckpoint, Signer } from "./Signer.ts"
 import { signAll } from "./signing.ts"
 import type { Source, Tile } from "./Tiles.ts"
@@ -47,7 +49,7 @@ import { hashBytes, runLength, TreeReader } from "./treeReader.ts"
 import { verifying, type VerifyOptions } from "./verify.ts"
 
 export type { Anchor, Fault, Finding } from "./Finding.ts"
-export { resume, type Resumed, type ResumeOptions } from "./resume.ts"
+export type { Resumed, ResumeOptions } from "./resume.ts"
 export type { SignedCheckpoint } from "./Signer.ts"
 export type { VerifyOptions } from "./verify.ts"
 
@@ -213,6 +215,23 @@ const makeCheckpoint = (rules: Rules) =>
     yield* store.change(name, (writer, log) => writer.putNote(log, note, now))
     return signed
   })
+
+/**
+ * Lets the log of the context go on after a loss, with `audit.log_resumed` as its next entry, and signs it. Of a log
+ * that is gone as a whole, its tenant's new log goes on. Fails with `InvalidInput` where nothing was lost. In a
+ * transaction of the caller the log is signed by the next checkpoint after it.
+ */
+export const resume = (
+  options: ResumeOptions
+): Effect.Effect<Resumed, Failure, LogStore | Signer | LoggingEngine | RequestContext> =>
+  Effect.tap(resumeLog(options), ({ origin }) =>
+    Effect.gen(function*() {
+      const [store, signer] = [yield* LogStore, yield* Signer]
+      const { env, tenantId } = yield* RequestContext
+      const log = yield* store.log({ tenantId, env })
+      // Not yet committed otherwise. Until it is signed, only its own store says that it is there.
+      if (log?.origin === origin) yield* makeCheckpoint({ store, signer, tree: new TreeReader(store) })(log.name)
+    }))
 
 const subjectOf = (method: string, event: StoredEvent, id: EventId): Effect.Effect<Proof.Subject, IntegrityError> => {
   const { body, commitment: stored, position, salt } = event

@@ -54,8 +54,11 @@ export class SignerState extends Context.Service<SignerState, {
     to: Head,
     name?: LogName | undefined
   ) => Effect.Effect<boolean, AuditError>
-  /** An origin is never signed again: `advance` fails from now on. May be repeated. */
-  readonly end: (origin: Origin.Origin) => Effect.Effect<void, AuditError>
+  /**
+   * An origin is never signed again: `advance` fails from now on. May be repeated. The head is kept where nothing is
+   * known of the origin.
+   */
+  readonly end: (origin: Origin.Origin, head: Head, name: LogName) => Effect.Effect<void, AuditError>
 }>()("effect-audit/ledger/SignerState") {}
 
 /** The error of signing an origin that was ended. */
@@ -74,7 +77,7 @@ export class Signer extends Context.Service<Signer, {
   /** The last head that was signed of an origin; none of a text that is no origin. */
   readonly last: (origin: string) => Effect.Effect<Head | undefined, AuditError>
   /** An origin is never signed again. */
-  readonly end: (origin: string) => Effect.Effect<void, AuditError>
+  readonly end: (origin: string, head: Head, name: LogName) => Effect.Effect<void, AuditError>
   /** All that was signed, of every origin. */
   readonly origins: Effect.Effect<ReadonlyArray<SignedOrigin>, AuditError>
   /**
@@ -116,7 +119,7 @@ export const make = Effect.fnUntraced(function*(
     keyIdOf: (origin) => key.signerOf(origin).keyId,
     last: (origin) => Origin.is(origin) ? state.last(origin) : Effect.undefined,
     origins: state.origins,
-    end: (origin) => Origin.is(origin) ? state.end(origin) : Effect.void,
+    end: (origin, head, name) => Origin.is(origin) ? state.end(origin, head, name) : Effect.void,
     sign: (origin, head, name) =>
       // What is signed begins with the origin: lines in it would be signed as another size and root.
       Origin.is(origin)

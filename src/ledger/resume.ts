@@ -68,14 +68,19 @@ const oldOf = Effect.fnUntraced(function*(
     const opened = openCheckpoint(old, signer.vkey)
     if (opened._tag === "Failure") return yield* invalid("/old", `it cannot be trusted: ${opened.failure}`)
     const { origin, root, size } = opened.success
+    const of = (yield* signer.origins).find((signed) => signed.origin === origin)?.name
+    if (of !== undefined && (of.tenantId !== name.tenantId || of.env !== name.env)) {
+      return yield* invalid("/old", "it is of another tenant's log, or of another env")
+    }
     if (origin !== found?.origin && there.has(origin)) {
       return yield* invalid("/old", "it is of another log of this store, or of what this one was before")
     }
     return { origin, head: { size, root } }
   }
   const known = (yield* signer.origins).filter(({ isEnded, name: of, origin }) =>
-    !isEnded && (origin === found?.origin ||
-      (!there.has(origin) && of?.tenantId === name.tenantId && of.env === name.env))
+    // Ended and still the log's: a transaction in which it was resumed was rolled back.
+    origin === found?.origin ||
+    (!isEnded && !there.has(origin) && of?.tenantId === name.tenantId && of.env === name.env)
   )
   const lost = known.find(({ origin }) => origin !== found?.origin) ?? known[0]
   return lost ?? (yield* invalid("/old", "the signer's state knows nothing of this log: give its last checkpoint"))
@@ -120,7 +125,7 @@ const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old
         return yield* refuse(new SinkRejected({ detail }))
       }
       // Before the change is committed: it may be repeated, and what is ended is never signed.
-      yield* signer.end(old.origin)
+      yield* signer.end(old.origin, old.head, found.name)
       return receipt
     })
   )
@@ -131,7 +136,7 @@ const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old
  * Lets the log of the context go on after a loss: a backup was restored, or rows are gone. Of a log that is gone as a
  * whole, its tenant's new log goes on. Fails with `InvalidInput` where nothing was lost.
  */
-export const resume = Effect.fn(method)(function*(
+export const resumeLog = Effect.fn(method)(function*(
   options: ResumeOptions
 ): Effect.fn.Return<Resumed, AuditError | IntegrityError, LogStore | Signer | LoggingEngine | RequestContext> {
   if (typeof options.reason !== "string" || options.reason.trim() === "") {
@@ -146,7 +151,6 @@ export const resume = Effect.fn(method)(function*(
     return { ...(yield* goOn(options, found, old)), oldOrigin: old.origin }
   }
   // Nothing is left of the log: a new one begins, whose own origin it goes on under.
-  yield* signer.end(old.origin)
   const receipt = yield* engine.log(ReadDraft.for(engine, recordOf(options, old, 0)))
   const begun = yield* store.log({ tenantId, env })
   if (begun === undefined) {
@@ -154,5 +158,7 @@ export const resume = Effect.fn(method)(function*(
       new SignerRefused({ detail: "the engine records to another store than the one that is resumed" })
     )
   }
+  // After the record: what is ended is not missed any more.
+  yield* signer.end(old.origin, old.head, begun.name)
   return { receipt, origin: begun.origin, oldOrigin: old.origin, missing: old.head.size }
 })

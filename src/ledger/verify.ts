@@ -165,7 +165,7 @@ class Verification {
       lost.push([name, `the signer signed ${origin} at size ${head.size}, and the log is not in the store`])
     }
     const given = known === undefined || only !== undefined ? undefined : originOf(known)
-    if (given !== undefined && !there.has(given) && !signed.some(({ origin }) => origin === given)) {
+    if (given !== undefined && !there.has(given) && !signed.some((each) => each.origin === given && !each.isEnded)) {
       lost.push([undefined, `the given checkpoint is of ${given}, and the log is not in the store`])
     }
     for (const [name, detail] of lost) this.reportAt("missing", name, detail)

@@ -123,10 +123,9 @@ const signerStateOf = (store: MemoryStore): SignerState["Service"] =>
   SignerState.of({
     origins: Effect.sync(() => [...store.signed.values()]),
     last: (origin) => Effect.sync(() => store.signed.get(origin)?.head),
-    end: (origin) =>
+    end: (origin, head, name) =>
       Effect.sync(() => {
-        const known = store.signed.get(origin)
-        if (known !== undefined) store.signed.set(origin, { ...known, isEnded: true })
+        store.signed.set(origin, { ...(store.signed.get(origin) ?? { origin, head, name }), isEnded: true })
       }),
     advance: (origin, from, to, name) =>
       Effect.suspend(() => {

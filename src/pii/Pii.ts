@@ -5,11 +5,11 @@
  */
 import { createHmac } from "node:crypto"
 import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
-import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, writeJson } from "./embedded.ts"
+import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
 import { isAspect, keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
-import { isArray, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
+import { isArray, isFlat, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
 import { couldBe } from "./plausible.ts"
 import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
@@ -192,7 +192,9 @@ export class Stripper {
     if (this.policy.allow?.keys?.includes(key) === true) return value
     const kind = keyKind(key)
     if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind)
-    return isArray(value) && isRawHeaders(key) ? this.flatPairs(value, depth) : this.value(value, depth)
+    return isArray(value) && isRawHeaders(key) && isFlat(value)
+      ? this.flatPairs(value, depth)
+      : this.value(value, depth)
   }
 
   private value(value: Json, depth: number): Json {
@@ -230,7 +232,7 @@ export class Stripper {
 
   /** A number of a JSON text that is kept as it was written. */
   private digits(text: string, literal: string): Json {
-    return this.isCardNumber(literal) ? this.leaf(literal, "CREDIT_CARD", true) : text
+    return this.isCardNumber(literal.replace(/\.0+$/, "")) ? this.leaf(text, "CREDIT_CARD", true) : text
   }
 
   private number(value: number): Json {
@@ -293,8 +295,9 @@ export class Stripper {
     let result: Record<string, Json> | undefined
     const keys = Object.keys(object)
     for (let i = 0; i < keys.length; i++) {
-      const key = keys[i]!
-      const value = object[key]!
+      const repeated = repetition(keys[i]!)
+      const key = keys[i]!.slice(repeated.length)
+      const value = object[keys[i]!]!
       this.path?.push(key)
       const name = this.text(key)
       const stripped = this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)
@@ -303,7 +306,7 @@ export class Stripper {
         result = {}
         for (let k = 0; k < i; k++) setKey(result, keys[k]!, object[keys[k]!]!)
       }
-      if (result !== undefined) setKey(result, unused(result, name), stripped)
+      if (result !== undefined) setKey(result, unused(result, repeated + name), stripped)
     }
     return result ?? object
   }
@@ -311,24 +314,26 @@ export class Stripper {
   /** Under a key that names a kind every leaf is of that kind, unless the text itself says more. */
   private sensitive(value: Json, kind: Kind): Json {
     if (typeof value === "boolean" || value === null || value === "") return value
-    if (this.isAllowedPath() || this.isAllowedValue(String(value))) return value
+    const literal = typeof value === "string" ? exactNumber(value) : undefined
+    if (this.isAllowedPath() || this.isAllowedValue(literal ?? String(value))) return value
     if ((typeof value === "number" || typeof value === "string") && !couldBe(kind, value)) return this.value(value, 0)
     if (typeof value === "number") return this.leaf(value, kind, false)
     if (typeof value === "string") {
-      const literal = exactNumber(value)
-      if (literal !== undefined) return Number.isInteger(Number(literal)) ? this.leaf(literal, kind, false) : value
+      if (literal !== undefined) return Number.isInteger(Number(literal)) ? this.leaf(value, kind, false) : value
       if (isPlaceholder(value)) return value
       const own = ownKind(value, kind)
       return this.leaf(value, own ?? kind, own !== undefined)
     }
     if (isArray(value)) return value.map((item, index) => this.at(index, () => this.sensitive(item, kind)))
     const result: Record<string, Json> = {}
-    for (const [key, item] of Object.entries(value)) {
+    for (const [given, item] of Object.entries(value)) {
+      const repeated = repetition(given)
+      const key = given.slice(repeated.length)
       const stripped = this.at(
         key,
         () => this.isPlain(key) ? this.value(item, 0) : this.sensitive(item, keyKind(key) ?? kind)
       )
-      setKey(result, unused(result, this.text(key)), stripped)
+      setKey(result, unused(result, repeated + this.text(key)), stripped)
     }
     return result
   }
@@ -340,7 +345,9 @@ export class Stripper {
 
   private leaf(value: string | number, kind: Kind, byForm: boolean): Json {
     const treated = this.found(kind, byForm)
-    return treated === "drop" ? null : treated === "keep" ? value : this.replacement(treated, kind, String(value))
+    if (treated === "drop" || treated === "keep") return treated === "drop" ? null : value
+    const text = String(value)
+    return this.replacement(treated, kind, exactNumber(text) ?? text)
   }
 }
 

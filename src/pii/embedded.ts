@@ -1,6 +1,6 @@
 /**
  * JSON inside a text: as it is, with white space or a byte order mark around it, quoted, or line by line. Numbers that
- * JavaScript would write in another way keep their digits.
+ * JavaScript would write in another way keep their digits, and a key that an object has twice keeps both its values.
  */
 import { randomBytes } from "node:crypto"
 import type { Json } from "../internal/json.ts"
@@ -14,13 +14,20 @@ export interface Embedded {
 }
 
 /** What the string of a number begins with that is kept as it was written; no caller can know it. */
-const mark = `\u0000${randomBytes(16).toString("hex")}#`
-const written = new RegExp(`"\\\\u0000${mark.slice(1)}([^"]*)"`, "g")
+const secret = randomBytes(16).toString("hex")
+const mark = `\u0000${secret}#`
+/** What a key begins with that its object has already, before its number. */
+const again = `\u0000${secret}:`
+const written = new RegExp(`"\\\\u0000${secret}(?:#([^"]*)"|:\\d+#)`, "g")
 const space = /[\t\n\r \ufeff]/
 
 /** The literal of a number that was kept as it was written. */
 export const exactNumber = (text: string): string | undefined =>
   text.charCodeAt(0) === 0 && text.startsWith(mark) ? text.slice(mark.length) : undefined
+
+/** What a key begins with where its object has it already; nothing otherwise. */
+export const repetition = (key: string): string =>
+  key.charCodeAt(0) === 0 && key.startsWith(again) ? key.slice(0, key.indexOf("#") + 1) : ""
 
 /** Whether brackets are nested deeper than anything that is looked into. */
 const isDeep = (text: string): boolean => {
@@ -47,6 +54,38 @@ const exactly = (text: string): string =>
   text.replace(tokens, (token) => token[0] === "\"" || String(Number(token)) === token ? token : `"${marked(token)}"`)
 const marked = (literal: string): string => `\\u0000${mark.slice(1)}${literal}`
 
+const countKeys = (json: Json): number => {
+  if (typeof json !== "object" || json === null) return 0
+  const values: ReadonlyArray<Json> = Object.values(json)
+  return values.reduce((sum: number, value) => sum + countKeys(value), Array.isArray(json) ? 0 : values.length)
+}
+
+const structure = /"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?|[{}]/g
+/** JSON in which keys that their object has already are names of their own. */
+const distinctly = (text: string): string => {
+  const open: Array<Set<string>> = []
+  let count = 0
+  return text.replace(structure, (token) => {
+    if (token === "{") open.push(new Set())
+    else if (token === "}") open.pop()
+    else if (token.endsWith(":")) {
+      const key = String(parse(token.slice(0, token.lastIndexOf("\"") + 1)))
+      const keys = open.at(-1)
+      if (keys?.has(key) === true) return `"${again.replace("\u0000", "\\u0000")}${++count}#${token.slice(1)}`
+      keys?.add(key)
+    }
+    return token
+  })
+}
+
+/** What a JSON text says, without loss. */
+const readExactly = (text: string, plain: Json): Json => {
+  const isRepeating = (text.match(/"\s*:/g)?.length ?? 0) > countKeys(plain)
+  const distinct = isRepeating ? distinctly(text) : text
+  const exact = /\d{16}|\d[.eE]|-0/.test(text) ? exactly(distinct) : distinct
+  return exact === text ? plain : parse(exact) ?? plain
+}
+
 const opens = (code: number): boolean => code === 123 || code === 91
 const quote = 34
 /** How a quoted text begins that is JSON, or quoted once more. */
@@ -72,13 +111,13 @@ export const readJson = (text: string): Embedded | undefined => {
   if (first === quote ? !quotedJson.test(body) : isDeep(body)) return undefined
   const plain = parse(body)
   if (plain === undefined) return undefined
-  const json = /\d{16}|\d[.eE]|-0/.test(body) ? parse(exactly(body)) ?? plain : plain
+  const json = readExactly(body, plain)
   return { text, before: text.slice(0, start), json, after: text.slice(end) }
 }
 
 /** Writes what was read, with other JSON in its place. */
 export const writeJson = ({ after, before }: Embedded, json: Json): string =>
-  before + JSON.stringify(json).replace(written, "$1") + after
+  before + JSON.stringify(json).replace(written, (_, literal: string | undefined) => literal ?? "\"") + after
 
 /** A text line by line, with the ends of lines between them, where one of the lines is JSON. */
 export const jsonLines = (text: string): ReadonlyArray<Embedded | string> | undefined => {

@@ -8,6 +8,10 @@ export const isArray = (value: Json): value is ReadonlyArray<Json> => Array.isAr
 /** Whether a key is of a list in which names and values take turns, as Node gives the headers of a request. */
 export const isRawHeaders = (key: string): boolean => /^raw[_-]?(?:headers|trailers)$/i.test(key)
 
+/** Whether every second item is a name. */
+export const isFlat = (values: ReadonlyArray<Json>): boolean =>
+  values.every((item, i) => i % 2 === 1 || typeof item === "string")
+
 /** Whether each item is two values, a name first in at least one of them: one key of a `Map` may be something else. */
 export const isListOfPairs = (values: ReadonlyArray<Json>): values is ReadonlyArray<readonly [Json, Json]> => {
   if (values.length === 0 || !Array.isArray(values[0])) return false
@@ -21,6 +25,6 @@ export const isValueKey = (key: string): boolean => key === "value" || key === "
 /** The name in `{ name, value }`, or `{ Key, Value }`. */
 export const nameIn = (object: JsonObject): string | undefined => {
   if (!Object.hasOwn(object, "value") && !Object.hasOwn(object, "Value")) return undefined
-  const name = object["name"] ?? object["Name"] ?? object["key"] ?? object["Key"]
-  return typeof name === "string" && keyKind(name) !== undefined ? name : undefined
+  const names = [object["name"], object["Name"], object["key"], object["Key"]]
+  return names.find((name): name is string => typeof name === "string" && keyKind(name) !== undefined)
 }

@@ -235,6 +235,9 @@ const rename = (db: DatabaseSync): void => {
 const hasTable = (db: DatabaseSync, name: string): boolean =>
   db.prepare("SELECT 1 AS found FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined
 
+const hasColumn = (db: DatabaseSync, table: string, column: string): boolean =>
+  db.prepare("SELECT 1 AS found FROM pragma_table_info(?) WHERE name = ?").get(table, column) !== undefined
+
 const pragma = (db: DatabaseSync, name: string): unknown => db.prepare(`PRAGMA ${name}`).get()?.[name]
 
 /**
@@ -245,7 +248,8 @@ export const versionOf = (db: DatabaseSync): number | undefined => {
   const isOurs = pragma(db, "application_id") === applicationId
   const header = Number(pragma(db, "user_version"))
   if (isOurs && header > version) return header
-  if (hasTable(db, "audit_store")) {
+  // A table of that name may be the application's.
+  if (hasColumn(db, "audit_store", "value") && hasColumn(db, "audit_event", "commitment")) {
     return Number(stringOf(db.prepare("SELECT value FROM audit_store WHERE name = 'version'").get(), "value"))
   }
   return isOurs ? hasTable(db, "bundle") ? 2 : hasTable(db, "event") ? 1 : 0 : undefined
@@ -257,8 +261,11 @@ export const refusal = (db: DatabaseSync, from: number | undefined, adopt: boole
   if (from !== undefined && !(from <= version)) {
     return `it has version ${from}, newer than the ${version} of this release`
   }
-  const taken = from === undefined ? renamed.find((name) => hasTable(db, `audit_${name}`)) : undefined
-  return taken === undefined ? undefined : `it has a table audit_${taken} of its own and cannot be adopted`
+  if (from !== undefined && from > 2) return undefined
+  const taken = [...renamed, "origin", "store"].find((name) => hasTable(db, `audit_${name}`))
+  return taken === undefined
+    ? undefined
+    : `it has a table audit_${taken} of its own and cannot be ${from === undefined ? "adopted" : "migrated"}: rename it`
 }
 
 /** Brings a store, or a database that gets one, to the version of this release; in the transaction that is open. */

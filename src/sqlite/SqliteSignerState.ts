@@ -148,9 +148,12 @@ class Signed {
     return readOrigins(this.db)
   }
 
-  end(origin: string): void {
+  end(origin: string, { root, size }: Head, { env, tenantId }: LogName): void {
     this.checkPresent()
-    this.db.prepare("UPDATE signed SET ended = 1 WHERE origin = ?").run(origin)
+    this.db.prepare(
+      "INSERT INTO signed (origin, size, root, tenant_id, env, ended) VALUES (?, ?, ?, ?, ?, 1) " +
+        "ON CONFLICT (origin) DO UPDATE SET ended = 1"
+    ).run(origin, size, root, tenantId, env)
   }
 
   advance(origin: string, from: Head | undefined, to: Head, name: LogName | undefined): boolean {
@@ -187,7 +190,7 @@ export const layer = ({ newSigner = false, state }: Options): Layer.Layer<Signer
     const service = SignerState.of({
       origins: doing(path, () => signed.origins),
       last: (origin) => doing(path, () => signed.last(origin)),
-      end: (origin) => doing(path, () => signed.end(origin)),
+      end: (origin, head, name) => doing(path, () => signed.end(origin, head, name)),
       advance: (origin, from, to, name) => doing(path, () => signed.advance(origin, from, to, name))
     })
     return Context.make(SignerState, service).pipe(Context.add(SignedHeads, (origin) => signed.last(origin)))

@@ -126,21 +126,23 @@ describe("a database of the application's", () => {
       after.close()
     }))
 
-  it.live("that has a table of one of the store's names is refused, and left as it was", () =>
-    Effect.gen(function*() {
-      const filename = yield* temporaryFile
-      const db = new DatabaseSync(filename)
-      db.exec("CREATE TABLE audit_event (mine)")
-      db.close()
-      const refused = yield* Effect.flip(Effect.provide(emit(1), sqliteAt({ filename, adopt: true })))
-      assert.strictEqual(refused.reason._tag, "SinkRejected")
-      assert.include(refused.message, "audit_event")
-      const after = new DatabaseSync(filename, { readOnly: true })
-      assert.deepStrictEqual(after.prepare("SELECT name FROM sqlite_schema").all().map(({ name }) => name), [
-        "audit_event"
-      ])
-      after.close()
-    }))
+  for (const table of ["audit_event", "audit_origin", "audit_store", "audit_checkpoint"]) {
+    it.live(`that has a table ${table} of its own is refused, and left as it was`, () =>
+      Effect.gen(function*() {
+        const filename = yield* temporaryFile
+        const db = new DatabaseSync(filename)
+        db.exec(`CREATE TABLE ${table} (mine)`)
+        db.close()
+        const refused = yield* Effect.flip(Effect.provide(emit(1), sqliteAt({ filename, adopt: true })))
+        assert.strictEqual(refused.reason._tag, "SinkRejected")
+        assert.include(refused.message, table)
+        const after = new DatabaseSync(filename, { readOnly: true })
+        assert.deepStrictEqual(after.prepare("SELECT name FROM sqlite_schema").all().map(({ name }) => name), [
+          table
+        ])
+        after.close()
+      }))
+  }
 
   it.live("has the same store as a file of its own, and as one that came from an older version", () =>
     Effect.gen(function*() {

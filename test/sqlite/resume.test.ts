@@ -4,10 +4,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result, Stream } from "effect"
 import { AuditLogger, Merkle, RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
-import { Checkpoint, Ledger, LogStore, Proof, Signer, Tiles } from "effect-audit/ledger"
+import { Checkpoint, Ledger, LogStore, Origin, Proof, Signer, Tiles } from "effect-audit/ledger"
 import { Memory } from "effect-audit/memory"
 import { SqliteSignerState } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
+import { SqlClient } from "effect/sql"
 import { copyFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -235,6 +236,96 @@ describe("a log that is gone as a whole", () => {
         }))
       }))
   }
+})
+
+describe("a resumption that does not succeed", () => {
+  /** Another tenant's log stays, the own one is gone as a whole. */
+  const gone = Effect.gen(function*() {
+    const files = yield* ledgerFiles
+    const { filename, folder } = files
+    const use = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provide(effect, Layer.fresh(stack(files)))
+    yield* use(emitMany(3, { tenantId: "t_globex" }))
+    copyFileSync(filename, join(folder, "backup.db"))
+    const { note } = yield* use(Effect.andThen(emitMany(20), Ledger.checkpoint(log)))
+    const beta = { ...log, tenantId: RequestContext.TenantId.make("t_beta") }
+    const other = yield* use(
+      Effect.andThen(emitMany(8, { tenantId: "t_beta" }), Ledger.checkpoint(beta))
+    )
+    const takeBack = () => copyFileSync(join(folder, "backup.db"), filename)
+    takeBack()
+    return { ...files, use, note, other: other.note, takeBack }
+  })
+  const tags = Effect.map(faults(), (found) => found.map((fault) => fault.split(":")[0]))
+
+  it.live("leaves the loss of a whole log a fault, and may be repeated", () =>
+    Effect.gen(function*() {
+      const { filename, key: { vkey }, use } = yield* gone
+      const changing = (sql: string) => {
+        const db = new DatabaseSync(filename)
+        db.exec(sql)
+        db.close()
+      }
+      changing("CREATE TRIGGER full BEFORE INSERT ON audit_event BEGIN SELECT RAISE(ABORT, 'no'); END")
+      yield* use(Effect.gen(function*() {
+        yield* Effect.flip(resume())
+        changing("DROP TRIGGER full")
+        assert.deepStrictEqual(yield* tags, ["missing", "missing"])
+        assert.strictEqual((yield* resume()).missing, 21)
+        assert.strictEqual((yield* faults({ vkey })).length, 1)
+      }))
+    }))
+
+  it.live("of a transaction that was rolled back may be repeated, without a checkpoint that was kept", () =>
+    Effect.gen(function*() {
+      const { key: { vkey }, use } = yield* lost
+      yield* use(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* Effect.exit(sql.withTransaction(Effect.andThen(resume(), Effect.fail("no"))))
+        assert.strictEqual((yield* Effect.flip(emit(1))).reason._tag, "LogStopped")
+        assert.strictEqual((yield* sql.withTransaction(resume())).missing, 20)
+        assert.strictEqual((yield* emit(1)).position, 22)
+        yield* Ledger.checkpoint(log)
+        assert.deepStrictEqual(yield* faults({ vkey }), [])
+      }))
+    }))
+
+  it.live("is refused for the lost log of another tenant, which stays a fault", () =>
+    Effect.gen(function*() {
+      const { note, other, use } = yield* gone
+      yield* use(Effect.gen(function*() {
+        const error = yield* Effect.flip(resume({ old: other }))
+        assert(error.reason._tag === "InvalidInput" && error.reason.path === "/old", String(error))
+        assert.deepStrictEqual(yield* tags, ["missing", "missing"])
+        yield* resume({ old: note })
+        assert.deepStrictEqual(yield* tags, ["missing"])
+        // Who kept the checkpoint of what is gone is told so, whatever went on.
+        assert.strictEqual((yield* faults({ known: note })).length, 2)
+      }))
+    }))
+
+  it.live("signs what went on: its loss is a fault as well", () =>
+    Effect.gen(function*() {
+      const { takeBack, use } = yield* gone
+      yield* use(resume())
+      takeBack()
+      yield* use(Effect.gen(function*() {
+        assert.deepStrictEqual(yield* tags, ["missing", "missing"])
+      }))
+    }))
+
+  it.live("ends an origin that the signer's state does not know", () =>
+    Effect.gen(function*() {
+      const { signer } = yield* lost
+      const state = join(signer.state, "..", "another.db")
+      yield* Effect.gen(function*() {
+        const signed = yield* Signer.SignerState
+        const origin = Origin.make("example.com", new Uint8Array(16))
+        const head = { size: 3, root: new Uint8Array(32) }
+        yield* signed.end(origin, head, log)
+        assert.deepStrictEqual(yield* signed.origins, [{ origin, name: log, head, isEnded: true }])
+        assert.strictEqual((yield* Effect.flip(signed.advance(origin, head, head))).reason._tag, "SignerRefused")
+      }).pipe(Effect.provide(SqliteSignerState.layer({ state, newSigner: true })))
+    }))
 })
 
 describe("a stopped log in memory", () => {
