@@ -18,6 +18,7 @@ import { keepsDeadline } from "./internal/deadline.ts"
 import { type Json, type JsonObject, pointer } from "./internal/json.ts"
 import { type Options as StripOptions, Stripper } from "./pii/Pii.ts"
 import { needsKey, Policy } from "./pii/Policy.ts"
+import { isKept } from "./pii/resourceId.ts"
 
 /** What a stripper says: the changed words and what was found in them. */
 export interface StripResult {
@@ -60,7 +61,12 @@ const stripContent = (options: StripOptions, content: Content): StripResult => {
   const stripped: Content = {
     resource: resource === undefined
       ? undefined
-      : { type: text(stripper.part("resource", resource.type)), id: text(stripper.part("resource", resource.id)) },
+      : {
+        type: text(stripper.part("resource", resource.type, "type")),
+        id: isKept(resource.id, options.detectors)
+          ? resource.id
+          : text(stripper.part("resource", resource.id, "id"))
+      },
     errorTag: errorTag === undefined ? undefined : text(stripper.part("errorTag", errorTag)),
     input: input === undefined ? undefined : stripper.part("input", input),
     output: output === undefined ? undefined : stripper.part("output", output),
@@ -87,7 +93,7 @@ const object = (json: Json): JsonObject =>
   typeof json === "object" && json !== null && !Array.isArray(json) ? json as JsonObject : {}
 
 const texts = (stripper: Stripper, values: { readonly [key: string]: string }) =>
-  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, text(stripper.part("analytics", value))]))
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, text(stripper.part("analytics", value, key))]))
 
 const method = "PiiStripper.layer"
 const refuse = (path: string, detail: string) => new AuditError({ method, reason: new InvalidInput({ path, detail }) })

@@ -487,6 +487,50 @@ describe("PiiStripper: the parts of an event", () => {
       assert.deepInclude(metadata, { to: mail, cc: "[EMAIL]" })
     }))
 
+  it.effect("keep ids of resources that look like something else by chance, and no other", () =>
+    Effect.gen(function*() {
+      const idOf = (id: string, type = "order") =>
+        Effect.map(stored({ action: "a.b", resource: { type, id } }), ({ pii_flags, resource, train_ok }) => {
+          assert.strictEqual(train_ok, resource?.id === id, id)
+          assert.deepStrictEqual(pii_flags.flags.length > 0, resource?.id !== id, id)
+          return resource?.id
+        })
+      const kept = [
+        ...Array.from({ length: 40 }, (_, n) => String(4_111_111_111_111_100 + n)),
+        "inv_4111111111111111",
+        "203.0.113.7",
+        "2001:db8::1",
+        "00:1a:2b:3c:4d:5e",
+        "415-555-0123"
+      ]
+      const stripped: ReadonlyArray<readonly [string, string]> = [
+        ["kim@example.com", "[EMAIL]"],
+        ["4111 1111 1111 1111", "[CREDIT_CARD]"],
+        ["DE89370400440532013000", "[IBAN]"],
+        ["AKIAIOSFODNN7EXAMPLE", "[SECRET]"],
+        ["AKIAIOSFODNN7EXAMPLE/4111111111111111", "[SECRET]/[CREDIT_CARD]"],
+        ["+14155550123", "[PHONE]"],
+        ["123-45-6789", "[US_SSN]"],
+        ["the host 203.0.113.7", "the host [IP]"],
+        ["CU-4711", "[PERSON]"]
+      ]
+      yield* Effect.gen(function*() {
+        for (const id of kept) assert.strictEqual(yield* idOf(id), id)
+        for (const [id, expected] of stripped) assert.strictEqual(yield* idOf(id), expected)
+      }).pipe(Effect.provide(stack(PiiStripper.layer({
+        policy: { default: "mask" },
+        detectors: [(text) => text.startsWith("CU-") ? [{ start: 0, end: text.length, kind: "PERSON" }] : []]
+      }))))
+      const policy = { allow: { paths: ["/resource/id", "/analytics/utm_source"] } }
+      const event = yield* stored({
+        action: "a.b",
+        resource: { type: "mailbox", id: mail },
+        analytics: { utm_source: mail, utm_medium: mail }
+      }).pipe(Effect.provide(stack(PiiStripper.layer({ policy }))))
+      assert.deepStrictEqual(event.resource, { type: "mailbox", id: mail })
+      assert.deepInclude({ ...event }, { utm_source: mail, utm_medium: "[EMAIL]" } as never)
+    }))
+
   it.effect("that are dropped whole leave an empty text where one must be, and kinds are counted one by one", () =>
     Effect.gen(function*() {
       const policy = { default: "drop" }

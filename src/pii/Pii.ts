@@ -83,9 +83,9 @@ export class Stripper {
     this.path = this.policy.paths !== undefined || this.policy.allow?.paths !== undefined ? [] : undefined
   }
 
-  /** Strips one part of an event's content, by its name. */
-  part(name: string, value: Json): Json {
-    return this.at(name, () => this.value(value, 0))
+  /** Strips one part of an event's content, by its name, or what is below it. */
+  part(name: string, value: Json, below?: string): Json {
+    return this.at(name, () => below === undefined ? this.value(value, 0) : this.at(below, () => this.value(value, 0)))
   }
 
   /** A text without its findings; the same string when there are none. */
