@@ -40,9 +40,10 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<SqliteClient["Service"], AuditError, Scope.Scope | Reactivity> {
   const connection = yield* open(options)
-  const { openTransaction, sql, transactionOf } = yield* makeClient(connection)
+  const { isLost, openTransaction, sql, transactionOf } = yield* makeClient(connection)
   return connect({ filename: connection.filename, sql }, {
     ...connection,
+    isLost,
     openTransaction,
     transactionOf,
     exclusively: Semaphore.withPermit(connection.semaphore),

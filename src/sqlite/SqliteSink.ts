@@ -43,6 +43,7 @@ export interface Options {
 const goneMillis = 5
 
 const method = "EventSink.append"
+const lost = "SQLite has ended the transaction that the event belongs to before its effect ended: run it again"
 const failed = (event: Sealed, reason: AuditReason) => new AuditError({ method, eventId: event.eventId, reason })
 
 /** What the sink's two ways of writing share. */
@@ -202,6 +203,8 @@ export const make = Effect.fnUntraced(function*(
       Effect.withFiber((fiber) => {
         const refused = refusal(method, event)
         if (refused !== undefined) return Effect.fail(refused)
+        // It would wait for the connection, which its own transaction keeps.
+        if (client.isLost(fiber.context)) return Effect.fail(failed(event, new SinkRejected({ detail: lost })))
         return client.transactionOf(fiber.context) === undefined ? append(event) : join(event, fiber.context, append)
       })
   })

@@ -61,6 +61,8 @@ export interface ClientConnection extends Connection {
   readonly openTransaction: () => object | undefined
   /** The transaction that the context carries, if it is open now. */
   readonly transactionOf: (context: Context.Context<never>) => Transaction | undefined
+  /** Whether SQLite ended the transaction that the context carries before its effect did. */
+  readonly isLost: (context: Context.Context<never>) => boolean
   /**
    * Runs an effect in a transaction of the application's client. A failed `BEGIN` is an error of the store; a failed
    * `COMMIT` may be of unknown outcome.

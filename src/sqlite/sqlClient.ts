@@ -107,6 +107,7 @@ export interface Client {
   readonly sql: SqlClient.SqlClient
   readonly openTransaction: () => object | undefined
   readonly transactionOf: (context: Context.Context<never>) => Transaction | undefined
+  readonly isLost: (context: Context.Context<never>) => boolean
 }
 
 /** Fails where the file is not the one that was opened. */
@@ -146,6 +147,7 @@ export const makeClient = Effect.fnUntraced(function*(
   let current: SqlConnection | undefined
   // Savepoints are named effect_sql_<level>; nested transactions of one level follow one another.
   let depth = 0
+  let isCommitted = false
   const level = (name: string) => Number(name.slice(name.lastIndexOf("_") + 1))
   const sql = yield* SqlClient.make({
     ...acquirers,
@@ -157,6 +159,7 @@ export const makeClient = Effect.fnUntraced(function*(
         Effect.acquireRelease(
           Effect.sync(() => {
             depth = 0
+            isCommitted = false
             return current = connect(true)
           }),
           () => Effect.sync(() => current = undefined)
@@ -170,6 +173,7 @@ export const makeClient = Effect.fnUntraced(function*(
     commit: (transaction) =>
       present(connection, "before commit").pipe(
         Effect.andThen(transaction.execute("COMMIT", [], undefined)),
+        Effect.tap(() => Effect.sync(() => isCommitted = true)),
         Effect.andThen(present(connection, "commit"))
       ),
     compiler: Statement.makeCompilerSqlite(),
@@ -184,6 +188,9 @@ export const makeClient = Effect.fnUntraced(function*(
   })
   return {
     sql,
+    isLost: (context) =>
+      current !== undefined && !isCommitted && !writer.isTransaction &&
+      Context.getOrUndefined(context, sql.transactionService)?.[0] === current,
     openTransaction: () => current,
     transactionOf: (context) => {
       const transaction = Context.getOrUndefined(context, sql.transactionService)

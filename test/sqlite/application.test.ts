@@ -40,6 +40,27 @@ describe("a transaction that SQLite ended by itself", () => {
       assert.deepStrictEqual(yield* outcomes, ["money.move failure", "money.move success"])
     }).pipe(Effect.provide(sqlite)))
 
+  it.live("takes no event any more, and lets its caller not wait", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`CREATE TABLE account (id INTEGER PRIMARY KEY)`
+      yield* sql`INSERT INTO account VALUES (1)`
+      for (const end of ["INSERT OR ROLLBACK INTO account VALUES (1)", "ROLLBACK", "COMMIT"]) {
+        let error: unknown
+        const exit = yield* Effect.exit(sql.withTransaction(
+          Effect.exit(sql.unsafe(end)).pipe(
+            Effect.andThen(Effect.flip(emit(1))),
+            Effect.tap((refused) => Effect.sync(() => error = refused.reason._tag))
+          )
+        ))
+        assert.isTrue(Exit.isFailure(exit))
+        assert.strictEqual(error, "SinkRejected", end)
+      }
+      assert.deepStrictEqual(yield* outcomes, [])
+      assert.strictEqual((yield* emit(2)).position, 1)
+      assert.strictEqual((yield* sql.withTransaction(emit(3))).position, 2)
+    }).pipe(Effect.provide(sqlite)))
+
   it.live("does not commit as if nothing had been, where nothing follows", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
