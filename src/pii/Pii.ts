@@ -295,9 +295,10 @@ export class Stripper {
     let result: Record<string, Json> | undefined
     const keys = Object.keys(object)
     for (let i = 0; i < keys.length; i++) {
-      const repeated = repetition(keys[i]!)
-      const key = keys[i]!.slice(repeated.length)
-      const value = object[keys[i]!]!
+      const given = keys[i]!
+      const repeated = repetition(given)
+      const key = repeated === "" ? given : given.slice(repeated.length)
+      const value = object[given]!
       this.path?.push(key)
       const name = this.text(key)
       const stripped = this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)

@@ -25,6 +25,8 @@ const space = /[\t\n\r \ufeff]/
 export const exactNumber = (text: string): string | undefined =>
   text.charCodeAt(0) === 0 && text.startsWith(mark) ? text.slice(mark.length) : undefined
 
+const quote = 34
+
 /** What a key begins with where its object has it already; nothing otherwise. */
 export const repetition = (key: string): string =>
   key.charCodeAt(0) === 0 && key.startsWith(again) ? key.slice(0, key.indexOf("#") + 1) : ""
@@ -54,6 +56,17 @@ const exactly = (text: string): string =>
   text.replace(tokens, (token) => token[0] === "\"" || String(Number(token)) === token ? token : `"${marked(token)}"`)
 const marked = (literal: string): string => `\\u0000${mark.slice(1)}${literal}`
 
+/** Colons after a quote: as many as there are keys, or more where texts have some. */
+const countColons = (text: string): number => {
+  let count = 0
+  for (let at = text.indexOf(":"); at !== -1; at = text.indexOf(":", at + 1)) {
+    let before = at - 1
+    while (before > 0 && text.charCodeAt(before) <= 32) before--
+    if (text.charCodeAt(before) === quote) count++
+  }
+  return count
+}
+
 const countKeys = (json: Json): number => {
   if (typeof json !== "object" || json === null) return 0
   const values: ReadonlyArray<Json> = Object.values(json)
@@ -80,14 +93,13 @@ const distinctly = (text: string): string => {
 
 /** What a JSON text says, without loss. */
 const readExactly = (text: string, plain: Json): Json => {
-  const isRepeating = (text.match(/"\s*:/g)?.length ?? 0) > countKeys(plain)
+  const isRepeating = countColons(text) > countKeys(plain)
   const distinct = isRepeating ? distinctly(text) : text
   const exact = /\d{16}|\d[.eE]|-0/.test(text) ? exactly(distinct) : distinct
   return exact === text ? plain : parse(exact) ?? plain
 }
 
 const opens = (code: number): boolean => code === 123 || code === 91
-const quote = 34
 /** How a quoted text begins that is JSON, or quoted once more. */
 const quotedJson = /^"(?:\s|\\[nrt]|\\ufeff|\ufeff)*(?:[[{]|\\")/i
 
