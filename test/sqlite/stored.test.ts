@@ -8,6 +8,7 @@ import { AuditTrail, type Filter } from "effect-audit/trail"
 import { createHash } from "node:crypto"
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { gunzipSync } from "node:zlib"
 import { ledgerAt, ledgerReading, log, temporaryFolder, within } from "../support.ts"
 
@@ -111,5 +112,21 @@ describe("a store of the release before", () => {
           subject: expected.subject + 2100
         })
       }).pipe(Effect.provide(ledgerAt({ filename })))
+    }))
+
+  it.live("is refused, and left as it was, where an application has a table of a name that it would get", () =>
+    Effect.gen(function*() {
+      for (const table of ["audit_log", "audit_origin", "audit_store"]) {
+        const { filename } = yield* store
+        const db = new DatabaseSync(filename)
+        db.exec(`CREATE TABLE ${table} (mine); PRAGMA wal_checkpoint(TRUNCATE)`)
+        db.close()
+        const before = sha256(filename)
+        const emit = AuditLogger.emit({ action: "note.create" }).pipe(within())
+        const refused = yield* Effect.flip(Effect.provide(emit, ledgerAt({ filename })))
+        assert.strictEqual(refused.reason._tag, "SinkRejected", table)
+        assert.include(refused.message, table)
+        assert.strictEqual(sha256(filename), before)
+      }
     }))
 })
