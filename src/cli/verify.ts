@@ -21,15 +21,17 @@ const faultLine = (finding: Extract<Ledger.Finding, { readonly _tag: "Fault" }>)
 }
 
 /** What was found to hold by heads that lie elsewhere: those in the store can be taken back with its events. */
-const anchoredTo = (anchors: ReadonlyArray<Ledger.Anchor>): string => {
+const anchoredTo = (anchors: ReadonlyArray<Ledger.Anchor>, holds: boolean): string => {
   const outside = [
     ...(anchors.includes("given") ? ["the given checkpoint"] : []),
     ...(anchors.includes("signer") ? ["the signer's state"] : [])
   ]
   return outside.length > 0
     ? `anchored to ${outside.join(" and ")}`
-    : "anchored to nothing outside of the store: give --old or --state"
+    : `anchored to nothing outside of the store${holds ? ": give --old or --state" : ""}`
 }
+
+const counted = (faults: number): string => `${faults} ${faults === 1 ? "fault" : "faults"}`
 
 type Verified = Extract<Ledger.Finding, { readonly _tag: "Verified" }>
 
@@ -46,10 +48,10 @@ const logLine = (finding: Verified, withKey: boolean): string => {
       : withKey
       ? "signatures not checked: there is no checkpoint"
       : "signatures not checked: no --vkey",
-    anchoredTo(anchors),
+    anchoredTo(anchors, faults === 0),
     ...(stopped === undefined ? [] : [`stopped: ${printable(stopped)}`])
   ]
-  const verdict = faults === 0 ? "holds" : `does not hold: ${faults} faults`
+  const verdict = faults === 0 ? "holds" : `does not hold: ${counted(faults)}`
   return `${log.tenantId} ${log.env} (${printable(origin)}): ${verdict}; ${parts.join(", ")}\n`
 }
 
@@ -82,7 +84,7 @@ const verifyTiles = Effect.fnUntraced(function*(directory: string, vkeys: Vkeys,
   const { checkpoint, faults } = yield* Tiles.verify(directory, vkeys, known)
   for (const { detail, file } of faults) yield* print(`${printable(file)}: ${printable(detail)}\n`)
   if (checkpoint !== undefined) {
-    const verdict = faults.length === 0 ? "holds" : `does not hold: ${faults.length} faults`
+    const verdict = faults.length === 0 ? "holds" : `does not hold: ${counted(faults.length)}`
     yield* print(`${printable(checkpoint.origin)}: ${verdict}; ${checkpoint.size} entries\n`)
   }
   return faults.length
@@ -138,7 +140,7 @@ export const verify = Command.make(
         Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
       )
     }
-    if (faults > 0) return yield* new DoesNotHold({ message: `does not hold: ${faults} faults` })
+    if (faults > 0) return yield* new DoesNotHold({ message: `does not hold: ${counted(faults)}` })
   })
 ).pipe(
   Command.withDescription(
