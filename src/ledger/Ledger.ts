@@ -218,8 +218,9 @@ const makeCheckpoint = (rules: Rules) =>
 
 /**
  * Lets the log of the context go on after a loss, with `audit.log_resumed` as its next entry, and signs it. Of a log
- * that is gone as a whole, its tenant's new log goes on. Fails with `InvalidInput` where nothing was lost. In a
- * transaction of the caller the log is signed by the next checkpoint after it.
+ * that is gone as a whole, its tenant's new log goes on. Fails with `InvalidInput` where nothing was lost, and as
+ * `checkpoint` does where the log goes on and could not be signed yet. In a transaction of the caller the log is signed
+ * by the next checkpoint after it.
  */
 export const resume = (
   options: ResumeOptions
