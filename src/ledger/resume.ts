@@ -68,7 +68,11 @@ const oldOf = Effect.fnUntraced(function*(
     const opened = openCheckpoint(old, signer.vkey)
     if (opened._tag === "Failure") return yield* invalid("/old", `it cannot be trusted: ${opened.failure}`)
     const { origin, root, size } = opened.success
-    const of = (yield* signer.origins).find((signed) => signed.origin === origin)?.name
+    const known = (yield* signer.origins).find((signed) => signed.origin === origin)
+    const of = known?.name
+    if (known?.isEnded === true && origin !== found?.origin) {
+      return yield* invalid("/old", "another log went on from it already")
+    }
     if (of !== undefined && (of.tenantId !== name.tenantId || of.env !== name.env)) {
       return yield* invalid("/old", "it is of another tenant's log, or of another env")
     }
@@ -125,10 +129,14 @@ const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old
         return yield* refuse(new SinkRejected({ detail }))
       }
       // Before the change is committed: it may be repeated, and what is ended is never signed.
-      yield* signer.end(old.origin, old.head, found.name)
+      if (old.origin === found.origin) yield* signer.end(old.origin, old.head, found.name)
       return receipt
     })
   )
+  // A log that is gone is missed until the record of it is committed.
+  if (old.origin !== found.origin && (yield* store.log(found.name))?.origin === origin) {
+    yield* signer.end(old.origin, old.head, found.name)
+  }
   return { receipt, origin, missing: Math.max(0, old.head.size - receipt.position) }
 })
 

@@ -289,6 +289,21 @@ describe("a resumption that does not succeed", () => {
       }))
     }))
 
+  it.live("of a transaction that was rolled back leaves the loss of a whole log a fault, whose new log had begun", () =>
+    Effect.gen(function*() {
+      const { note, use } = yield* gone
+      yield* use(Effect.gen(function*() {
+        yield* emit(1)
+        const sql = yield* SqlClient.SqlClient
+        yield* Effect.exit(sql.withTransaction(Effect.andThen(resume(), Effect.fail("no"))))
+        assert.deepStrictEqual(yield* tags, ["missing", "missing"])
+        assert.strictEqual((yield* resume()).receipt.position, 2)
+        assert.deepStrictEqual(yield* tags, ["missing"])
+        const again = yield* Effect.flip(resume({ old: note }))
+        assert(again.reason._tag === "InvalidInput" && again.reason.path === "/old", String(again))
+      }))
+    }))
+
   it.live("is refused for the lost log of another tenant, which stays a fault", () =>
     Effect.gen(function*() {
       const { note, other, use } = yield* gone
