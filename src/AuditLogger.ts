@@ -16,12 +16,13 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import { AuditError, InvalidInput } from "./AuditError.ts"
-import type { Draft, Resource, Severity } from "./DatasetEvent.ts"
+import type { Draft, Phase, Resource, Severity } from "./DatasetEvent.ts"
 import type { EventSink } from "./EventSink.ts"
 import { ourOwn, ReadDraft } from "./internal/draft.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
+import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { Refusal } from "./internal/json.ts"
-import { OpenTransaction, recordIn } from "./internal/openTransaction.ts"
+import { InTransaction, OpenTransaction, recordIn } from "./internal/openTransaction.ts"
 import * as LoggingEngine from "./LoggingEngine.ts"
 import * as PiiStripper from "./PiiStripper.ts"
 import type { RequestContext } from "./RequestContext.ts"
@@ -72,6 +73,11 @@ export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | 
    * commit together or not at all. What did not succeed is recorded after the rollback.
    */
   readonly transaction?: T
+  /**
+   * Records the intent before the effect runs, and does not run it if that fails; the outcome follows as the result of
+   * the same `operationId`. Inside a transaction an intent would not outlive a crash: there it is refused.
+   */
+  readonly intent?: boolean | undefined
 }
 
 /** A transaction is a requirement: an effect that asks for one does not run over a store that has none. */
@@ -128,7 +134,7 @@ const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | un
 
 /** The options as they were at the call; a draft that is refused stays refused. */
 const readOptions = <A, E>(
-  { denied: _1, output: _2, resource, transaction: _3, ...rest }: AuditedOptions<A, E>
+  { denied: _1, intent: _2, output: _3, resource, transaction: _4, ...rest }: AuditedOptions<A, E>
 ): AuditDraft => {
   const draft: AuditDraft = { ...rest, ...(typeof resource === "object" ? { resource } : {}) }
   const read = ReadDraft.of(draft)
@@ -149,21 +155,31 @@ const Open = Context.Reference<OpenTransaction<LoggingEngine.Receipt, AuditError
 /** One effect that is watched: what is recorded of it, and with what. */
 interface Watched<A, E> {
   readonly options: AuditedOptions<A, E>
+  /** Records that the effect is about to run. */
+  readonly intend: Recording
   readonly emit: (more: Partial<AuditDraft>) => Recording
 }
+
+/** Ids of operations. */
+const Uuid7 = Effect.map(Entropy, makeUuid7)
 
 const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>, draft: AuditDraft) {
   const logger = yield* AuditLogger
   const clock = yield* Clock.Clock
+  const uuid7 = options.intent === true ? yield* Uuid7 : undefined
+  const operation = uuid7 === undefined ? {} : { operationId: uuid7(clock.currentTimeMillisUnsafe()) }
+  const phase = (phase: Phase) => uuid7 === undefined ? {} : { ...operation, phase }
+  const intent = draft instanceof ReadDraft ? draft : { ...draft, ...phase("intent") }
   const started = elapsedMillis(clock)
   const watched: Watched<A, E> = {
     options,
+    intend: logger.emit(intent),
     // What was refused when it was read is passed on as it is, so that it stays refused.
     emit: (more) =>
       logger.emit(
         draft instanceof ReadDraft
           ? draft
-          : { ...draft, durationMillis: Math.floor(elapsedMillis(clock) - started), ...more }
+          : { ...draft, ...phase("result"), durationMillis: Math.floor(elapsedMillis(clock) - started), ...more }
       )
   }
   return watched
@@ -181,6 +197,14 @@ const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A) =>
       : Effect.andThen(emit({}), Effect.fail(picked.failure))
   })
 
+const inside = refuse("/intent", "an intent cannot be recorded inside a transaction: a crash would take it along")
+
+/** Records an intent, which must outlive a crash: with a transaction that is open it would go. */
+const intend = <A, E>({ intend }: Watched<A, E>, isInside: boolean) =>
+  isInside
+    ? Effect.fail(inside)
+    : Effect.flatMap(intend, ({ durability }) => durability === "with-transaction" ? Effect.fail(inside) : Effect.void)
+
 const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Transactions, (transactions) => transactions.transact(effect))
 
@@ -192,6 +216,7 @@ const watch = <A, E, R>(
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const watched = yield* watching(options, draft)
     const outer = yield* Open
+    if (options.intent === true) yield* intend(watched, outer?.hasEnded === false || (yield* InTransaction))
     const transaction = new OpenTransaction(outer)
     let recording = false
     const work = Effect.tap(restore(effect), (result) => {

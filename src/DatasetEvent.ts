@@ -10,52 +10,65 @@
  * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
-import * as Schema from "effect/Schema"
 import type { Json, JsonObject } from "./internal/json.ts"
 import { Made } from "./internal/made.ts"
-import { Env, Id, Mode, TenantId, TraceId } from "./RequestContext.ts"
+import type {
+  Decision,
+  EventId,
+  Outcome,
+  Phase,
+  PiiFlags,
+  SearchKeys,
+  Severity,
+  StorageClass,
+  TrainReason
+} from "./internal/wire.ts"
+import type { ActorType, Client, Env, Mode, Party, PartyInput, TenantId } from "./RequestContext.ts"
 
-/** UUIDv7 of an event, made when it is stamped. */
-export const EventId = Schema.String.check(Schema.isUUID(7)).pipe(Schema.brand("EventId"))
-export type EventId = typeof EventId.Type
-
-/** How it ended. */
-export const Outcome = Schema.Literals(["success", "failure", "denied"])
-export type Outcome = typeof Outcome.Type
-
-/** How much it matters. */
-export const Severity = Schema.Literals(["debug", "info", "notice", "warning", "error", "critical"])
-export type Severity = typeof Severity.Type
-
-/** What the event is kept for. `AuditLogger.emit` always writes `audit`. */
-export const StorageClass = Schema.Literals(["ops", "audit", "stream", "cost"])
-export type StorageClass = typeof StorageClass.Type
-
-/** Why an event may, or may not, train a model. */
-export const TrainReason = Schema.Literals([
-  "allowed",
-  "pii",
-  "tenant_opt_out",
-  "user_opt_out",
-  "preferences_unavailable",
-  "policy"
-])
-export type TrainReason = typeof TrainReason.Type
-
-/** What the stripper found, by kind; never the values. */
-export const PiiFlags = Schema.Struct({
-  flags: Schema.Array(Schema.String),
-  policy_reason: Schema.String,
-  counts: Schema.Record(Schema.String, Schema.Int),
-  truncated: Schema.Boolean
-})
-export interface PiiFlags extends Schema.Schema.Type<typeof PiiFlags> {}
+export {
+  Decision,
+  EventId,
+  Outcome,
+  Phase,
+  PiiFlags,
+  type SearchKeys,
+  searchKeys,
+  Severity,
+  StorageClass,
+  TrainReason,
+  Wire,
+  WireFromText
+} from "./internal/wire.ts"
 
 /** What an event is about. */
 export interface Resource {
   /** A kind of thing: `note`. A letter, then letters, digits and `_ . : / -`; at most 128 characters. */
   readonly type: string
   readonly id: string
+}
+
+/** Whether this was allowed, by which policy, and why. */
+export interface Authorization {
+  readonly decision: Decision
+  readonly policyId?: string | undefined
+  readonly reason?: string | undefined
+  /** A level, `high`, or a score. */
+  readonly risk?: string | number | undefined
+}
+
+/** Who agreed, when, and to exactly which arguments. */
+export interface Approval {
+  readonly by: PartyInput
+  /** Text is RFC 3339 with an offset. */
+  readonly at: DateTime.DateTime.Input
+  /** SHA-256 of the arguments as they were shown to who agreed: 64 lower-case hexadecimal digits. */
+  readonly argumentsSha256: string
+}
+
+/** What a thing was before and is after. */
+export interface Change {
+  readonly before?: unknown
+  readonly after?: unknown
 }
 
 /** Optional analytics fields. `event_type` and `platform` get the prefix `analytics_` on the wire. */
@@ -71,7 +84,15 @@ export interface Draft {
   /** Dotted lower-case words: `note.create`. */
   readonly action: string
   readonly resource?: Resource | undefined
-  /** `success` unless given. */
+  /** Further things that it is about, at most 16. */
+  readonly related?: ReadonlyArray<Resource> | undefined
+  /** An operation that is told in two events, with one id. */
+  readonly operationId?: string | undefined
+  /** `intent` before the operation is done, `result` after; with an `operationId`. */
+  readonly phase?: Phase | undefined
+  readonly authorization?: Authorization | undefined
+  readonly approval?: Approval | undefined
+  /** `success` unless given. Of an intent it says nothing. */
   readonly outcome?: Outcome | undefined
   readonly errorTag?: string | undefined
   /** Milliseconds, not negative. */
@@ -82,6 +103,8 @@ export interface Draft {
   readonly input?: unknown
   /** Anything; becomes JSON by the rules in `docs/events.md`. */
   readonly output?: unknown
+  /** What was changed: anything before and after; becomes JSON by the rules in `docs/events.md`. */
+  readonly change?: Change | undefined
   /** The caller's own fields. The seven reserved keys (`reservedKeys`) are refused at its top level. */
   readonly metadata?: { readonly [key: string]: unknown } | undefined
   /** `info` unless given. */
@@ -98,59 +121,18 @@ export interface Draft {
 /** Metadata keys that are written by the package, for readers of the older shape of the event. */
 export const reservedKeys = ["tenantId", "env", "agentId", "trace_id", "request_id", "actor_type", "action"] as const
 
-const Text = Schema.optionalKey(Schema.String)
-const Time = Schema.String.check(
-  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, { expected: "RFC 3339 in UTC with milliseconds" })
-)
-const AnalyticsKey = Schema.TemplateLiteral([Schema.Literals(["utm_", "seo_"]), Schema.String])
+/** What acts, beyond its id. */
+export interface Agent {
+  readonly version: string | undefined
+  readonly model: string | undefined
+  readonly instance_id: string | undefined
+}
 
-/** The event as it is stored and exported, before the open `utm_*` and `seo_*` fields. */
-const WireFields = Schema.Struct({
-  event_id: EventId,
-  schema_version: Schema.Literal("1"),
-  tenantId: TenantId,
-  env: Env,
-  mode: Mode,
-  project_id: Schema.optionalKey(Id),
-  app_id: Schema.optionalKey(Id),
-  surface: Schema.optionalKey(Id),
-  surface_id: Schema.optionalKey(Id),
-  actor_type: Schema.Literals(["human", "agent", "system", "tool"]),
-  agentId: Id,
-  user_id: Schema.optionalKey(Id),
-  subject_ids: Schema.optionalKey(Schema.Array(Id)),
-  request_id: Id,
-  correlation_id: Schema.optionalKey(Id),
-  trace_id: TraceId,
-  span_id: Schema.optionalKey(Id),
-  run_id: Schema.optionalKey(Id),
-  step_id: Schema.optionalKey(Id),
-  action: Schema.String,
-  resource: Schema.optionalKey(Schema.Struct({ type: Schema.String, id: Schema.String })),
-  outcome: Outcome,
-  error_tag: Text,
-  duration_ms: Schema.optionalKey(Schema.Finite),
-  input: Schema.optionalKey(Schema.Json),
-  output: Schema.optionalKey(Schema.Json),
-  metadata: Schema.Record(Schema.String, Schema.Json),
-  pii_flags: PiiFlags,
-  train_ok: Schema.Boolean,
-  train_reason: TrainReason,
-  severity: Severity,
-  storage_class: StorageClass,
-  analytics_event_type: Text,
-  analytics_platform: Text,
-  asset_alt_text: Text,
-  occurred_at: Time,
-  recorded_at: Time
-})
-
-/** The event as it is stored and exported. Field names are a contract: new ones may be added, none is renamed. */
-export const Wire = Schema.StructWithRest(WireFields, [Schema.Record(AnalyticsKey, Schema.String)])
-export type Wire = typeof Wire.Type
-
-/** The exact stored bytes of an event, decoded. */
-export const WireFromText = Schema.fromJsonString(Wire)
+/** An approval that was read: RFC 3339, UTC, milliseconds. */
+export interface ReadApproval extends Approval {
+  readonly by: Party
+  readonly at: string
+}
 
 /** Identity and facts of an event: from the context and the draft, validated. */
 export interface Stamp {
@@ -162,10 +144,13 @@ export interface Stamp {
   readonly appId: string | undefined
   readonly surface: string | undefined
   readonly surfaceId: string | undefined
-  readonly actorType: "human" | "agent" | "system" | "tool"
-  /** The wire's `agentId`: the acting human's, agent's or tool's id, or `system`. */
+  readonly actorType: ActorType
+  /** The wire's `agentId`: the acting human's, agent's or tool's id, or `system` or `anonymous`. */
   readonly actorId: string
+  /** Keys as on the wire. */
+  readonly agent: Agent | undefined
   readonly userId: string | undefined
+  readonly delegation: ReadonlyArray<Party> | undefined
   readonly subjectIds: ReadonlyArray<string> | undefined
   readonly requestId: string
   readonly correlationId: string | undefined
@@ -173,7 +158,10 @@ export interface Stamp {
   readonly spanId: string | undefined
   readonly runId: string | undefined
   readonly stepId: string | undefined
+  readonly operationId: string | undefined
+  readonly phase: Phase | undefined
   readonly action: string
+  readonly approval: ReadApproval | undefined
   readonly outcome: Outcome
   readonly durationMillis: number | undefined
   readonly severity: Severity
@@ -187,12 +175,17 @@ export interface Stamp {
 /** The caller's own words: what a stripper reads and replaces. */
 export interface Content {
   readonly resource: Resource | undefined
+  readonly related: ReadonlyArray<Resource> | undefined
   readonly errorTag: string | undefined
   readonly input: Json | undefined
   readonly output: Json | undefined
+  readonly change: { readonly before?: Json | undefined; readonly after?: Json | undefined } | undefined
   readonly metadata: JsonObject | undefined
   /** Keys as in `Analytics`. */
   readonly analytics: { readonly [key: string]: string } | undefined
+  readonly authorization: Authorization | undefined
+  /** Of the context, but who asks is personal data. */
+  readonly client: Client | undefined
 }
 
 /** A draft with tenant, actor, trace, request and id; validated; unknown values made JSON. */
@@ -260,27 +253,6 @@ export interface Idempotency {
   readonly digest: Uint8Array
   /** The digest as stores of the second version have it: without the actor. */
   readonly formerDigest: Uint8Array
-}
-
-/** Values by which an event can be found, as texts. */
-export interface SearchKeys {
-  readonly action: string
-  readonly actorId: string
-  readonly userId: string | undefined
-  readonly subjectIds: ReadonlyArray<string> | undefined
-  readonly resourceType: string | undefined
-  readonly resourceId: string | undefined
-  readonly outcome: string
-  readonly traceId: string
-  readonly requestId: string
-  readonly correlationId: string | undefined
-  readonly runId: string | undefined
-  readonly stepId: string | undefined
-  readonly projectId: string | undefined
-  readonly surface: string | undefined
-  readonly severity: string
-  readonly storageClass: string
-  readonly trainOk: "true" | "false"
 }
 
 /** What an event is sealed with. */
@@ -359,24 +331,3 @@ export class Sealed implements SealedFields {
     return typeof value === "object" && value !== null && #fields in value
   }
 }
-
-/** The values by which a stored event can be found. */
-export const searchKeys = (event: Wire): SearchKeys => ({
-  action: event.action,
-  actorId: event.agentId,
-  userId: event.user_id,
-  subjectIds: event.subject_ids,
-  resourceType: event.resource?.type,
-  resourceId: event.resource?.id,
-  outcome: event.outcome,
-  traceId: event.trace_id,
-  requestId: event.request_id,
-  correlationId: event.correlation_id,
-  runId: event.run_id,
-  stepId: event.step_id,
-  projectId: event.project_id,
-  surface: event.surface,
-  severity: event.severity,
-  storageClass: event.storage_class,
-  trainOk: event.train_ok ? "true" : "false"
-})

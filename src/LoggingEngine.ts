@@ -18,16 +18,17 @@ import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Tracer from "effect/Tracer"
-import { createHash } from "node:crypto"
 import { AuditError, InvalidInput } from "./AuditError.ts"
-import { type Draft, EventId, type PiiFlags, type Sealed, type Stamp, Stamped, Stripped } from "./DatasetEvent.ts"
+import { type Draft, EventId, type PiiFlags, type Sealed, Stamped, Stripped } from "./DatasetEvent.ts"
 import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
-import { ceiling, defaultLimits, type DraftFields, exceeds, idPattern, ourOwn, ReadDraft } from "./internal/draft.ts"
+import { ceiling, defaultLimits, type DraftFields, exceeds, ourOwn, ReadDraft } from "./internal/draft.ts"
+import { idPattern } from "./internal/draftFields.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { type Limits, Refusal } from "./internal/json.ts"
 import { made } from "./internal/made.ts"
+import { contentOf, digests, stampOf } from "./internal/stamp.ts"
 import { telling } from "./internal/telling.ts"
 import { Stripper } from "./pii/Pii.ts"
 import { PiiStripper } from "./PiiStripper.ts"
@@ -131,67 +132,6 @@ const keyPattern = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 const method = "LoggingEngine.log"
 const eventIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-const stampOf = (
-  context: Fields,
-  draft: DraftFields,
-  eventId: EventId,
-  span: Tracer.AnySpan | undefined,
-  now: number
-): Stamp => {
-  const { actor } = context
-  return {
-    eventId,
-    tenantId: context.tenantId,
-    env: context.env,
-    mode: context.mode,
-    projectId: context.projectId,
-    appId: context.appId,
-    surface: context.surface,
-    surfaceId: context.surfaceId,
-    actorType: actor.type,
-    actorId: actor.type === "system" ? "system" : actor.id,
-    userId: actor.type === "human" ? actor.id : actor.type === "system" ? undefined : actor.onBehalfOf,
-    subjectIds: draft.subjectIds,
-    requestId: context.requestId,
-    correlationId: context.correlationId,
-    traceId: context.traceId,
-    spanId: span !== undefined && span.traceId === context.traceId && idPattern.test(span.spanId)
-      ? span.spanId
-      : context.spanId,
-    runId: context.runId,
-    stepId: context.stepId,
-    action: draft.action,
-    outcome: draft.outcome,
-    durationMillis: draft.durationMillis,
-    severity: draft.severity,
-    storageClass: draft.storageClass ?? "ops",
-    occurredAt: draft.occurredAt ?? new Date(now).toISOString(),
-    record: draft.record
-  }
-}
-
-/**
- * What an idempotency key was used for, and by whom: the caller's fields after stripping, so that no trace of what was
- * removed stays.
- */
-const digests = (draft: DraftFields, stripped: Stripped) => {
-  const { action, durationMillis, occurredAt, outcome, severity, storageClass, subjectIds } = draft
-  const { actorId, actorType, userId } = stripped.stamp
-  const fields = [
-    action,
-    outcome,
-    severity,
-    storageClass ?? "ops",
-    durationMillis,
-    occurredAt,
-    subjectIds,
-    stripped.content
-  ]
-  const text = JSON.stringify(fields)
-  const digest = createHash("sha256").update(JSON.stringify([actorType, actorId, userId])).update(text).digest()
-  return { digest, formerDigest: createHash("sha256").update(text).digest() }
-}
-
 const report = (error: AuditError, context: Fields, span: Tracer.AnySpan | undefined, now: bigint) => {
   const attributes = {
     event_id: error.eventId,
@@ -287,7 +227,7 @@ export const make = Effect.fnUntraced(function*(
     const checked = check(context, draft, options, { limits, place })
     const recorded = checked instanceof InvalidInput
       ? Effect.fail(new AuditError({ method, ...(checked.path === "/eventId" ? {} : { eventId }), reason: checked }))
-      : record(new Stamped(made, stampOf(context, checked, eventId, span, now), checked.content), {
+      : record(new Stamped(made, stampOf(context, checked, eventId, span, now), contentOf(context, checked)), {
         draft: checked,
         options,
         began: elapsedMillis(clock),

@@ -57,21 +57,35 @@ export type Options = Omit<StripOptions, "tenantId" | "policy"> & {
 
 const stripContent = (options: StripOptions, content: Content): StripResult => {
   const stripper = new Stripper(options)
-  const { analytics, errorTag, input, metadata, output, resource } = content
+  const { analytics, authorization, change, client, errorTag, input, metadata, output, related, resource } = content
+  const id = (value: string, name: string, ...below: ReadonlyArray<string | number>): string =>
+    isKept(value, options.detectors) ? value : text(stripper.part(name, value, ...below))
   const stripped: Content = {
     resource: resource === undefined
       ? undefined
-      : {
-        type: text(stripper.part("resource", resource.type, "type")),
-        id: isKept(resource.id, options.detectors)
-          ? resource.id
-          : text(stripper.part("resource", resource.id, "id"))
-      },
+      : { type: text(stripper.part("resource", resource.type, "type")), id: id(resource.id, "resource", "id") },
+    related: related?.map((other, index) => ({
+      type: text(stripper.part("related", other.type, index, "type")),
+      id: id(other.id, "related", index, "id")
+    })),
     errorTag: errorTag === undefined ? undefined : text(stripper.part("errorTag", errorTag)),
     input: input === undefined ? undefined : stripper.part("input", input),
     output: output === undefined ? undefined : stripper.part("output", output),
     metadata: metadata === undefined ? undefined : object(stripper.part("metadata", metadata)),
-    analytics: analytics === undefined ? undefined : texts(stripper, analytics)
+    analytics: analytics === undefined ? undefined : texts(stripper, analytics),
+    change: change === undefined ? undefined : stripChange(stripper, change),
+    authorization: authorization === undefined ? undefined : {
+      decision: authorization.decision,
+      policyId: authorization.policyId && id(authorization.policyId, "authorization", "policyId"),
+      reason: authorization.reason && text(stripper.part("authorization", authorization.reason, "reason")),
+      risk: authorization.risk === undefined
+        ? undefined
+        : risk(stripper.part("authorization", authorization.risk, "risk"))
+    },
+    client: client === undefined ? undefined : {
+      address: client.address && stripper.address("client", "address", client.address),
+      userAgent: client.userAgent && text(stripper.part("client", client.userAgent, "userAgent"))
+    }
   }
   const { counts, trainable, truncated } = stripper
   if (counts === undefined && !truncated) return { content: stripped, piiFlags: clean, trainable: true }
@@ -88,6 +102,12 @@ const stripContent = (options: StripOptions, content: Content): StripResult => {
   }
 }
 
+const stripChange = (stripper: Stripper, { after, before }: NonNullable<Content["change"]>): Content["change"] => ({
+  ...(before === undefined ? {} : { before: stripper.part("change", before, "before") }),
+  ...(after === undefined ? {} : { after: stripper.part("change", after, "after") })
+})
+
+const risk = (json: Json): string | number => typeof json === "number" ? json : text(json)
 const text = (json: Json): string => typeof json === "string" ? json : ""
 const object = (json: Json): JsonObject =>
   typeof json === "object" && json !== null && !Array.isArray(json) ? json as JsonObject : {}

@@ -19,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
+import { isIpv4, isIpv6 } from "./internal/address.ts"
 
 /** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
 export const TenantId = Schema.String.check(
@@ -54,14 +55,58 @@ export const TraceId = Schema.String.check(
 ).pipe(Schema.brand("TraceId"))
 export type TraceId = typeof TraceId.Type
 
+/** A version or a model: 1 to 128 of `A-Z a-z 0-9 . _ : | / + = @ -`, but no e-mail address. */
+export const Version = Schema.String.check(
+  Schema.isPattern(/^(?![^@]*@[^@]*\.[A-Za-z]{2,}$)[A-Za-z0-9._:|/+=@-]{1,128}$/, {
+    expected: "a version or model: 1 to 128 of A-Z a-z 0-9 . _ : | / + = @ -, and no e-mail address"
+  })
+)
+
+/** What may act. `anonymous` was not authenticated: a refused log-in, a public page. */
+export const ActorType = Schema.Literals(["human", "agent", "system", "tool", "anonymous"])
+export type ActorType = typeof ActorType.Type
+
+/** Someone or something that acts, by its type and id. */
+export const Party = Schema.Struct({ type: ActorType, id: Id })
+export type Party = typeof Party.Type
+export type PartyInput = typeof Party.Encoded
+
+const software = {
+  id: Id,
+  /** The person for whom it acts. */
+  onBehalfOf: Schema.optional(Id),
+  version: Schema.optional(Version),
+  model: Schema.optional(Version),
+  /** Which of several that run side by side. */
+  instanceId: Schema.optional(Id)
+}
+
 /** Who acts. An agent or a tool may act on behalf of a person. */
 export const Actor = Schema.Union([
   Schema.Struct({ type: Schema.tag("human"), id: Id }),
-  Schema.Struct({ type: Schema.tag("agent"), id: Id, onBehalfOf: Schema.optional(Id) }),
+  Schema.Struct({ type: Schema.tag("agent"), ...software }),
   Schema.Struct({ type: Schema.tag("system") }),
-  Schema.Struct({ type: Schema.tag("tool"), id: Id, onBehalfOf: Schema.optional(Id) })
+  Schema.Struct({ type: Schema.tag("tool"), ...software }),
+  Schema.Struct({ type: Schema.tag("anonymous") })
 ])
 export type Actor = typeof Actor.Type
+
+const isAddress = (text: string): boolean => {
+  const [address = "", zone, ...more] = text.split("%")
+  return more.length === 0 && (zone === undefined || /^[A-Za-z0-9._-]{1,32}$/.test(zone)) &&
+    (isIpv6(address) || (zone === undefined && isIpv4(address)))
+}
+
+/** From where the request came. Of the address the PII policy keeps the network, unless it says otherwise. */
+export const Client = Schema.Struct({
+  /** An IPv4 or IPv6 address, as a socket has it. */
+  address: Schema.optional(Schema.String.check(
+    Schema.makeFilter((text) => isAddress(text), { expected: "an IPv4 or IPv6 address" })
+  )),
+  /** At most 1,024 characters. */
+  userAgent: Schema.optional(Schema.String.check(Schema.isMaxLength(1024)))
+})
+export type Client = typeof Client.Type
 
 /** The context's fields, decoded. `mode` is `saas` and the trace is the request id unless given. */
 export const Fields = Schema.Struct({
@@ -73,6 +118,9 @@ export const Fields = Schema.Struct({
   surface: Schema.optional(Id),
   surfaceId: Schema.optional(Id),
   actor: Actor,
+  /** When there is more than one hop: from the one who acts now outwards, as RFC 8693 nests `act`; at most 16. */
+  delegation: Schema.optional(Schema.Array(Party).check(Schema.isMaxLength(16))),
+  client: Schema.optional(Client),
   requestId: Id,
   correlationId: Schema.optional(Id),
   traceId: TraceId,
@@ -95,22 +143,42 @@ export class RequestContext extends Context.Service<RequestContext, Fields>()("e
 
 /** A person acts. */
 export const human = (id: string) => ({ type: "human" as const, id })
+/** What acts, beyond its id: a program's version, a model, which of several that run side by side. */
+export interface About {
+  readonly version?: string | undefined
+  readonly model?: string | undefined
+  readonly instanceId?: string | undefined
+}
 /** An agent acts, of itself or for a person. */
-export const agent = (id: string, onBehalfOf?: string | undefined) =>
-  onBehalfOf === undefined ? { type: "agent" as const, id } : { type: "agent" as const, id, onBehalfOf }
+export const agent = (id: string, onBehalfOf?: string | undefined, about?: About | undefined) =>
+  onBehalfOf === undefined
+    ? { type: "agent" as const, id, ...about }
+    : { type: "agent" as const, id, onBehalfOf, ...about }
 /** A tool acts, of itself or for a person. */
-export const tool = (id: string, onBehalfOf?: string | undefined) =>
-  onBehalfOf === undefined ? { type: "tool" as const, id } : { type: "tool" as const, id, onBehalfOf }
+export const tool = (id: string, onBehalfOf?: string | undefined, about?: About | undefined) =>
+  onBehalfOf === undefined
+    ? { type: "tool" as const, id, ...about }
+    : { type: "tool" as const, id, onBehalfOf, ...about }
 /** The system acts: a scheduled job, a migration. */
 export const system = { type: "system" as const }
+/** Someone acts who was not authenticated: a refused log-in, a public page. */
+export const anonymous = { type: "anonymous" as const }
 
 const decodeJson = Schema.decodeUnknownEffect(Json, { onExcessProperty: "error", errors: "all" })
 const checked = new WeakSet<object>()
 
+/** What a context holds besides texts. */
+const partsOf = ({ actor, client, delegation }: Pick<Fields, "actor" | "client" | "delegation">) => [
+  actor,
+  client,
+  delegation,
+  ...delegation ?? []
+]
+
 const complete = (json: typeof Json.Type, traceId: string): Fields => {
+  partsOf(json).forEach((part) => Object.freeze(part))
   const fields = Object.freeze({
     ...json,
-    actor: Object.freeze(json.actor),
     mode: json.mode ?? "saas",
     traceId: json.traceId ?? TraceId.make(traceId)
   })
@@ -198,7 +266,7 @@ export const problem = (context: Fields): Schema.SchemaError | undefined => {
   if (checked.has(context)) return undefined
   const result = validate(context)
   if (result._tag === "Success") {
-    if (Object.isFrozen(context) && Object.isFrozen(context.actor)) checked.add(context)
+    if (Object.isFrozen(context) && partsOf(context).every((part) => Object.isFrozen(part))) checked.add(context)
     return undefined
   }
   return result.failure

@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { hash } from "node:crypto"
-import { Decided, type Idempotency, Sealed, type Stamp } from "./DatasetEvent.ts"
+import { type Authorization, Decided, type Idempotency, type ReadApproval, Sealed, type Stamp } from "./DatasetEvent.ts"
 import type { Json } from "./internal/json.ts"
 import { made } from "./internal/made.ts"
 
@@ -51,7 +51,10 @@ const toWire = (event: Decided, recordedAt: string) => {
     surface_id: stamp.surfaceId,
     actor_type: stamp.actorType,
     agentId: stamp.actorId,
+    agent: stamp.agent,
     user_id: stamp.userId,
+    delegation: stamp.delegation,
+    client: content.client && { address: content.client.address, user_agent: content.client.userAgent },
     subject_ids: stamp.subjectIds,
     request_id: stamp.requestId,
     correlation_id: stamp.correlationId,
@@ -59,13 +62,19 @@ const toWire = (event: Decided, recordedAt: string) => {
     span_id: stamp.spanId,
     run_id: stamp.runId,
     step_id: stamp.stepId,
+    operation_id: stamp.operationId,
+    phase: stamp.phase,
     action: stamp.action,
     resource: content.resource,
+    related: content.related,
+    authorization: content.authorization && toWireAuthorization(content.authorization),
+    approval: stamp.approval && toWireApproval(stamp.approval),
     outcome: stamp.outcome,
     error_tag: content.errorTag,
     duration_ms: stamp.durationMillis,
     input: content.input,
     output: stamp.record ?? content.output,
+    change: content.change,
     metadata: content.metadata === undefined ? reserved : { ...content.metadata, ...reserved },
     pii_flags: piiFlags,
     train_ok: event.trainOk,
@@ -77,6 +86,15 @@ const toWire = (event: Decided, recordedAt: string) => {
   }
   return analytics === undefined ? wire : { ...wire, ...toWireAnalytics(analytics) }
 }
+
+const toWireAuthorization = ({ decision, policyId, reason, risk }: Authorization) => ({
+  decision,
+  policy_id: policyId,
+  reason,
+  risk
+})
+
+const toWireApproval = ({ argumentsSha256, at, by }: ReadApproval) => ({ by, at, arguments_sha256: argumentsSha256 })
 
 const toWireAnalytics = (analytics: { readonly [key: string]: string }): { readonly [key: string]: Json } =>
   Object.fromEntries(
@@ -100,6 +118,8 @@ const keysOf = (event: Decided, stamp: Stamp) => {
     correlationId: stamp.correlationId,
     runId: stamp.runId,
     stepId: stamp.stepId,
+    operationId: stamp.operationId,
+    phase: stamp.phase,
     projectId: stamp.projectId,
     surface: stamp.surface,
     severity: stamp.severity,

@@ -115,6 +115,8 @@ describe("Seal", () => {
         correlationId: undefined,
         runId: undefined,
         stepId: undefined,
+        operationId: undefined,
+        phase: undefined,
         projectId: undefined,
         surface: undefined,
         severity: "info",
@@ -125,7 +127,9 @@ describe("Seal", () => {
 
   it.effect("says by which values the event is found, whose it is and when it was recorded", () =>
     Effect.gen(function*() {
-      const sealed = yield* sealedBy({ ...whole, input: "kim@example.com" }, { idempotencyKey: "k" }, context)
+      const sealed = yield* sealedBy({ ...whole, input: "kim@example.com", operationId: "op1", phase: "intent" }, {
+        idempotencyKey: "k"
+      }, context)
       assert.deepStrictEqual(sealed.keys, {
         action: "note.create",
         actorId: "a1",
@@ -139,6 +143,8 @@ describe("Seal", () => {
         correlationId: "c1",
         runId: "run1",
         stepId: "step1",
+        operationId: "op1",
+        phase: "intent",
         projectId: "p1",
         surface: "notes",
         severity: "notice",

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import { Outcome, Severity, StorageClass, type Wire } from "../DatasetEvent.ts"
+import { Outcome, Phase, Severity, StorageClass, type Wire } from "../DatasetEvent.ts"
 import * as AuditTrail from "../trail/AuditTrail.ts"
 import { Filter, Order } from "../trail/Filter.ts"
 import { UsageError } from "./exit.ts"
@@ -36,6 +36,15 @@ const flags = {
   correlationId: text("correlation-id", "Correlation id"),
   runId: text("run-id", "Run id"),
   stepId: text("step-id", "Step id"),
+  operationId: text("operation-id", "The operation that is told in two events"),
+  phase: Flag.Literals("phase", Phase.literals).pipe(
+    Flag.optional,
+    Flag.withDescription("Which half of an operation: before it was done, or after")
+  ),
+  unfinished: Flag.Boolean("unfinished").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Intents without a result, newest first: what a crash looks like")
+  ),
   projectId: text("project-id", "Project id"),
   surface: text("surface", "Where in the product"),
   severity: Flag.Literals("severity", Severity.literals).pipe(
@@ -79,7 +88,11 @@ const tableRow = (item: AuditTrail.Item): ReadonlyArray<string> => {
     event.user_id ?? "",
     event.action,
     event.resource === undefined ? "" : `${event.resource.type} ${event.resource.id}`,
-    event.error_tag === undefined ? event.outcome : `${event.outcome} ${event.error_tag}`,
+    event.phase === "intent"
+      ? "(intent)"
+      : event.error_tag === undefined
+      ? event.outcome
+      : `${event.outcome} ${event.error_tag}`,
     event.train_ok ? "yes" : `no: ${event.train_reason}`,
     event.pii_flags.flags.join(" ")
   ]
@@ -119,7 +132,25 @@ const csvColumns: ReadonlyArray<readonly [string, (event: Wire) => string | numb
   ["surface_id", (event) => event.surface_id],
   ["input", (event) => json(event.input)],
   ["output", (event) => json(event.output)],
-  ["metadata", (event) => json(event.metadata)]
+  ["metadata", (event) => json(event.metadata)],
+  ["operation_id", (event) => event.operation_id],
+  ["phase", (event) => event.phase],
+  ["agent_version", (event) => event.agent?.version],
+  ["agent_model", (event) => event.agent?.model],
+  ["agent_instance_id", (event) => event.agent?.instance_id],
+  ["delegation", (event) => event.delegation?.map(({ id, type }) => `${type} ${id}`).join(", ")],
+  ["client_address", (event) => event.client?.address],
+  ["client_user_agent", (event) => event.client?.user_agent],
+  ["authorization_decision", (event) => event.authorization?.decision],
+  ["authorization_policy_id", (event) => event.authorization?.policy_id],
+  ["authorization_reason", (event) => event.authorization?.reason],
+  ["authorization_risk", (event) => event.authorization?.risk],
+  ["approval_by", (event) => event.approval && `${event.approval.by.type} ${event.approval.by.id}`],
+  ["approval_at", (event) => event.approval?.at],
+  ["approval_arguments_sha256", (event) => event.approval?.arguments_sha256],
+  ["related", (event) => event.related?.map(({ id, type }) => `${type} ${id}`).join(", ")],
+  ["change_before", (event) => json(event.change?.before)],
+  ["change_after", (event) => json(event.change?.after)]
 ]
 const csvHead = `${["position", "event_id", "erased", ...csvColumns.map(([name]) => name)].join(",")}\r\n`
 const csvRow = (item: AuditTrail.Item): string =>
@@ -162,9 +193,16 @@ const pages = (query: AuditTrail.Query, limit: number) => {
   return { items, state }
 }
 
-const run = Effect.fnUntraced(function*(query: AuditTrail.Query, format: "table" | "ndjson" | "csv", limit: number) {
+/** Intents without a result, at most `limit` of them. */
+const unfinished = (query: AuditTrail.Query, limit: number) => ({
+  items: Stream.take(AuditTrail.unfinished(query), limit),
+  state: { next: undefined }
+})
+
+type Found = ReturnType<typeof pages> | ReturnType<typeof unfinished>
+
+const run = Effect.fnUntraced(function*({ items, state }: Found, format: "table" | "ndjson" | "csv") {
   const stdio = yield* Stdio.Stdio
-  const { items, state } = pages(query, limit)
   if (format === "table") {
     const rows = yield* Stream.runCollect(items)
     yield* Console.log(rows.length === 0 ? "no events" : table(tableHead, rows.map(tableRow)))
@@ -183,7 +221,9 @@ const run = Effect.fnUntraced(function*(query: AuditTrail.Query, format: "table"
 export const query = Command.make(
   "query",
   flags,
-  Effect.fnUntraced(function*({ cursor, db, env, format, limit, order, tenant, trainOk, ...filters }) {
+  Effect.fnUntraced(function*(
+    { cursor, db, env, format, limit, order, tenant, trainOk, unfinished: isUnfinished, ...filters }
+  ) {
     const given = Option.getOrUndefined
     const filter: Filter = {
       action: given(filters.action),
@@ -198,6 +238,8 @@ export const query = Command.make(
       correlationId: given(filters.correlationId),
       runId: given(filters.runId),
       stepId: given(filters.stepId),
+      operationId: given(filters.operationId),
+      phase: given(filters.phase),
       projectId: given(filters.projectId),
       surface: given(filters.surface),
       severity: given(filters.severity),
@@ -208,7 +250,15 @@ export const query = Command.make(
     }
     const query = { tenantId: tenant, env, filter, order, cursor: Option.getOrUndefined(cursor) }
     const most = Option.getOrElse(limit, () => format === "table" ? 50 : Number.MAX_SAFE_INTEGER)
-    yield* Effect.provide(run(query, format, most), readable(db)).pipe(
+    const refused = (["phase", "operationId", "outcome"] as const).filter((name) => Option.isSome(filters[name]))
+    if (isUnfinished && (refused.length > 0 || Option.isSome(cursor) || order === "asc")) {
+      return yield* new UsageError({
+        message: "--unfinished finds intents, newest first: not with --phase, --operation-id, --outcome, --cursor or " +
+          "--order asc"
+      })
+    }
+    const found = isUnfinished ? unfinished(query, most) : pages(query, most)
+    yield* Effect.provide(run(found, format), readable(db)).pipe(
       Effect.catchTag(
         "AuditError",
         (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>

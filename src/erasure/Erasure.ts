@@ -126,17 +126,18 @@ const isHeld = (holds: ReadonlyArray<Hold>, event: StoredEvent): boolean => {
 class Targets {
   readonly rows: Array<RowRef> = []
   held = 0
-  /** Whether one of the events names the person who asks. */
+  /** Whether one of the events names a person who asks. */
   namesActor = false
   private readonly holds: ReadonlyArray<Hold>
-  private readonly actor: string | undefined
-  constructor(holds: ReadonlyArray<Hold>, actor: string | undefined) {
+  private readonly actors: ReadonlyArray<string>
+  constructor(holds: ReadonlyArray<Hold>, actors: ReadonlyArray<string>) {
     this.holds = holds
-    this.actor = actor
+    this.actors = actors
   }
   take(event: StoredEvent): void {
-    if (this.actor !== undefined && event.body !== undefined && subjectsOf(event.body).persons.has(this.actor)) {
-      this.namesActor = true
+    if (this.actors.length > 0 && event.body !== undefined) {
+      const { persons } = subjectsOf(event.body)
+      if (this.actors.some((actor) => persons.has(actor))) this.namesActor = true
     }
     if (this.holds.length > 0 && isHeld(this.holds, event)) this.held++
     this.rows.push({ row: event.row, position: event.position })
@@ -191,9 +192,9 @@ const select = Effect.fnUntraced(function*(
   writer: LogWriter,
   log: Log,
   selected: Selected,
-  actor: string | undefined
+  actors: ReadonlyArray<string>
 ): Effect.fn.Return<Targets, AuditError> {
-  const targets = new Targets(yield* writer.holds(log), actor)
+  const targets = new Targets(yield* writer.holds(log), actors)
   yield* selected._tag === "Events"
     ? findEach(writer, log, selected.eventIds, targets)
     : scanFor(writer, log, selected, targets)
@@ -202,9 +203,25 @@ const select = Effect.fnUntraced(function*(
   return yield* refuse("Erasure.erase", new Held({ detail }))
 })
 
-/** The person who asks, if one does; retention by time is nobody's own request. */
-const askedBy = (actor: RequestContext["Service"]["actor"], selected: Selected): string | undefined =>
-  selected._tag === "Time" || actor.type === "system" ? undefined : actor.type === "human" ? actor.id : actor.onBehalfOf
+/** The persons who ask, if any do; retention by time is nobody's own request. */
+const askedBy = ({ actor, delegation }: RequestContext["Service"], selected: Selected): ReadonlyArray<string> => {
+  if (selected._tag === "Time") return []
+  const person = actor.type === "human"
+    ? actor.id
+    : actor.type === "agent" || actor.type === "tool"
+    ? actor.onBehalfOf
+    : undefined
+  const delegates = (delegation ?? []).flatMap(({ id, type }) => type === "human" ? [id] : [])
+  return person === undefined ? delegates : [person, ...delegates]
+}
+
+/** A context that names nobody. */
+const nameless = (context: RequestContext["Service"]): RequestContext["Service"] => ({
+  ...context,
+  actor: system,
+  delegation: undefined,
+  client: undefined
+})
 
 /** Records inside the change; anything else would not be one with what it records. */
 const recording = (engine: LoggingEngine["Service"]) =>
@@ -240,13 +257,13 @@ const makeErase = (store: LogStore["Service"], record: ReturnType<typeof recordi
           writer,
           log,
           selected.success,
-          askedBy(context.actor, selected.success)
+          askedBy(context, selected.success)
         )
         if (rows.length === 0) return
         for (const { position } of rows) positions.add(position)
         yield* writer.erase(log, rows, now)
         // The record stays: where someone erased what is about themselves it must not name them.
-        const by = namesActor ? { ...context, actor: system } : context
+        const by = namesActor ? nameless(context) : context
         const all = positions.all()
         for (let i = 0; i < all.length; i += rangesPerRecord) {
           const part = all.slice(i, i + rangesPerRecord).map(([first, last]) => [first, last])

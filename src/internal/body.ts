@@ -51,6 +51,7 @@ const volatile = new Set([
   "trace_id",
   "span_id",
   "request_id",
+  "client",
   "train_ok",
   "train_reason"
 ])

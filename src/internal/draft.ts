@@ -3,17 +3,32 @@
  *
  * The result holds copies only: what the caller changes afterwards does not count.
  */
-import * as DateTime from "effect/DateTime"
-import * as Option from "effect/Option"
 import {
+  type Authorization,
   type Content,
   type Draft,
-  type Outcome,
-  reservedKeys,
+  Outcome,
+  Phase,
+  type ReadApproval,
   type Resource,
-  type Severity,
-  type StorageClass
+  Severity,
+  StorageClass
 } from "../DatasetEvent.ts"
+import {
+  oneOf,
+  readAnalytics,
+  readApproval,
+  readAuthorization,
+  readChange,
+  readId,
+  readMetadata,
+  readRelated,
+  readResource,
+  readSubjects,
+  readTime,
+  refuse,
+  string
+} from "./draftFields.ts"
 import {
   findDeeper,
   type Json,
@@ -24,7 +39,6 @@ import {
   pointerToken,
   Refusal
 } from "./json.ts"
-import { timeOf } from "./time.ts"
 
 /** A draft that was read: facts, the caller's words as JSON, and how large it was. */
 export interface DraftFields {
@@ -34,6 +48,9 @@ export interface DraftFields {
   readonly storageClass: StorageClass | undefined
   readonly durationMillis: number | undefined
   readonly subjectIds: ReadonlyArray<string> | undefined
+  readonly operationId: string | undefined
+  readonly phase: Phase | undefined
+  readonly approval: ReadApproval | undefined
   readonly occurredAt: string | undefined
   readonly content: Content
   /** What a record of the ledger's own says: facts of the package, not words of a caller. */
@@ -55,12 +72,18 @@ export const ceiling: Limits = { maxBytes: 16_777_216, maxDepth: 256, maxKeys: 2
 const fields = new Set([
   "action",
   "resource",
+  "related",
+  "operationId",
+  "phase",
+  "authorization",
+  "approval",
   "outcome",
   "errorTag",
   "durationMillis",
   "subjectIds",
   "input",
   "output",
+  "change",
   "metadata",
   "severity",
   "storageClass",
@@ -76,28 +99,6 @@ const ownActions = new Set([
   "audit.held",
   "audit.released"
 ])
-const resourceTypePattern = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/
-export const idPattern = /^[A-Za-z0-9._:|/+=-]{1,128}$/
-const analyticsPattern = /^(?:event_type|platform|asset_alt_text|(?:utm|seo)_[a-z0-9_]{1,64})$/
-// RFC 3339, section 5.6, with a full date, a time and an offset.
-const timePattern = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/
-const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "denied"]
-const severities: ReadonlyArray<Severity> = ["debug", "info", "notice", "warning", "error", "critical"]
-const storageClasses: ReadonlyArray<StorageClass> = ["ops", "audit", "stream", "cost"]
-
-const refuse = (path: string, problem: string): never => {
-  throw new Refusal(path, problem)
-}
-
-const oneOf = <A extends string>(path: string, value: unknown, allowed: ReadonlyArray<A>): A | undefined => {
-  if (value === undefined) return undefined
-  for (let i = 0; i < allowed.length; i++) if (allowed[i] === value) return allowed[i]
-  return refuse(path, `must be one of ${allowed.join(", ")}`)
-}
-
-const string = (path: string, value: unknown): string =>
-  typeof value === "string" ? value.toWellFormed() : refuse(path, "must be a string")
-
 /** Loggers and engines of this package: they change nothing of a draft that they are handed. */
 const ours = new WeakSet<object>()
 
@@ -121,12 +122,18 @@ export class ReadDraft implements Draft {
   readonly #fields: DraftFields | Refusal
   readonly action: string
   readonly resource?: Resource | undefined
+  readonly related?: ReadonlyArray<Resource> | undefined
+  readonly operationId?: string | undefined
+  readonly phase?: Phase | undefined
+  readonly authorization?: Authorization | undefined
+  readonly approval?: ReadApproval | undefined
   readonly outcome?: Outcome | undefined
   readonly errorTag?: string | undefined
   readonly durationMillis?: number | undefined
   readonly subjectIds?: ReadonlyArray<string> | undefined
   readonly input?: Json | undefined
   readonly output?: Json | undefined
+  readonly change?: Content["change"]
   readonly metadata?: JsonObject | undefined
   readonly severity?: Severity | undefined
   readonly storageClass?: StorageClass | undefined
@@ -143,12 +150,18 @@ export class ReadDraft implements Draft {
     const { content } = fields
     this.action = fields.action
     this.resource = content.resource
+    this.related = content.related
+    this.operationId = fields.operationId
+    this.phase = fields.phase
+    this.authorization = content.authorization
+    this.approval = fields.approval
     this.outcome = fields.outcome
     this.errorTag = content.errorTag
     this.durationMillis = fields.durationMillis
     this.subjectIds = fields.subjectIds
     this.input = content.input
     this.output = content.output
+    this.change = content.change
     this.metadata = content.metadata
     this.severity = fields.severity
     this.storageClass = fields.storageClass
@@ -210,8 +223,9 @@ const read = (draft: Draft, own: boolean): DraftFields => {
   for (const key of Object.keys(draft)) {
     if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
   }
-  const { action, analytics, durationMillis, errorTag, input, metadata, occurredAt, outcome, output, resource } = draft
-  const { severity, storageClass, subjectIds } = draft
+  const { action, analytics, approval, authorization, change, durationMillis, errorTag, input, metadata } = draft
+  const { occurredAt, operationId, outcome, output, phase, related, resource, severity, storageClass, subjectIds } =
+    draft
   const reader = new JsonReader(ceiling)
   if (typeof action !== "string" || action.length > 128 || !actionPattern.test(action)) {
     refuse("/action", "must be dotted lower-case words such as note.create, at most 128 characters")
@@ -222,87 +236,37 @@ const read = (draft: Draft, own: boolean): DraftFields => {
     (typeof durationMillis !== "number" || !Number.isFinite(durationMillis) || durationMillis < 0)
   ) refuse("/durationMillis", "must be a finite number, not negative")
   const content: Content = {
-    resource: resource === undefined ? undefined : readResource(reader, resource),
+    resource: resource === undefined ? undefined : readResource("/resource", reader.read("resource", resource)),
     errorTag: errorTag === undefined ? undefined : string("/errorTag", reader.read("errorTag", errorTag)),
     input: input === undefined ? undefined : reader.read("input", input),
     output: output === undefined ? undefined : reader.read("output", output),
     metadata: metadata === undefined ? undefined : readMetadata(reader, metadata),
-    analytics: analytics === undefined ? undefined : readAnalytics(reader, analytics)
+    analytics: analytics === undefined ? undefined : readAnalytics(reader, analytics),
+    related: related === undefined ? undefined : readRelated(reader, related),
+    change: change === undefined ? undefined : readChange(reader, change),
+    authorization: authorization === undefined ? undefined : readAuthorization(reader, authorization),
+    client: undefined
+  }
+  if (phase !== undefined && operationId === undefined) {
+    refuse("/operationId", "is missing: a phase is one of an operation")
   }
   return {
     action,
-    outcome: oneOf("/outcome", outcome, outcomes) ?? "success",
-    severity: oneOf("/severity", severity, severities) ?? "info",
-    storageClass: oneOf("/storageClass", storageClass, storageClasses),
+    outcome: oneOf("/outcome", outcome, Outcome.literals) ?? "success",
+    severity: oneOf("/severity", severity, Severity.literals) ?? "info",
+    storageClass: oneOf("/storageClass", storageClass, StorageClass.literals),
     durationMillis,
     subjectIds: subjectIds === undefined ? undefined : readSubjects(subjectIds),
-    occurredAt: occurredAt === undefined ? undefined : readTime(occurredAt),
+    operationId: operationId === undefined ? undefined : readId("/operationId", operationId),
+    phase: oneOf("/phase", phase, Phase.literals),
+    approval: approval === undefined ? undefined : readApproval(reader, approval),
+    occurredAt: occurredAt === undefined ? undefined : readTime("/occurredAt", occurredAt),
     record: undefined,
     content,
     bytes: reader.bytes + (subjectIds === undefined ? 0 : subjectIds.length * 131),
     keys: reader.keys,
     depth: reader.depth
   }
-}
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const readResource = (reader: JsonReader, value: unknown) => {
-  const json = reader.read("resource", value)
-  if (!isObject(json)) return refuse("/resource", "must be an object with type and id")
-  for (const key of Object.keys(json)) {
-    if (key !== "type" && key !== "id") refuse(`/resource/${pointerToken(key)}`, "is not a field of a resource")
-  }
-  const type = string("/resource/type", json["type"])
-  if (!resourceTypePattern.test(type)) {
-    refuse("/resource/type", "must be a letter, then letters, digits and _ . : / -, at most 128 characters")
-  }
-  const id = string("/resource/id", json["id"])
-  if (id === "") refuse("/resource/id", "must not be empty")
-  return { type, id }
-}
-
-const readMetadata = (reader: JsonReader, value: unknown): JsonObject => {
-  const json = reader.read("metadata", value)
-  if (!isObject(json)) return refuse("/metadata", "must be an object")
-  for (const key of reservedKeys) {
-    if (Object.hasOwn(json, key)) refuse(`/metadata/${key}`, "is reserved: it is written from the request context")
-  }
-  return json
-}
-
-const readAnalytics = (reader: JsonReader, value: unknown): { readonly [key: string]: string } => {
-  const json = reader.read("analytics", value)
-  if (!isObject(json)) return refuse("/analytics", "must be an object")
-  const result: Record<string, string> = {}
-  for (const [key, item] of Object.entries(json)) {
-    const path = `/analytics/${pointerToken(key)}`
-    if (!analyticsPattern.test(key)) refuse(path, "must be event_type, platform, asset_alt_text, utm_... or seo_...")
-    result[key] = string(path, item)
-  }
-  return result
-}
-
-const readSubjects = (value: unknown): ReadonlyArray<string> => {
-  if (!Array.isArray(value)) return refuse("/subjectIds", "must be an array of ids")
-  if (value.length > 1000) refuse("/subjectIds", "must have at most 1,000 ids")
-  return Object.freeze(
-    Array.from<unknown, string>(value, (item, index) =>
-      typeof item === "string" && idPattern.test(item)
-        ? item
-        : refuse(`/subjectIds/${index}`, "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"))
-  )
-}
-
-const readTime = (value: unknown): string => {
-  // Text must name its offset: what is recorded as a fact is not guessed.
-  const given = typeof value === "string" && !timePattern.test(value) ? undefined : value
-  const time = Option.match(timeOf(given), { onNone: () => Number.NaN, onSome: DateTime.toEpochMillis })
-  // Four-digit years: RFC 3339 has no others.
-  return time >= -62_167_219_200_000 && time <= 253_402_300_799_999
-    ? new Date(time).toISOString()
-    : refuse("/occurredAt", "must be a date, or RFC 3339 text with a time zone")
 }
 
 /** The first place where a draft exceeds the engine's limits; exact, and free for a draft far below them. */

@@ -28,7 +28,9 @@ export const makeLogCreated = (
       surfaceId: undefined,
       actorType: "system",
       actorId: "system",
+      agent: undefined,
       userId: undefined,
+      delegation: undefined,
       subjectIds: undefined,
       requestId: eventId,
       correlationId: undefined,
@@ -36,7 +38,10 @@ export const makeLogCreated = (
       spanId: undefined,
       runId: undefined,
       stepId: undefined,
+      operationId: undefined,
+      phase: undefined,
       action: "audit.log_created",
+      approval: undefined,
       outcome: "success",
       durationMillis: undefined,
       severity: "info",
@@ -46,11 +51,15 @@ export const makeLogCreated = (
     },
     {
       resource: { type: "log", id: origin },
+      related: undefined,
       errorTag: undefined,
       input: undefined,
       output: undefined,
+      change: undefined,
       metadata: { origin },
-      analytics: undefined
+      analytics: undefined,
+      authorization: undefined,
+      client: undefined
     }
   )
   // Nothing of a person is in it, and nothing to train on.

@@ -13,6 +13,7 @@ import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Evidence } from "../EventSink.ts"
 import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
+import { InTransaction } from "../internal/openTransaction.ts"
 import { stoppedBy } from "../ledger/extends.ts"
 import { Growth, type TreeRows } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
@@ -124,15 +125,20 @@ export class MemoryStore {
         const before = this.current
         this.current = new State(before)
         outer.isTaken = true
-        return Effect.flatMap(Effect.exit(restore(Effect.provideService(effect, this.carried, place))), (exit) => {
-          outer.isTaken = false
-          // A transaction that ended meanwhile took its savepoints with it.
-          const isOpen = this.isOpen(place)
-          place.isEnded = true
-          if (isOpen && Exit.isFailure(exit)) this.restore(before)
-          if (isOpen && outer === this.outside) this.committed = this.current
-          return exit
-        })
+        return Effect.flatMap(
+          Effect.exit(
+            restore(Effect.provideService(Effect.provideService(effect, InTransaction, true), this.carried, place))
+          ),
+          (exit) => {
+            outer.isTaken = false
+            // A transaction that ended meanwhile took its savepoints with it.
+            const isOpen = this.isOpen(place)
+            place.isEnded = true
+            if (isOpen && Exit.isFailure(exit)) this.restore(before)
+            if (isOpen && outer === this.outside) this.committed = this.current
+            return exit
+          }
+        )
       })
     )
   }

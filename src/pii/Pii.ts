@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { createHmac } from "node:crypto"
+import { networkOf } from "../internal/address.ts"
 import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
 import { isAspect, keyKind } from "./keyNames.ts"
@@ -12,26 +12,17 @@ import { isCommonCard } from "./numbers.ts"
 import { isArray, isFlat, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
 import { couldBe } from "./plausible.ts"
-import { defaultPolicy, type Policy, type Treatment, treatment } from "./Policy.ts"
+import { defaultPolicy, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
+import { partial, pseudonym, type PseudonymKey } from "./pseudonym.ts"
 import { scan as scanText } from "./scanner.ts"
 import type { Span } from "./span.ts"
 import { isCard, isSsn } from "./validate.ts"
 
+export { pseudonym, type PseudonymKey } from "./pseudonym.ts"
 export type { Span } from "./span.ts"
 
 /** A detector of one's own: findings in a text, in order. What it throws fails the strip. */
 export type Detector = (text: string) => ReadonlyArray<Span>
-
-/**
- * The key of pseudonyms. Another id and secret begin a new series; older pseudonyms show the key that they were made
- * with.
- */
-export interface PseudonymKey {
-  /** Shown in the pseudonym: 1 to 32 letters, digits, `_` or `-`. */
-  readonly id: string
-  /** At least 32 bytes. */
-  readonly secret: Uint8Array
-}
 
 /** How to strip. */
 export interface Options {
@@ -47,21 +38,6 @@ const maxNestedJson = 4
 
 /** Findings in a text, in order and without overlap; offsets in UTF-16 code units. */
 export const scan = (text: string): ReadonlyArray<Span> => scanText(text)
-
-/**
- * The pseudonym of a value: HMAC-SHA-256 under a key of the tenant's own, with the kind as its domain, 128 bits of it.
- */
-export const pseudonym = (key: PseudonymKey, tenantId: string, kind: Kind, value: string): string => {
-  const tenantKey = createHmac("sha256", key.secret).update(tenantId).digest()
-  const hash = createHmac("sha256", tenantKey).update(`${kind}\u0000${value}`).digest().subarray(0, 16)
-  return `[${kind}:${key.id}:${hash.toString("base64url")}]`
-}
-
-const partial = (kind: Kind, value: string): string => {
-  if (kind === "CREDIT_CARD") return `[CREDIT_CARD:${value.replace(/\D/g, "").slice(-4)}]`
-  const domain = /@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)$/.exec(value)?.[1]
-  return kind === "EMAIL" && domain !== undefined ? `[EMAIL:${domain}]` : `[${kind}]`
-}
 
 /** Replaces what it finds in values and keys, and counts it by kind. One instance serves one event. */
 export class Stripper {
@@ -84,8 +60,8 @@ export class Stripper {
   }
 
   /** Strips one part of an event's content, by its name, or what is below it. */
-  part(name: string, value: Json, below?: string): Json {
-    return this.at(name, () => below === undefined ? this.value(value, 0) : this.at(below, () => this.value(value, 0)))
+  part(name: string | number, value: Json, ...[next, ...below]: ReadonlyArray<string | number>): Json {
+    return this.at(name, () => next === undefined ? this.value(value, 0) : this.part(next, value, ...below))
   }
 
   /** A text without its findings; the same string when there are none. */
@@ -122,8 +98,10 @@ export class Stripper {
   /** A JSON Pointer without findings in its keys, and without the keys below one that names a kind. */
   place(pointer: string): string {
     let kind: Kind | undefined
-    return pointer.split("/").map((segment) => {
+    return pointer.split("/").map((segment, index) => {
       const key = segment.replaceAll("~1", "/").replaceAll("~0", "~")
+      // The one field of a draft whose name is that of a secret.
+      if (index === 1 && key === "authorization") return segment
       if (kind !== undefined) return /^\d*$/.test(key) ? segment : `[${kind}]`
       kind = keyKind(key)
       return pointerToken(this.text(key))
@@ -133,6 +111,23 @@ export class Stripper {
   /** A value without its findings; the same value when there are none. */
   json(value: Json): Json {
     return this.value(value, 0)
+  }
+
+  /**
+   * What is kept of the address that a request came from: its network, unless the policy says something of its path or
+   * of addresses. A network, or nothing, is no finding.
+   */
+  address(name: string, below: string, address: string): string | undefined {
+    return this.at(name, () =>
+      this.at(below, () => {
+        if (this.isAllowedPath()) return address
+        const treated = this.pathTreatment() ?? statedTreatment(this.policy, "IP", this.options.tenantId) ?? "partial"
+        if (treated === "partial") return networkOf(address)
+        if (treated === "drop") return undefined
+        if (treated === "mask") return this.replacement("mask", "IP", address)
+        this.found("IP", true)
+        return treated === "keep" ? address : this.replacement(treated, "IP", address)
+      }))
   }
 
   private find(text: string): ReadonlyArray<Span> {

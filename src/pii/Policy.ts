@@ -9,7 +9,8 @@ import { Kind } from "./Kind.ts"
 /**
  * - `mask`: the kind in brackets, `[EMAIL]`
  * - `pseudonym`: a keyed hash, `[EMAIL:k1:3q2-7w...]`: the same value of a tenant has the same one; needs a key
- * - `partial`: the last four digits of a card, the domain of an e-mail address; a mask for the others
+ * - `partial`: the last four digits of a card, the domain of an e-mail address, of a client's address its network; a
+ *   mask for the others
  * - `drop`: a whole value becomes `null`, a part of a text becomes nothing
  * - `keep`: stays as it is, and is still reported
  */
@@ -25,9 +26,14 @@ export type Treatments = typeof Treatments.Type
 
 /** A JSON Pointer into an event's content, `/input/user/email`; `*` stands for any one key or index. */
 export const PathPattern = Schema.String.check(
-  Schema.isPattern(/^\/(?:input|output|metadata|resource|analytics|errorTag|\*)(?:\/[^/]*)*$/, {
-    expected: "a JSON Pointer that begins with /input, /output, /metadata, /resource, /analytics or /errorTag"
-  })
+  Schema.isPattern(
+    /^\/(?:input|output|change|metadata|resource|related|analytics|errorTag|authorization|client|\*)(?:\/[^/]*)*$/,
+    {
+      expected:
+        "a JSON Pointer that begins with /input, /output, /change, /metadata, /resource, /related, /analytics, " +
+        "/errorTag, /authorization or /client"
+    }
+  )
 )
 
 /** Kinds that a policy may let pass into training: no secret, no government id, no card. */
@@ -72,10 +78,13 @@ const dropped: ReadonlySet<Kind> = new Set<Kind>(["SECRET", "PASSWORD", "CVV", "
 const of = (treatments: Treatments | undefined, kind: Kind): Treatment | undefined =>
   treatments?.kinds?.[kind] ?? treatments?.default
 
+/** What a policy itself says of one kind for a tenant, apart from paths. */
+export const statedTreatment = (policy: Policy, kind: Kind, tenantId?: string | undefined): Treatment | undefined =>
+  (tenantId === undefined ? undefined : of(policy.tenants?.[tenantId], kind)) ?? of(policy, kind)
+
 /** The treatment of one kind for a tenant, apart from paths. */
 export const treatment = (policy: Policy, kind: Kind, tenantId?: string | undefined): Treatment =>
-  (tenantId === undefined ? undefined : of(policy.tenants?.[tenantId], kind)) ?? of(policy, kind) ??
-    (dropped.has(kind) ? "drop" : "mask")
+  statedTreatment(policy, kind, tenantId) ?? (dropped.has(kind) ? "drop" : "mask")
 
 /** Whether a policy replaces anything with a pseudonym, for which it needs a key. */
 export const needsKey = (policy: Policy): boolean => {

@@ -1,7 +1,7 @@
 /** Addresses of machines. */
+import { isIpv4, isIpv6 } from "../internal/address.ts"
 import { codeBefore } from "./boundary.ts"
 import type { Span } from "./span.ts"
-import { isIpv4, isIpv6 } from "./validate.ts"
 
 const ipv4Pattern = /(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}/y
 const macPattern =

@@ -150,33 +150,3 @@ export const isIban = (compact: string): boolean => {
 /** Area, group and serial that the Social Security Administration never issues are no number. */
 export const isSsn = (area: string, group: string, serial: string): boolean =>
   area !== "000" && area !== "666" && area < "900" && group !== "00" && serial !== "0000"
-
-/** RFC 4291, section 2.2: eight groups, one `::`, an IPv4 tail, an optional zone. */
-export const isIpv6 = (text: string): boolean => {
-  const halves = text.split("::")
-  if (halves.length > 2) return false
-  const groups = (half: string, tail: boolean): number => {
-    if (half === "") return 0
-    let count = 0
-    const parts = half.split(":")
-    for (let i = 0; i < parts.length; i++) {
-      const part = parts[i]!
-      if (tail && i === parts.length - 1 && part.includes(".")) {
-        if (!isIpv4(part)) return -1
-        count += 2
-      } else if (/^[0-9A-Fa-f]{1,4}$/.test(part)) count++
-      else return -1
-    }
-    return count
-  }
-  const left = groups(halves[0]!, halves.length === 1)
-  if (halves.length === 1) return left === 8
-  const right = groups(halves[1]!, true)
-  return left >= 0 && right >= 0 && left + right <= 7
-}
-
-/** Four decimal octets without leading zeros. */
-export const isIpv4 = (text: string): boolean => {
-  const parts = text.split(".")
-  return parts.length === 4 && parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
-}

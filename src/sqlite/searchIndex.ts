@@ -9,10 +9,10 @@ import {
   eachTerm,
   encodeBuckets,
   idTerm,
-  knowsLateFields,
   logTerm,
   postingsOf,
-  segmentRows
+  segmentRows,
+  versionTerms
 } from "../trail/terms.ts"
 import { type EntryRow, Postings } from "./postings.ts"
 import { blobOf, integerOf } from "./row.ts"
@@ -55,7 +55,8 @@ export class SearchIndex extends Postings {
     for (const [segment, rows] of segments) {
       if (segment >= written) continue
       const erased = new Set(rows.map((seq) => (seq - 1) % segmentRows))
-      const kept = new Set(rows.flatMap((seq) => lastingTerms(this.row(seq)))).add(knowsLateFields)
+      const kept = new Set(rows.flatMap((seq) => lastingTerms(this.row(seq))))
+      for (const term of versionTerms) kept.add(term)
       const left = new Map<number, ReadonlyArray<number>>()
       for (let bucket = 0; bucket < buckets; bucket++) {
         const postings = this.bucket(segment, bucket)
@@ -70,7 +71,7 @@ export class SearchIndex extends Postings {
 
   /** Writes the index of a segment that is full. */
   private write(segment: number): void {
-    const postings = new Map<number, Array<number>>([[knowsLateFields, [0]]])
+    const postings = new Map<number, Array<number>>(versionTerms.map((term) => [term, [0]]))
     let offset = 0
     const add = (term: number) => {
       const offsets = postings.get(term)

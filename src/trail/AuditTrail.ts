@@ -10,38 +10,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { AuditError } from "../AuditError.ts"
-import { EventId, Wire } from "../DatasetEvent.ts"
+import type { EventId } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
-import type { Filter, Order } from "./Filter.ts"
+import type { Item, Page, Query } from "./page.ts"
+import { unfinishedIn, type UnfinishedQuery } from "./unfinished.ts"
 
-/** What to read. */
-export interface Query extends LogName {
-  readonly filter?: Filter | undefined
-  /** `desc`, newest first, unless given. */
-  readonly order?: Order | undefined
-  /** Events of one page, 1 to 1,000; 100 unless given. */
-  readonly limit?: number | undefined
-  /** `next` of the page before; of the same query. */
-  readonly cursor?: string | undefined
-}
-
-/** One event of a log, or what is left of an erased one. */
-export const Item = Schema.Union([
-  Schema.Struct({ erased: Schema.Literal(false), position: Schema.Int, eventId: EventId, event: Wire }),
-  Schema.Struct({ erased: Schema.Literal(true), position: Schema.Int, eventId: EventId })
-])
-export type Item = typeof Item.Type
-
-/** Some events, and where to go on. */
-export const Page = Schema.Struct({
-  items: Schema.Array(Item),
-  /** The cursor of the next page; absent when there is nothing more now. */
-  next: Schema.optional(Schema.String)
-})
-export type Page = typeof Page.Type
+export { Item, Page, type Query } from "./page.ts"
 
 /** A log, as its operator sees it. */
 export interface LogInfo extends LogName {
@@ -76,6 +52,13 @@ export const logs: Effect.Effect<ReadonlyArray<LogInfo>, AuditError, AuditTrail>
   AuditTrail,
   (trail) => trail.logs
 )
+
+/**
+ * Intents without a result, newest first: what a crash, or an operation that is still going on, looks like. Reads the
+ * intents that the filter finds, and the results after them, once.
+ */
+export const unfinished = (query: UnfinishedQuery): Stream.Stream<Item, AuditError, AuditTrail> =>
+  Stream.unwrap(Effect.map(AuditTrail, (trail) => unfinishedIn(trail.query, query)))
 
 /** All events of a query, page by page: memory holds one page, `limit` events, at a time. */
 export const stream = (query: Query): Stream.Stream<Item, AuditError, AuditTrail> =>

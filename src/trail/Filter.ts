@@ -6,7 +6,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
-import { Outcome, type SearchKeys, Severity, StorageClass } from "../DatasetEvent.ts"
+import { Outcome, Phase, type SearchKeys, Severity, StorageClass } from "../DatasetEvent.ts"
 import { type Condition, meets, searchFields } from "./searchFields.ts"
 
 /** What an event must have; without a field, anything. */
@@ -27,6 +27,10 @@ export interface Filter {
   readonly correlationId?: string | undefined
   readonly runId?: string | undefined
   readonly stepId?: string | undefined
+  /** The id of an operation that is told in two events. */
+  readonly operationId?: string | undefined
+  /** `intent` or `result`: which half of an operation. */
+  readonly phase?: Phase | undefined
   readonly projectId?: string | undefined
   readonly surface?: string | undefined
   readonly severity?: Severity | undefined
@@ -56,6 +60,8 @@ const texts = {
   correlationId: Text,
   runId: Text,
   stepId: Text,
+  operationId: Text,
+  phase: Schema.optional(Phase),
   projectId: Text,
   surface: Text,
   severity: Schema.optional(Severity),

@@ -11,8 +11,8 @@ export interface SearchField {
   readonly filter: Exclude<keyof SearchKeys, "subjectIds"> | "subjectId"
   /** The name on the wire; of a resource with the path. An index may be keyed by it, so it never changes. */
   readonly wire: string
-  /** Whether indexes of the first release lack it. */
-  readonly late?: boolean
+  /** The version of the index that has it first, if it is not the first one. */
+  readonly since?: 2 | 3
 }
 
 /** The most telling first. */
@@ -22,14 +22,16 @@ export const searchFields: ReadonlyArray<SearchField> = [
   { key: "resourceId", filter: "resourceId", wire: "resource_id" },
   { key: "correlationId", filter: "correlationId", wire: "correlation_id" },
   { key: "runId", filter: "runId", wire: "run_id" },
-  { key: "stepId", filter: "stepId", wire: "step_id", late: true },
+  { key: "stepId", filter: "stepId", wire: "step_id", since: 2 },
+  { key: "operationId", filter: "operationId", wire: "operation_id", since: 3 },
   { key: "userId", filter: "userId", wire: "user_id" },
-  { key: "subjectIds", filter: "subjectId", wire: "subject_ids", late: true },
+  { key: "subjectIds", filter: "subjectId", wire: "subject_ids", since: 2 },
   { key: "actorId", filter: "actorId", wire: "agentId" },
   { key: "action", filter: "action", wire: "action" },
   { key: "resourceType", filter: "resourceType", wire: "resource_type" },
-  { key: "projectId", filter: "projectId", wire: "project_id", late: true },
-  { key: "surface", filter: "surface", wire: "surface", late: true },
+  { key: "projectId", filter: "projectId", wire: "project_id", since: 2 },
+  { key: "surface", filter: "surface", wire: "surface", since: 2 },
+  { key: "phase", filter: "phase", wire: "phase", since: 3 },
   { key: "severity", filter: "severity", wire: "severity" },
   { key: "outcome", filter: "outcome", wire: "outcome" },
   { key: "storageClass", filter: "storageClass", wire: "storage_class" },

@@ -4,7 +4,7 @@
  * Rows that are in no segment yet are for who keeps them.
  */
 import type { Search } from "./Filter.ts"
-import { idTerm, intersect, knowsLateFields, logTerm, segmentRows, term } from "./terms.ts"
+import { idTerm, intersect, logTerm, segmentRows, term, versionTerm } from "./terms.ts"
 
 /** A row, as far as it must be compared with what was asked for. */
 export interface IndexedRow {
@@ -106,11 +106,16 @@ const offsetsIn = <Row extends IndexedRow>(
   log: number,
   { conditions }: Search
 ): ReadonlyArray<number> => {
-  // A segment of the first release says nothing of the late fields: its rows are looked at.
-  const knowsAll = !conditions.some(({ field }) => field.late) || index.offsets(segment, knowsLateFields).length > 0
+  // What the index of a segment does not have yet is looked for in its rows.
+  const known = new Map<number, boolean>()
+  const knows = (version: number): boolean => {
+    const answer = known.get(version) ?? index.offsets(segment, versionTerm(version)).length > 0
+    known.set(version, answer)
+    return answer
+  }
   let found: Array<number> | undefined
   for (const { field, value } of conditions) {
-    if (field.late === true && !knowsAll) continue
+    if (field.since !== undefined && !knows(field.since)) continue
     const offsets = index.offsets(segment, term(field.wire, value))
     found = found === undefined ? offsets : intersect(found, offsets)
     if (found.length === 0) return []

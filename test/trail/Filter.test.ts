@@ -74,6 +74,8 @@ describe("Filter", () => {
       correlationId: undefined,
       runId: undefined,
       stepId: "st1",
+      operationId: "op1",
+      phase: "result",
       projectId: "p1",
       surface: undefined,
       severity: "info",
@@ -88,6 +90,7 @@ describe("Filter", () => {
       { action: "note.*" },
       { actorId: "a1", resourceType: "note", resourceId: "n1", outcome: "success", traceId: "t1", requestId: "r1" },
       { subjectId: "s2", stepId: "st1", projectId: "p1" },
+      { operationId: "op1", phase: "result" },
       { severity: "info", storageClass: "audit", trainOk: true },
       { since: time(10) },
       { until: time(11) },
@@ -96,6 +99,8 @@ describe("Filter", () => {
     for (const filter of good) assert.isTrue(met(filter), JSON.stringify(filter))
     const bad: ReadonlyArray<typeof Filter.Filter.Type> = [
       { action: "note" },
+      { operationId: "op2" },
+      { operationId: "op1", phase: "intent" },
       { action: "note.crea" },
       { action: "not.*" },
       { action: "note.create.*" },

@@ -14,12 +14,12 @@ import {
   idTerm,
   intersect,
   keptTerms,
-  knowsLateFields,
   logTerm,
   offsetsOf,
   postingsOf,
   segmentRows,
-  term
+  term,
+  versionTerms
 } from "../../src/trail/terms.ts"
 import { sealedBy } from "../support.ts"
 
@@ -36,6 +36,8 @@ const keys: DatasetEvent.SearchKeys = {
   correlationId: undefined,
   runId: undefined,
   stepId: "step1",
+  operationId: "op1",
+  phase: "intent",
   projectId: "p1",
   surface: "web",
   severity: "info",
@@ -56,8 +58,8 @@ const fieldOf = (filter: string) => {
 describe("terms", () => {
   it("are of a field and its value, and never change: stored indexes are read by them", () => {
     assert.deepStrictEqual(
-      [term("user_id", "u1"), term("action", "note.*"), logTerm(7), knowsLateFields, idTerm("x")],
-      [-395_470_331, 2_047_950_306, -31_193_956, 1_138_332_213, 358_251_375]
+      [term("user_id", "u1"), term("action", "note.*"), logTerm(7), ...versionTerms, idTerm("x")],
+      [-395_470_331, 2_047_950_306, -31_193_956, 1_138_332_213, 1_744_565_330, 358_251_375]
     )
     assert.strictEqual(new Set([term("a", "b"), term("ab", ""), term("", "ab"), term("b", "a")]).size, 4)
   })
@@ -79,6 +81,8 @@ describe("terms", () => {
         term("trace_id", "t1"),
         term("request_id", "r1"),
         term("step_id", "step1"),
+        term("operation_id", "op1"),
+        term("phase", "intent"),
         term("project_id", "p1"),
         term("surface", "web"),
         term("severity", "info"),
@@ -86,7 +90,7 @@ describe("terms", () => {
         term("train_ok", "true")
       ])
     )
-    assert.strictEqual(termsOf({ ...keys, subjectIds: undefined, stepId: undefined }).length, 15)
+    assert.strictEqual(termsOf({ ...keys, subjectIds: undefined, stepId: undefined, phase: undefined }).length, 16)
   })
 
   it.prop("of a segment are read from its buckets as they were written", {
@@ -175,8 +179,8 @@ interface Row extends IndexedRow {
   readonly step: string
 }
 
-/** An index over rows in memory; segments below `late` do not know the late fields. Counts what is looked at. */
-const indexOf = (rows: ReadonlyArray<Row>, late = 0) => {
+/** An index over rows in memory; its segments are of the third version from `third` on, and before that of the first. */
+const indexOf = (rows: ReadonlyArray<Row>, third = 0) => {
   const looked: Array<number> = []
   const segments = Array.from({ length: Math.floor(rows.length / segmentRows) }, (_, segment) => {
     const postings = new Map<number, Array<number>>()
@@ -185,9 +189,12 @@ const indexOf = (rows: ReadonlyArray<Row>, late = 0) => {
       for (const term_ of new Set([logTerm(row.log), idTerm(row.id), term("request_id", row.request)])) {
         add(term_, offset)
       }
-      if (segment >= late) add(term("step_id", row.step), offset)
+      if (segment >= third) {
+        add(term("step_id", row.step), offset)
+        add(term("operation_id", row.step), offset)
+      }
     })
-    if (segment >= late) postings.set(knowsLateFields, [0])
+    if (segment >= third) { for (const version of versionTerms) postings.set(version, [0]) }
     return postings
   })
   const index: Segments<Row> = {
@@ -286,13 +293,15 @@ describe("an index in segments", () => {
     return found.filter((number) => meets(rows[number - 1]!, log, wanted))
   }
 
-  it("gives every row that a search looks for, in order and between two rows, with the late fields and without", () => {
+  it("gives every row that a search looks for, in order and between two rows, whatever its index knows", () => {
     const { index: older } = indexOf(rows, 2)
     const cases: ReadonlyArray<Search> = [
       search([]),
       search([["requestId", "r7"]]),
       search([["requestId", "r7"], ["stepId", "s1"]]),
       search([["stepId", "s2"]]),
+      search([["operationId", "s2"], ["requestId", "r7"]]),
+      search([["operationId", "s2"], ["stepId", "s2"]]),
       search([["requestId", "none"]]),
       search([], 30_000),
       search([], undefined, 30_000),
@@ -337,7 +346,7 @@ describe("an index in segments", () => {
       first: 1,
       last: segmentRows
     })], [])
-    assert.deepStrictEqual(looked.length, 2)
+    assert.deepStrictEqual(looked.length, 1)
     // The rows of a segment that knows no times are looked at.
     const timeless = { ...index, times: () => undefined }
     assert.strictEqual(
