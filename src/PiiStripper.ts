@@ -17,7 +17,7 @@ import type { Content, PiiFlags, Stamped } from "./DatasetEvent.ts"
 import { keepsDeadline } from "./internal/deadline.ts"
 import { type Json, type JsonObject, pointer } from "./internal/json.ts"
 import { type Options as StripOptions, Stripper } from "./pii/Pii.ts"
-import { needsKey, Policy } from "./pii/Policy.ts"
+import { needsKey, notAKind, Policy } from "./pii/Policy.ts"
 import { isKept } from "./pii/resourceId.ts"
 
 /** What a stripper says: the changed words and what was found in them. */
@@ -120,10 +120,12 @@ const refuse = (path: string, detail: string) => new AuditError({ method, reason
 const decodePolicy = Schema.decodeUnknownResult(Policy, { onExcessProperty: "error" })
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** The first place of a policy that is wrong. */
-const policyPath = (error: Schema.SchemaError): string => {
-  const path = formatIssue(error.issue).issues[0]?.path ?? []
-  return pointer(["policy", ...path.map((segment) => String(typeof segment === "object" ? segment.key : segment))])
+/** The first place of a policy that is wrong; where that is the name of a kind, with the names that there are. */
+const policyProblem = (error: Schema.SchemaError): AuditError => {
+  const [issue] = formatIssue(error.issue).issues
+  const path = (issue?.path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment))
+  const isName = issue?.message.startsWith(notAKind) === true
+  return refuse(pointer(["policy", ...path]), isName ? `is ${issue.message}` : "is not what a policy has there")
 }
 
 /** Builds the stripper of this package; a wrong policy or key fails with its path. */
@@ -131,7 +133,7 @@ export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<PiiStripper["Service"], AuditError> {
   const decoded = decodePolicy(options.policy ?? {})
-  if (decoded._tag === "Failure") return yield* refuse(policyPath(decoded.failure), "is not what a policy has there")
+  if (decoded._tag === "Failure") return yield* policyProblem(decoded.failure)
   const policy = decoded.success
   const { detectors, key } = options
   if (key === undefined && needsKey(policy)) return yield* refuse("/key", "pseudonyms need a key")

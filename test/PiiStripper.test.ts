@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Layer, Logger, Schema } from "effect"
 import { AuditLogger, PiiStripper, RequestContext } from "effect-audit"
 import { Memory } from "effect-audit/memory"
-import { Pii, PiiLogger } from "effect-audit/pii"
+import { Kind, Pii, PiiLogger } from "effect-audit/pii"
 import { AuditTrail } from "effect-audit/trail"
 import { log, memoryWith, storedEvents, within } from "./support.ts"
 
@@ -340,6 +340,57 @@ describe("PiiStripper.layerWith", () => {
         assert(error.reason._tag === "InvalidInput")
         assert.deepStrictEqual([error.reason.path, error.reason.detail], [path, detail])
       }
+    }))
+
+  it.effect("a kind of one's own is found, named in the flags and in its place, and can be named in a policy", () =>
+    Effect.gen(function*() {
+      const customer = Kind.make("CUSTOMER_NO")
+      assert.strictEqual(Kind.make("CUSTOMER_NO"), customer)
+      assert.strictEqual(Kind.make("EMAIL"), "EMAIL")
+      const detector = (text: string) =>
+        [...text.matchAll(/C-\d{6}/g)].map(({ 0: { length }, index }) => ({
+          start: index,
+          end: index + length,
+          kind: customer
+        }))
+      const through = (policy: unknown) =>
+        Effect.gen(function*() {
+          const receipt = yield* emit("C-123456 of kim@example.com, [CUSTOMER_NO]")
+          const [item] = (yield* AuditTrail.query({ ...log, limit: 1 })).items
+          return [item?.erased === false ? item.event.input : undefined, receipt.piiFlags.counts, receipt.trainOk]
+        }).pipe(Effect.provide(over({ detectors: [detector], policy, key: { id: "k1", secret: Buffer.alloc(32) } })))
+      const counts = { CUSTOMER_NO: 1, EMAIL: 1 }
+      assert.deepStrictEqual(yield* through({}), ["[CUSTOMER_NO] of [EMAIL], [CUSTOMER_NO]", counts, false])
+      assert.deepStrictEqual(yield* through({ kinds: { CUSTOMER_NO: "keep", EMAIL: "partial" } }), [
+        "C-123456 of [EMAIL:example.com], [CUSTOMER_NO]",
+        counts,
+        false
+      ])
+      const [text, , trainOk] = yield* through({
+        tenants: { t_acme: { kinds: { [customer]: "pseudonym" } } },
+        trainable: ["EMAIL", customer]
+      })
+      assert.match(String(text), /^\[CUSTOMER_NO:k1:[\w-]{22}\] of \[EMAIL\], \[CUSTOMER_NO\]$/)
+      assert.isTrue(trainOk)
+    }))
+
+  it.effect("a policy that names a kind that there is not is refused with those that there are", () =>
+    Effect.gen(function*() {
+      for (
+        const [policy, path] of [
+          [{ kinds: { EMIAL: "mask" } }, "/policy/kinds/EMIAL"],
+          [{ tenants: { t: { kinds: { OTHER_NO: "mask" } } } }, "/policy/tenants/t/kinds/OTHER_NO"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(PiiStripper.make({ policy }))
+        assert(error.reason._tag === "InvalidInput")
+        assert.strictEqual(error.reason.path, path)
+        assert.match(error.reason.detail, /^is no kind: the kinds are EMAIL, PHONE, .*PERSON.*made with Kind\.make$/)
+      }
+      for (const name of ["", "customer", "A-B", "1A", "A".repeat(33)]) {
+        assert.throws(() => Kind.make(name), TypeError, "the name of a kind is")
+      }
+      yield* PiiStripper.make({ policy: { kinds: { [Kind.make("A".repeat(32))]: "drop" } } })
     }))
 
   it.effect("allowed kinds leave the decision to the preferences, and say so", () =>

@@ -8,7 +8,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type { Json } from "../internal/json.ts"
-import { Kind } from "../pii/Kind.ts"
+import { Known } from "../pii/Kind.ts"
 import * as Pii from "../pii/Pii.ts"
 import { SomeRefused } from "./exit.ts"
 import { type Line, LineSplitter } from "./lines.ts"
@@ -119,7 +119,7 @@ export const scan = Command.make(
       Flag.between(0, 1000),
       Flag.withDescription("A log file to scan instead of standard input; may be repeated, or followed by more files")
     ),
-    failOn: Flag.Literals("fail-on", Kind.literals).pipe(
+    failOn: Flag.Literals("fail-on", Known.literals).pipe(
       Flag.between(0, 100),
       Flag.withDescription("Exit 1 if this kind is found; may be repeated")
     ),

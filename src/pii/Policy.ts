@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { Kind } from "./Kind.ts"
+import { isKind, isOwn, type Kind, names as kindNames } from "./Kind.ts"
 
 /**
  * - `mask`: the kind in brackets, `[EMAIL]`
@@ -17,10 +17,25 @@ import { Kind } from "./Kind.ts"
 export const Treatment = Schema.Literals(["mask", "pseudonym", "partial", "drop", "keep"])
 export type Treatment = typeof Treatment.Type
 
+/** What is said of the name of a kind that there is not. */
+export const notAKind = "no kind"
+
+/** What has other names than those of kinds is refused, with the names that there are. */
+const namesKinds = Schema.makeFilter((treatments: { readonly [name: string]: unknown }) => {
+  const wrong = Object.keys(treatments).find((name) => !isKind(name))
+  return wrong === undefined
+    ? undefined
+    : {
+      path: [wrong],
+      issue: `${notAKind}: the kinds are ${kindNames().join(", ")}; those of your own are made with Kind.make`
+    }
+})
+
 /** Treatments by kind, and one for the others. */
 export const Treatments = Schema.Struct({
   default: Schema.optionalKey(Treatment),
-  kinds: Schema.optionalKey(Schema.Record(Kind, Schema.optionalKey(Treatment)))
+  /** By the name of a kind; of one of your own once it was made by `Kind.make`. */
+  kinds: Schema.optionalKey(Schema.Record(Schema.String, Treatment).check(namesKinds))
 })
 export type Treatments = typeof Treatments.Type
 
@@ -36,8 +51,7 @@ export const PathPattern = Schema.String.check(
   )
 )
 
-/** Kinds that a policy may let pass into training: no secret, no government id, no card. */
-export const TrainableKind = Schema.Literals([
+const trainable: ReadonlySet<string> = new Set<Kind>([
   "EMAIL",
   "PHONE",
   "IBAN",
@@ -49,6 +63,14 @@ export const TrainableKind = Schema.Literals([
   "DATE_OF_BIRTH",
   "PERSON"
 ])
+
+/** A kind that a policy may let pass into training: no secret, no government id, no card; and kinds of one's own. */
+export const TrainableKind = Schema.String.check(
+  Schema.makeFilter((name: string) =>
+    trainable.has(name) || isOwn(name) ||
+    `Expected a kind that may pass: one of ${[...trainable].join(", ")}, or of your own`
+  )
+)
 
 /** A policy, as it may come from configuration. What is more particular wins: path, then tenant, then kind. */
 export const Policy = Schema.Struct({
