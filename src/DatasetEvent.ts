@@ -272,6 +272,8 @@ export interface SealedFields {
   readonly body: Uint8Array
   readonly keys: SearchKeys
   readonly idempotency: Idempotency | undefined
+  /** The fingerprint of the PII policy that it was stripped by, if that has one. */
+  readonly policy: string | undefined
   /** Whether the caller named the event id, as the one of an earlier try: the store may hold the event already. */
   readonly repeated: boolean
 }
@@ -317,6 +319,9 @@ export class Sealed implements SealedFields {
   }
   get idempotency(): SealedFields["idempotency"] {
     return this.#fields.idempotency
+  }
+  get policy(): SealedFields["policy"] {
+    return this.#fields.policy
   }
   /** Whether the store may hold the event already: its id is the one of an earlier try, or it was tried itself. */
   get repeated(): SealedFields["repeated"] {

@@ -32,9 +32,10 @@ import { contentOf, digests, stampOf } from "./internal/stamp.ts"
 import { telling } from "./internal/telling.ts"
 import { Stripper } from "./pii/Pii.ts"
 import { PiiStripper } from "./PiiStripper.ts"
-import { type Fields, problem, RequestContext } from "./RequestContext.ts"
+import { type Fields, Id, type LogName, problem, RequestContext, system, TraceId } from "./RequestContext.ts"
 import { saltBytes, seal } from "./Seal.ts"
 import { decide, type Preference, TrainingPreferences } from "./TrainingPreferences.ts"
+import { enforce } from "./WritePolicy.ts"
 
 /** What the caller gets for an event that was recorded. */
 export interface Receipt {
@@ -157,7 +158,7 @@ interface Call {
 }
 
 /** The way of an event: stamped, stripped, decided, sealed, stored. */
-const recording = (steps: Steps, entropy: Entropy) => (stamped: Stamped, call: Call) =>
+const recording = (steps: Steps, entropy: Entropy, policy: string) => (stamped: Stamped, call: Call) =>
   Effect.flatMap(steps.strip(stamped), ({ content, piiFlags, trainable }) => {
     const stripped = new Stripped(made, stamped.stamp, content, piiFlags, trainable)
     return Effect.flatMap(steps.lookup(stripped), (answer) => {
@@ -165,6 +166,7 @@ const recording = (steps: Steps, entropy: Entropy) => (stamped: Stamped, call: C
       const key = options?.idempotencyKey
       const sealed = seal(decide(stripped, answer), entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), {
         idempotency: key === undefined ? undefined : { key, ...digests(draft, stripped) },
+        policy,
         repeated: options?.eventId !== undefined
       })
       return Effect.map(steps.store(sealed, began), (evidence) => {
@@ -190,6 +192,20 @@ const changeDraft = ({ trainingAllowed, userId }: PreferenceChange, tenantId: st
     storageClass: "audit"
   })
 
+/** The event that records that a log is written under another policy from here on. */
+const policyDraft = ({ from, to }: { readonly from: string; readonly to: string }): ReadDraft =>
+  ReadDraft.own({ action: "audit.policy_changed" }, { from, to })
+
+/** The context of what the store's writer does of itself. */
+const ofStore = ({ env, tenantId }: LogName): Fields => ({
+  tenantId,
+  env,
+  mode: "saas",
+  actor: system,
+  requestId: Id.make("policy"),
+  traceId: TraceId.make("policy")
+})
+
 /** Strips the places of errors: with the stripper's policy and detectors if it can, else with the default policy. */
 const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string => {
   try {
@@ -202,7 +218,7 @@ const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string
 /** Builds the engine from the services of its steps. */
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
-): Effect.fn.Return<LoggingEngine["Service"], never, PiiStripper | TrainingPreferences | EventSink> {
+): Effect.fn.Return<LoggingEngine["Service"], AuditError, PiiStripper | TrainingPreferences | EventSink> {
   const stripper = yield* PiiStripper
   const preferences = yield* TrainingPreferences
   const sink = yield* EventSink
@@ -212,7 +228,8 @@ export const make = Effect.fnUntraced(function*(
   const uuid7 = makeUuid7(entropy)
   const place = placing(stripper)
   const steps = bounded({ stripper, preferences, sink }, deadline)
-  const record = recording(steps, entropy)
+  const policy = stripper.policy ?? { fingerprint: "unknown" }
+  const record = recording(steps, entropy, policy.fingerprint)
 
   const run = (
     fiber: Fiber.Fiber<unknown, unknown>,
@@ -241,6 +258,11 @@ export const make = Effect.fnUntraced(function*(
       Effect.withFiber<Receipt, AuditError, RequestContext>((fiber) => run(fiber, ReadDraft.fieldsOf(draft), options))
     )
 
+  yield* enforce(
+    "LoggingEngine.make",
+    policy,
+    (log, change) => Effect.provideService(logRead(policyDraft(change), undefined), RequestContext, ofStore(log))
+  )
   return ourOwn(LoggingEngine.of({
     log: (draft, options) => logRead(ReadDraft.of(draft), readOptions(options)),
     setPreference: Effect.fnUntraced(function*(change) {
@@ -306,5 +328,5 @@ const receipt = (sealed: Sealed, evidence: Evidence): Receipt => {
 /** The engine over the services of its steps. */
 export const layer = (
   options?: Options | undefined
-): Layer.Layer<LoggingEngine, never, PiiStripper | TrainingPreferences | EventSink> =>
+): Layer.Layer<LoggingEngine, AuditError, PiiStripper | TrainingPreferences | EventSink> =>
   Layer.effect(LoggingEngine, make(options))

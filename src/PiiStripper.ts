@@ -16,9 +16,11 @@ import { AuditError, InvalidInput } from "./AuditError.ts"
 import type { Content, PiiFlags, Stamped } from "./DatasetEvent.ts"
 import { keepsDeadline } from "./internal/deadline.ts"
 import { type Json, type JsonObject, pointer } from "./internal/json.ts"
+import { fingerprint } from "./pii/fingerprint.ts"
 import { type Options as StripOptions, Stripper } from "./pii/Pii.ts"
 import { needsKey, notAKind, Policy } from "./pii/Policy.ts"
 import { isKept } from "./pii/resourceId.ts"
+import type * as WritePolicy from "./WritePolicy.ts"
 
 /** What a stripper says: the changed words and what was found in them. */
 export interface StripResult {
@@ -45,6 +47,11 @@ export class PiiStripper extends Context.Service<PiiStripper, {
    * throws, nothing is left of the place.
    */
   readonly place?: ((pointer: string) => string) | undefined
+  /**
+   * What it strips by, as the store remembers it. One of your own without this has the fingerprint `unknown`: give it
+   * one that changes with what it does.
+   */
+  readonly policy?: WritePolicy.Policy | undefined
 }>()("effect-audit/PiiStripper") {}
 
 const clean: PiiFlags = { flags: [], policy_reason: "no_pii", counts: {}, truncated: false }
@@ -53,6 +60,10 @@ const clean: PiiFlags = { flags: [], policy_reason: "no_pii", counts: {}, trunca
 export type Options = Omit<StripOptions, "tenantId" | "policy"> & {
   /** A `Policy`; what comes from configuration is checked like any other. */
   readonly policy?: unknown
+  /** Change it whenever a detector of your own changes: functions cannot be compared. */
+  readonly revision?: string | undefined
+  /** Fingerprints of policies that a store may have been written under, so that this one may follow. */
+  readonly replaces?: ReadonlyArray<string> | undefined
 }
 
 const stripContent = (options: StripOptions, content: Content): StripResult => {
@@ -141,6 +152,10 @@ export const make = Effect.fnUntraced(function*(
     return yield* refuse("/key", "needs an id of 1 to 32 letters, digits, _ or -, and a secret of at least 32 bytes")
   }
   const stripper = PiiStripper.of({
+    policy: {
+      fingerprint: fingerprint({ policy, key, detectors, revision: options.revision }),
+      replaces: options.replaces
+    },
     place: (pointer) => new Stripper({ policy, key, detectors }).place(pointer),
     strip: (event) =>
       Effect.sync(() => stripContent({ policy, key, detectors, tenantId: event.stamp.tenantId }, event.content))

@@ -128,6 +128,13 @@ const keysOf = (event: Decided, stamp: Stamp) => {
   }
 }
 
+/** What travels with a sealed event. */
+export interface SealOptions {
+  readonly idempotency?: Idempotency | undefined
+  readonly policy?: string | undefined
+  readonly repeated?: boolean | undefined
+}
+
 /**
  * Fixes the bytes of an event, with 32 bytes of salt, at a time in milliseconds since 1970. The options travel with the
  * event and change no byte. Throws `TypeError` for a value that is no `Decided`, such as a copy of one.
@@ -136,7 +143,7 @@ export const seal = (
   event: Decided,
   salt: Uint8Array,
   recordedAtMillis: number,
-  options?: { readonly idempotency?: Idempotency | undefined; readonly repeated?: boolean | undefined } | undefined
+  options?: SealOptions | undefined
 ): Sealed => {
   if (!Decided.is(event)) throw new TypeError("only an event that was decided by TrainingPreferences can be sealed")
   const { piiFlags, stamp } = event.stripped
@@ -157,6 +164,7 @@ export const seal = (
     body: bytes.subarray(saltBytes),
     keys: keysOf(event, stamp),
     idempotency: options?.idempotency,
+    policy: options?.policy,
     repeated: options?.repeated === true
   })
 }

@@ -79,6 +79,7 @@ export const fieldsOf = (event: DatasetEvent.Sealed): DatasetEvent.SealedFields 
   body: event.body,
   keys: event.keys,
   idempotency: event.idempotency,
+  policy: event.policy,
   repeated: event.repeated
 })
 

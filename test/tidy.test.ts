@@ -21,6 +21,7 @@ const order = [
   "DatasetEvent.ts",
   "AuditError.ts",
   "pii/",
+  "WritePolicy.ts",
   "PiiStripper.ts",
   "TrainingPreferences.ts",
   "Merkle.ts",

@@ -97,6 +97,7 @@ const ownActions = new Set([
   "audit.log_resumed",
   "audit.erased",
   "audit.held",
+  "audit.policy_changed",
   "audit.released"
 ])
 /** Loggers and engines of this package: they change nothing of a draft that they are handed. */

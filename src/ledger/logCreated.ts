@@ -6,9 +6,14 @@ import type { LogName } from "../RequestContext.ts"
 import { saltBytes, seal } from "../Seal.ts"
 import * as Origin from "./Origin.ts"
 
+/** The log of a first event, and the fingerprint of the PII policy that this was stripped by. */
+export interface FirstOf extends LogName {
+  readonly policy: string | undefined
+}
+
 /** `audit.log_created` for a log, and the origin that it gives the log. */
 export const makeLogCreated = (
-  log: LogName,
+  log: FirstOf,
   deployment: string,
   entropy: Entropy,
   millis: number
@@ -56,7 +61,7 @@ export const makeLogCreated = (
       input: undefined,
       output: undefined,
       change: undefined,
-      metadata: { origin },
+      metadata: log.policy === undefined ? { origin } : { origin, policy: log.policy },
       analytics: undefined,
       authorization: undefined,
       client: undefined

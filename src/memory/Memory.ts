@@ -23,6 +23,7 @@ import { AuditTrail, type Item } from "../trail/AuditTrail.ts"
 import { found, itemOf, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
 import { type Preference, type Subject, TrainingPreferences } from "../TrainingPreferences.ts"
 import { Transactions } from "../Transactions.ts"
+import { WritePolicy } from "../WritePolicy.ts"
 import { logStoreOf } from "./logs.ts"
 import { logKey, type State } from "./state.ts"
 import { deadlineMillis, MemoryStore } from "./store.ts"
@@ -141,6 +142,20 @@ const signerStateOf = (store: MemoryStore): SignerState["Service"] =>
       })
   })
 
+const writePolicyOf = (store: MemoryStore): WritePolicy["Service"] =>
+  WritePolicy.of({
+    current: Effect.sync(() => store.policy),
+    replace: (from, to) =>
+      Effect.sync(() => {
+        if (store.policy !== from) return false
+        store.policy = to
+        return true
+      }),
+    logs: Effect.sync(() =>
+      [...store.committed.logs.values()].filter(({ stopped }) => stopped === undefined).map(({ name }) => name)
+    )
+  })
+
 /** What a store in memory is made with. */
 export interface Options {
   /** Names the deployment in the origin of its logs: a host name without scheme; `effect-audit.local` unless given. */
@@ -148,9 +163,16 @@ export interface Options {
 }
 
 /** What a medium gives. */
-export type AuditStore = EventSink | Transactions | TrainingPreferences | AuditTrail | LogStore | SignerState
+export type AuditStore =
+  | EventSink
+  | Transactions
+  | TrainingPreferences
+  | AuditTrail
+  | LogStore
+  | SignerState
+  | WritePolicy
 
-/** Sink, transactions, preferences, trail, logs and signer's state in memory, as long as the layer lives. */
+/** Sink, transactions, preferences, trail, logs, policy and signer's state in memory, as long as the layer lives. */
 export const layer = (options: Options = {}): Layer.Layer<AuditStore> =>
   Layer.effectContext(Effect.gen(function*() {
     const store = new MemoryStore(yield* Entropy, options.deployment ?? "effect-audit.local")
@@ -159,6 +181,7 @@ export const layer = (options: Options = {}): Layer.Layer<AuditStore> =>
       Context.add(TrainingPreferences, preferencesOf(store)),
       Context.add(AuditTrail, trailOf(store)),
       Context.add(LogStore, logStoreOf(store)),
-      Context.add(SignerState, signerStateOf(store))
+      Context.add(SignerState, signerStateOf(store)),
+      Context.add(WritePolicy, writePolicyOf(store))
     )
   }))

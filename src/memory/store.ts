@@ -16,10 +16,9 @@ import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { InTransaction } from "../internal/openTransaction.ts"
 import { stoppedBy } from "../ledger/extends.ts"
 import { Growth, type TreeRows } from "../ledger/growth.ts"
-import { makeLogCreated } from "../ledger/logCreated.ts"
+import { type FirstOf, makeLogCreated } from "../ledger/logCreated.ts"
 import type { Log } from "../ledger/LogStore.ts"
 import type { SignedOrigin } from "../ledger/Signer.ts"
-import type { LogName } from "../RequestContext.ts"
 import { logKey, State } from "./state.ts"
 
 /** Where a fiber writes: outside of transactions, in one, or in one of its savepoints. */
@@ -45,6 +44,8 @@ export class MemoryStore {
   current: State = this.committed
   /** The last head that was signed of each origin: no part of what a transaction rolls back. */
   readonly signed = new Map<string, SignedOrigin>()
+  /** The fingerprint of the policy that it is written under. */
+  policy: string | undefined = undefined
   private readonly growth: Growth
   private readonly outside = new Place(undefined)
   private readonly carried = Reference<Place>("effect-audit/memory/Place", { defaultValue: () => this.outside })
@@ -154,7 +155,7 @@ export class MemoryStore {
   }
 
   /** The log of a name, made with its first event if it is new. */
-  private logOf(name: LogName, millis: number): Log {
+  private logOf(name: FirstOf, millis: number): Log {
     const known = this.current.logs.get(logKey(name))
     if (known !== undefined) return known
     const { event, origin } = makeLogCreated(name, this.deployment, this.entropy, millis)

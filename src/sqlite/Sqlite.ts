@@ -14,12 +14,14 @@ import type { SignerState } from "../ledger/Signer.ts"
 import type { AuditTrail } from "../trail/AuditTrail.ts"
 import type { TrainingPreferences } from "../TrainingPreferences.ts"
 import type { Transactions } from "../Transactions.ts"
+import type { WritePolicy } from "../WritePolicy.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import * as SqliteLogStore from "./SqliteLogStore.ts"
 import * as SqlitePreferences from "./SqlitePreferences.ts"
 import * as SqliteSignerState from "./SqliteSignerState.ts"
 import * as SqliteSink from "./SqliteSink.ts"
 import * as SqliteTrail from "./SqliteTrail.ts"
+import * as SqliteWritePolicy from "./SqliteWritePolicy.ts"
 
 export { backup } from "./backup.ts"
 
@@ -30,15 +32,23 @@ export interface Options extends SqliteClient.Options, SqliteSink.Options {
 }
 
 /** What a medium gives. */
-export type AuditStore = EventSink | Transactions | TrainingPreferences | AuditTrail | LogStore | SignerState
+export type AuditStore =
+  | EventSink
+  | Transactions
+  | TrainingPreferences
+  | AuditTrail
+  | LogStore
+  | SignerState
+  | WritePolicy
 
-/** Sink, transactions, preferences, trail, logs and signer's state over one file, and its `SqlClient`. */
+/** Sink, transactions, preferences, trail, logs, policy and signer's state over one file, and its `SqlClient`. */
 export const layer = (options: Options): Layer.Layer<AuditStore | SqliteClient.SqliteClient | SqlClient, AuditError> =>
   Layer.mergeAll(
     SqliteSink.layer(options),
     SqlitePreferences.layer,
     SqliteTrail.layer,
-    SqliteLogStore.layer
+    SqliteLogStore.layer,
+    SqliteWritePolicy.layer
   ).pipe(
     Layer.provideMerge(SqliteClient.layer(options)),
     Layer.provideMerge(

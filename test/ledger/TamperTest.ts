@@ -92,7 +92,11 @@ const cases: ReadonlyArray<readonly [string, (snapshot: LogStore.Snapshot) => Ch
       notes: (log, page) =>
         Effect.map(
           snapshot.notes(log, page),
-          (notes) => notes.map((note) => ({ ...note, note: note.note.replace(/\n(.)(.*=)\n/, "\nA$2\n") }))
+          (notes) =>
+            notes.map((note) => ({
+              ...note,
+              note: note.note.replace(/\n(.)(.*=)\n/, (_, first, rest) => `\n${first === "A" ? "B" : "A"}${rest}\n`)
+            }))
         )
     }),
     "signature",
