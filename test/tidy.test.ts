@@ -34,6 +34,7 @@ const order = [
   "trail/",
   "ledger/",
   "erasure/",
+  "config/",
   "memory/",
   "test/",
   "sqlite/",

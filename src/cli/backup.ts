@@ -4,20 +4,22 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Sqlite from "../sqlite/Sqlite.ts"
+import { opened, storeFlags } from "./opened.ts"
 import { progress } from "./progress.ts"
-import { dbFlag, failing } from "./store.ts"
+import { failing } from "./store.ts"
 
 export const backup = Command.make(
   "backup",
   {
-    db: dbFlag,
+    ...storeFlags,
     out: Flag.String("out").pipe(Flag.withDescription("The new file of the copy; never replaces one"))
   },
-  Effect.fnUntraced(function*({ db, out }) {
+  Effect.fnUntraced(function*({ config, db, out }) {
+    const { filename } = yield* opened({ config, db })
     const state = { pages: 0, total: 0 }
     const meter = yield* progress(() => `${state.pages} of ${state.total} pages`)
     yield* failing(Sqlite.backup({
-      filename: db,
+      filename,
       out,
       progress: (pages, total) => {
         state.pages = pages

@@ -2,14 +2,15 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Ledger from "../ledger/Ledger.ts"
-import { dbFlag, envFlag, judged, keyFileFlag, print, signing, signingFlags, tenantFlag } from "./store.ts"
+import { storeFlags } from "./opened.ts"
+import { envFlag, judged, print, signing, signingFlags, tenantFlag } from "./store.ts"
 
 export const checkpoint = Command.make(
   "checkpoint",
-  { db: dbFlag, tenant: tenantFlag, env: envFlag, keyFile: keyFileFlag, ...signingFlags },
-  Effect.fnUntraced(function*({ db, env, tenant, ...key }) {
+  { ...storeFlags, tenant: tenantFlag, env: envFlag, ...signingFlags },
+  Effect.fnUntraced(function*({ config, db, env, tenant, ...key }) {
     const { note } = yield* judged(
-      Effect.provide(Ledger.checkpoint({ tenantId: tenant, env }), signing(db, key))
+      Effect.provide(Ledger.checkpoint({ tenantId: tenant, env }), signing({ config, db }, key))
     )
     yield* print(note)
   })

@@ -9,7 +9,8 @@ import * as Ledger from "../ledger/Ledger.ts"
 import { openCheckpoint, type Vkeys } from "../ledger/SigningKey.ts"
 import { verifyConsistency } from "../Merkle.ts"
 import { DoesNotHold } from "./exit.ts"
-import { dbFlag, envFlag, judged, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
+import { storeFlags } from "./opened.ts"
+import { envFlag, judged, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
 
 const opened = (note: string, vkeys: Vkeys, what: string): Effect.Effect<Checkpoint, DoesNotHold> =>
   Effect.mapError(
@@ -20,13 +21,13 @@ const opened = (note: string, vkeys: Vkeys, what: string): Effect.Effect<Checkpo
 export const consistency = Command.make(
   "consistency",
   {
-    db: dbFlag,
+    ...storeFlags,
     tenant: tenantFlag,
     env: envFlag,
     old: Flag.String("old").pipe(Flag.withDescription("A file with a checkpoint of the log that was kept")),
     vkey: vkeyFlag
   },
-  Effect.fnUntraced(function*({ db, env, old, tenant, vkey }) {
+  Effect.fnUntraced(function*({ config, db, env, old, tenant, vkey }) {
     const key = yield* readVkeys(vkey)
     const before = yield* opened(yield* readText(old), key, old)
     const { origins, proof, signed } = yield* judged(
@@ -35,7 +36,7 @@ export const consistency = Command.make(
           Ledger.Ledger,
           (ledger) => ledger.consistency({ tenantId: tenant, env, oldSize: before.size })
         ),
-        verifiable(db)
+        verifiable({ config, db })
       )
     )
     const now = yield* opened(signed.note, key, "the log's newest checkpoint")

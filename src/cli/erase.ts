@@ -10,10 +10,11 @@ import { EventId } from "../DatasetEvent.ts"
 import * as Erasure from "../erasure/Erasure.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { Failed, UsageError } from "./exit.ts"
-import { dbFlag, envFlag, erasable, failing, tenantFlag, timeFlag } from "./store.ts"
+import { type StoreArgs, storeFlags } from "./opened.ts"
+import { envFlag, erasable, failing, tenantFlag, timeFlag } from "./store.ts"
 
 const flags = {
-  db: dbFlag,
+  ...storeFlags,
   tenant: tenantFlag,
   env: envFlag,
   person: Flag.String("person").pipe(
@@ -106,7 +107,7 @@ const releaseSelectionOf = (
 
 /** Calls the service in the context of the person who does it. */
 const within = Effect.fnUntraced(function*<S, A, E>(
-  db: string,
+  store: StoreArgs,
   given: Given,
   selecting: Effect.Effect<S, UsageError>,
   call: (selection: S & { readonly reason: string }) => Effect.Effect<
@@ -124,15 +125,15 @@ const within = Effect.fnUntraced(function*<S, A, E>(
   }).pipe(Effect.mapError((error) => new Failed({ message: error.message })))
   return yield* Effect.provide(
     RequestContext.provide(context)(call({ ...selection, reason: given.reason })),
-    erasable(db)
+    erasable(store)
   )
 })
 
 export const erase = Command.make(
   "erase",
   flags,
-  Effect.fnUntraced(function*({ db, ...given }) {
-    const erasure = yield* within(db, given, selectionOf(given), Erasure.erase).pipe(
+  Effect.fnUntraced(function*({ config, db, ...given }) {
+    const erasure = yield* within({ config, db }, given, selectionOf(given), Erasure.erase).pipe(
       Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     const { count, positions, receipts, scrubbed } = erasure
@@ -168,8 +169,8 @@ export const erase = Command.make(
 export const hold = Command.make(
   "hold",
   { ...flags, name: nameFlag, since: sinceFlag },
-  Effect.fnUntraced(function*({ db, ...given }) {
-    const receipt = yield* within(db, given, holdSelectionOf(given), Erasure.hold).pipe(
+  Effect.fnUntraced(function*({ config, db, ...given }) {
+    const receipt = yield* within({ config, db }, given, holdSelectionOf(given), Erasure.hold).pipe(
       Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     yield* Console.log(`held; recorded at position ${receipt.position}`)
@@ -189,8 +190,8 @@ export const hold = Command.make(
 export const release = Command.make(
   "release",
   { ...flags, name: nameFlag, since: sinceFlag },
-  Effect.fnUntraced(function*({ db, ...given }) {
-    const receipt = yield* within(db, given, releaseSelectionOf(given), Erasure.release).pipe(
+  Effect.fnUntraced(function*({ config, db, ...given }) {
+    const receipt = yield* within({ config, db }, given, releaseSelectionOf(given), Erasure.release).pipe(
       Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     yield* Console.log(`released; recorded at position ${receipt.position}`)

@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import { AuditError } from "../AuditError.ts"
+import type { AuditError } from "../AuditError.ts"
 import { ReadDraft } from "../internal/draft.ts"
 import { pointer } from "../internal/json.ts"
 import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
@@ -24,8 +24,9 @@ import { Stripper } from "../pii/Pii.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { SomeRefused } from "./exit.ts"
 import { type Line, LineSplitter } from "./lines.ts"
+import { storeFlags } from "./opened.ts"
 import { progress } from "./progress.ts"
-import { dbFlag, toFailed, writable } from "./store.ts"
+import { failing, writable } from "./store.ts"
 
 /** Why a line was refused: the reason's name, and where, as a JSON Pointer into the line. */
 interface Refused {
@@ -165,18 +166,14 @@ const concurrency = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_
 export const ingest = Command.make(
   "ingest",
   {
-    db: dbFlag,
+    ...storeFlags,
     concurrency: Flag.Int("concurrency").pipe(
       Flag.withSchema(concurrency),
       Flag.withDefault(64),
       Flag.withDescription("Lines that are recorded at the same time")
     )
   },
-  ({ concurrency, db }) =>
-    Effect.mapError(
-      Effect.provide(Effect.scoped(run(concurrency)), writable(db)),
-      (error) => error instanceof AuditError ? toFailed(error) : error
-    )
+  ({ concurrency, config, db }) => failing(Effect.provide(Effect.scoped(run(concurrency)), writable({ config, db })))
 ).pipe(
   Command.withDescription(
     "Record NDJSON from standard input. Each line is an object with context and draft, and optionally " +

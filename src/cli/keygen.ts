@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import { randomBytes } from "node:crypto"
 import * as SigningKey from "../ledger/SigningKey.ts"
 import * as SqliteSignerState from "../sqlite/SqliteSignerState.ts"
-import { failing, print, signingFlags, statePath } from "./store.ts"
+import { failing, print, signingFlags } from "./store.ts"
 
 const removeAll = (files: ReadonlyArray<string>) =>
   Effect.flatMap(
@@ -29,7 +29,7 @@ export const keygen = Command.make(
   Effect.fnUntraced(function*({ name, out, state }) {
     const keyName = Option.getOrElse(name, () => `effect-audit/signer-${randomBytes(4).toString("hex")}`)
     const key = yield* failing(SigningKey.generate(out, keyName))
-    const path = statePath(out, state)
+    const path = Option.getOrElse(state, () => `${out}.state`)
     yield* failing(Effect.scoped(Layer.build(SqliteSignerState.layer({ state: path, newSigner: true }))))
     // A key whose verifier key nobody saw is of no use, and would be in the way of the next try.
     yield* Effect.tapError(print(`${key.vkey}\n`), () => removeAll([out, path, `${path}-wal`, `${path}-shm`]))

@@ -9,7 +9,8 @@ import * as LoggingEngine from "../LoggingEngine.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { TrainingPreferences } from "../TrainingPreferences.ts"
 import { Failed, UsageError } from "./exit.ts"
-import { dbFlag, envFlag, failing, readable, tenantFlag, writable } from "./store.ts"
+import { storeFlags } from "./opened.ts"
+import { envFlag, failing, readable, tenantFlag, writable } from "./store.ts"
 import { table } from "./table.ts"
 
 const userFlag = Flag.String("user-id").pipe(
@@ -22,7 +23,7 @@ const who = (userId: string | undefined) => userId === undefined ? "tenant" : `u
 const set = Command.make(
   "set",
   {
-    db: dbFlag,
+    ...storeFlags,
     tenant: tenantFlag,
     env: envFlag,
     user: userFlag,
@@ -37,7 +38,7 @@ const set = Command.make(
       Flag.withDescription("Events may train models, as far as nothing else forbids it")
     )
   },
-  Effect.fnUntraced(function*({ actorId, db, env, optIn, optOut, tenant, user }) {
+  Effect.fnUntraced(function*({ actorId, config, db, env, optIn, optOut, tenant, user }) {
     if (optIn === optOut) return yield* new UsageError({ message: "give either --opt-out or --opt-in" })
     const userId = Option.getOrUndefined(user)
     const context = yield* RequestContext.forJob({
@@ -51,7 +52,7 @@ const set = Command.make(
     const receipt = yield* failing(
       Effect.provide(
         RequestContext.provide(context)(LoggingEngine.setPreference({ trainingAllowed: optIn, userId })),
-        writable(db)
+        writable({ config, db })
       )
     )
     yield* Console.log(
@@ -68,12 +69,12 @@ const set = Command.make(
 
 const list = Command.make(
   "list",
-  { db: dbFlag, tenant: tenantFlag, env: envFlag, user: userFlag },
-  Effect.fnUntraced(function*({ db, env, tenant, user }) {
+  { ...storeFlags, tenant: tenantFlag, env: envFlag, user: userFlag },
+  Effect.fnUntraced(function*({ config, db, env, tenant, user }) {
     const preferences = yield* failing(
       Effect.provide(
         Effect.flatMap(TrainingPreferences, (service) => service.list({ tenantId: tenant, env })),
-        readable(db)
+        readable({ config, db })
       )
     )
     const userId = Option.getOrUndefined(user)

@@ -10,11 +10,10 @@ import { EventId } from "../DatasetEvent.ts"
 import * as Ledger from "../ledger/Ledger.ts"
 import * as Proof from "../ledger/Proof.ts"
 import { DoesNotHold } from "./exit.ts"
+import { storeFlags } from "./opened.ts"
 import {
-  dbFlag,
   envFlag,
   judged,
-  keyFileFlag,
   print,
   readText,
   readVkeys,
@@ -28,19 +27,16 @@ import {
 export const prove = Command.make(
   "prove",
   {
-    db: dbFlag,
+    ...storeFlags,
     tenant: tenantFlag,
     env: envFlag,
     eventId: Flag.String("event-id").pipe(Flag.withSchema(EventId), Flag.withDescription("The event to prove")),
     out: Flag.String("out").pipe(Flag.withDescription("The file to write")),
-    keyFile: keyFileFlag.pipe(Flag.optional),
     ...signingFlags
   },
-  Effect.fnUntraced(function*({ db, env, eventId, keyFile, newSigner, out, state, tenant }) {
-    const ledger = Option.match(keyFile, {
-      onNone: () => verifiable(db),
-      onSome: (keyFile) => signing(db, { keyFile, newSigner, state })
-    })
+  Effect.fnUntraced(function*({ config, db, env, eventId, out, tenant, ...key }) {
+    // Without a key that is asked for nothing is signed, and the store is opened for reading only.
+    const ledger = Option.isNone(key.keyFile) ? verifiable({ config, db }) : signing({ config, db }, key)
     const proof = yield* judged(Effect.provide(Ledger.prove({ tenantId: tenant, env, eventId }), ledger))
     const fileSystem = yield* FileSystem.FileSystem
     yield* fileSystem.writeFileString(out, Proof.encode(proof))

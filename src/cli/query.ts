@@ -11,13 +11,14 @@ import { Outcome, Phase, Severity, StorageClass, type Wire } from "../DatasetEve
 import * as AuditTrail from "../trail/AuditTrail.ts"
 import { Filter, Order } from "../trail/Filter.ts"
 import { UsageError } from "./exit.ts"
-import { dbFlag, envFlag, readable, tenantFlag, timeFlag, toFailed } from "./store.ts"
+import { storeFlags } from "./opened.ts"
+import { envFlag, readable, tenantFlag, timeFlag, toFailed } from "./store.ts"
 import { csvCell, table } from "./table.ts"
 
 const text = (name: string, description: string) =>
   Flag.String(name).pipe(Flag.withSchema(Schema.NonEmptyString), Flag.optional, Flag.withDescription(description))
 const flags = {
-  db: dbFlag,
+  ...storeFlags,
   tenant: tenantFlag,
   env: envFlag,
   action: Flag.String("action").pipe(
@@ -222,7 +223,7 @@ export const query = Command.make(
   "query",
   flags,
   Effect.fnUntraced(function*(
-    { cursor, db, env, format, limit, order, tenant, trainOk, unfinished: isUnfinished, ...filters }
+    { config, cursor, db, env, format, limit, order, tenant, trainOk, unfinished: isUnfinished, ...filters }
   ) {
     const given = Option.getOrUndefined
     const filter: Filter = {
@@ -258,7 +259,7 @@ export const query = Command.make(
       })
     }
     const found = isUnfinished ? unfinished(query, most) : pages(query, most)
-    yield* Effect.provide(run(found, format), readable(db)).pipe(
+    yield* Effect.provide(run(found, format), readable({ config, db })).pipe(
       Effect.catchTag(
         "AuditError",
         (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>

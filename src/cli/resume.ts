@@ -8,15 +8,15 @@ import { randomUUID } from "node:crypto"
 import * as Ledger from "../ledger/Ledger.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { Failed } from "./exit.ts"
-import { dbFlag, envFlag, judged, keyFileFlag, readText, resumable, signingFlags, tenantFlag } from "./store.ts"
+import { storeFlags } from "./opened.ts"
+import { envFlag, judged, readText, resumable, signingFlags, tenantFlag } from "./store.ts"
 
 export const resume = Command.make(
   "resume",
   {
-    db: dbFlag,
+    ...storeFlags,
     tenant: tenantFlag,
     env: envFlag,
-    keyFile: keyFileFlag,
     ...signingFlags,
     old: Flag.String("old").pipe(
       Flag.optional,
@@ -30,7 +30,7 @@ export const resume = Command.make(
       Flag.withDescription("Who does it: the id of a person")
     )
   },
-  Effect.fnUntraced(function*({ actorId, db, env, old, reason, tenant, ...key }) {
+  Effect.fnUntraced(function*({ actorId, config, db, env, old, reason, tenant, ...key }) {
     const context = yield* RequestContext.forJob({
       tenantId: tenant,
       env,
@@ -39,7 +39,10 @@ export const resume = Command.make(
     }).pipe(Effect.mapError((error) => new Failed({ message: error.message })))
     const known = Option.isNone(old) ? undefined : yield* readText(old.value)
     const { missing, oldOrigin, origin, receipt } = yield* judged(
-      Ledger.resume({ reason, old: known }).pipe(RequestContext.provide(context), Effect.provide(resumable(db, key)))
+      Ledger.resume({ reason, old: known }).pipe(
+        RequestContext.provide(context),
+        Effect.provide(resumable({ config, db }, key))
+      )
     )
     yield* Console.log(
       `${oldOrigin} goes on as ${origin}: ${missing} entries are missing; recorded at position ${receipt.position}`

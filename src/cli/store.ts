@@ -7,13 +7,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import type { AuditError, IntegrityError } from "../AuditError.ts"
+import { AuditError, IntegrityError } from "../AuditError.ts"
 import * as AuditLogger from "../AuditLogger.ts"
+import { keyOf, logging, type SignerConfig, stateOf } from "../config/AuditConfig.ts"
 import * as Erasure from "../erasure/Erasure.ts"
 import * as Ledger from "../ledger/Ledger.ts"
 import { parseVkey } from "../ledger/SignedNote.ts"
 import * as Signer from "../ledger/Signer.ts"
-import * as SigningKey from "../ledger/SigningKey.ts"
 import { Env, TenantId } from "../RequestContext.ts"
 import * as Sqlite from "../sqlite/Sqlite.ts"
 import * as SqliteClient from "../sqlite/SqliteClient.ts"
@@ -21,8 +21,8 @@ import * as SqliteLogStore from "../sqlite/SqliteLogStore.ts"
 import * as SqlitePreferences from "../sqlite/SqlitePreferences.ts"
 import * as SqliteTrail from "../sqlite/SqliteTrail.ts"
 import { DoesNotHold, Failed, UsageError } from "./exit.ts"
+import { type Opened, opened, type StoreArgs } from "./opened.ts"
 
-export const dbFlag = Flag.String("db").pipe(Flag.withDescription("The store: a SQLite file"))
 export const tenantFlag = Flag.String("tenant").pipe(
   Flag.withSchema(TenantId),
   Flag.withDescription("The tenant, such as t_acme")
@@ -42,34 +42,47 @@ export const timeFlag = (name: string, description: string) =>
 
 const waiting = { deadline: "10 seconds" } as const
 
-/** Everything that writes and reads one file. */
-export const writable = (filename: string, options: Partial<Sqlite.Options> = {}) =>
-  AuditLogger.layer().pipe(Layer.provideMerge(Sqlite.layer({ ...waiting, ...options, filename })))
-
-/** What only reads a file, which must exist. */
-export const readable = (filename: string) =>
-  Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
-    Layer.provide(SqliteClient.layer({ ...waiting, filename, mustExist: true }))
+/** Everything that writes and reads one store, as its configuration says. */
+export const writable = (store: StoreArgs, options: Partial<Sqlite.Options> = {}) =>
+  Layer.unwrap(
+    Effect.map(opened(store), (found) =>
+      AuditLogger.layer(logging(found.config)).pipe(Layer.provideMerge(sqliteOf(found, options))))
   )
 
-/** The ledger of a file that is opened for reading only. */
-export const verifiable = (filename: string) =>
-  Ledger.layer.pipe(Layer.provide(SqliteLogStore.layerReadOnly({ ...waiting, filename })))
+const sqliteOf = ({ config, filename, options: own }: Opened, options: Partial<Sqlite.Options>) =>
+  Sqlite.layer({ ...waiting, ...own, deployment: config.options.deployment, ...options, filename })
 
-/** Erasure over a file, which must exist. */
-export const erasable = (filename: string) => Erasure.layer.pipe(Layer.provide(writable(filename, { mustExist: true })))
+/** What only reads a store, which must exist. */
+export const readable = (store: StoreArgs) =>
+  Layer.unwrap(
+    Effect.map(opened(store), ({ filename }) =>
+      Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
+        Layer.provide(SqliteClient.layer({ ...waiting, filename, mustExist: true }))
+      ))
+  )
+
+/** The ledger of a store that is opened for reading only. */
+export const verifiable = (store: StoreArgs) =>
+  Layer.unwrap(
+    Effect.map(opened(store), ({ filename }) =>
+      Ledger.layer.pipe(Layer.provide(SqliteLogStore.layerReadOnly({ ...waiting, filename }))))
+  )
+
+/** Erasure over a store, which must exist. */
+export const erasable = (store: StoreArgs) => Erasure.layer.pipe(Layer.provide(writable(store, { mustExist: true })))
 
 /** Where the key is that signs, and the signer's state. */
-export interface SigningOptions {
-  readonly keyFile: string
+export interface SigningArgs {
+  readonly keyFile: Option.Option<string>
   readonly state: Option.Option<string>
   readonly newSigner: boolean
 }
 
-export const keyFileFlag = Flag.String("key-file").pipe(
-  Flag.withDescription("The signing key, as keygen wrote it; readable by its owner only")
-)
 export const signingFlags = {
+  keyFile: Flag.String("key-file").pipe(
+    Flag.optional,
+    Flag.withDescription("The signing key, as keygen wrote it; that of the configuration unless given")
+  ),
   state: Flag.String("state").pipe(
     Flag.optional,
     Flag.withDescription("The signer's state; the key file's name and .state unless given")
@@ -80,40 +93,53 @@ export const signingFlags = {
   )
 }
 
-/** Where the signer's state is, unless it is said. */
-export const statePath = (keyFile: string, state: Option.Option<string>): string =>
-  Option.getOrElse(state, () => `${keyFile}.state`)
+/** The signer that is given, or that of the configuration. */
+const signerOf = ({ config }: Opened, { keyFile, newSigner, state }: SigningArgs): SignerConfig | undefined => {
+  const { signer } = config.options
+  if (Option.isNone(keyFile) && signer === undefined) return undefined
+  const known: SignerConfig = Option.isSome(keyFile) ? { key: keyFile.value } : signer ?? { key: "" }
+  return {
+    ...known,
+    ...(Option.isSome(state) ? { state: state.value } : {}),
+    newSigner: newSigner || known.newSigner === true
+  }
+}
 
-/** The ledger of a file, which must exist; it signs on demand. */
-export const signing = (filename: string, { keyFile, newSigner, state }: SigningOptions) =>
-  Layer.unwrap(Effect.map(SigningKey.fromFile(keyFile), (key) =>
-    Ledger.layerOnDemand.pipe(
-      Layer.provide(Signer.layer({ key })),
-      Layer.provide(
-        Sqlite.layer({ ...waiting, filename, mustExist: true, signer: { state: statePath(keyFile, state), newSigner } })
-      )
-    )))
+const noKey = new UsageError({ message: "give --key-file FILE, or --config FILE of a configuration with a signer" })
 
-/** What lets a log of a file go on: its logs, the engine that records it, and the signer. */
-export const resumable = (filename: string, { keyFile, newSigner, state }: SigningOptions) =>
+/** A store that must exist, with the signer that signs for it. */
+const signed = Effect.fnUntraced(function*(store: StoreArgs, args: SigningArgs) {
+  const found = yield* opened(store)
+  const signer = signerOf(found, args)
+  if (signer === undefined) return yield* noKey
+  const key = yield* keyOf(signer)
+  return { found, key, medium: sqliteOf(found, { mustExist: true, signer: stateOf(signer) }) }
+})
+
+/** The ledger of a store, which must exist; it signs on demand. */
+export const signing = (store: StoreArgs, args: SigningArgs) =>
   Layer.unwrap(
-    Effect.map(SigningKey.fromFile(keyFile), (key) =>
-      Layer.mergeAll(AuditLogger.layer(), Signer.layer({ key })).pipe(
-        Layer.provideMerge(
-          Sqlite.layer({
-            ...waiting,
-            filename,
-            mustExist: true,
-            signer: { state: statePath(keyFile, state), newSigner }
-          })
-        )
-      ))
+    Effect.map(signed(store, args), ({ key, medium }) =>
+      Ledger.layerOnDemand.pipe(Layer.provide(Signer.layer({ key })), Layer.provide(medium)))
   )
 
-/** An error of the ledger: exit 1 where the evidence does not hold, 2 where something could not be done. */
-export const judged = Effect.mapError((error: AuditError | IntegrityError) =>
-  error._tag === "IntegrityError" ? new DoesNotHold({ message: error.message }) : toFailed(error)
-)
+/** What lets a log of a store go on: its logs, the engine that records it, and the signer. */
+export const resumable = (store: StoreArgs, args: SigningArgs) =>
+  Layer.unwrap(
+    Effect.map(signed(store, args), ({ found, key, medium }) =>
+      Layer.mergeAll(AuditLogger.layer(logging(found.config)), Signer.layer({ key })).pipe(Layer.provideMerge(medium)))
+  )
+
+/** Errors of the ledger: exit 1 where the evidence does not hold, 2 where something could not be done. */
+export const judged = <A, E, R>(
+  effect: Effect.Effect<A, E | AuditError | IntegrityError, R>
+): Effect.Effect<A, E | DoesNotHold | Failed, R> =>
+  Effect.mapError(effect, (error) =>
+    error instanceof IntegrityError
+      ? new DoesNotHold({ message: error.message })
+      : error instanceof AuditError
+      ? toFailed(error)
+      : error)
 
 /** Verifier keys: text, or the name of a file after an `@`. */
 export const vkeyFlag = Flag.String("vkey").pipe(
@@ -150,9 +176,15 @@ export const print = (text: string) =>
 
 /** An error of the store as a message to the user; where a flag is the way on, it is named. */
 export const toFailed = (error: AuditError): Failed => {
-  const isState = error.reason._tag === "SignerRefused" && error.method === "SignerState"
-  return new Failed({ message: isState ? `${error.message} (--state FILE, --new-signer)` : error.message })
+  const { reason } = error
+  const way = reason._tag === "SignerRefused" && error.method === "SignerState"
+    ? " (--state FILE, --new-signer)"
+    : reason._tag === "InvalidInput" && reason.path === "/policy"
+    ? " (--config FILE, the application's configuration)"
+    : ""
+  return new Failed({ message: error.message + way })
 }
 
 /** Turns errors of the store into messages. */
-export const failing = Effect.mapError(toFailed)
+export const failing = <A, E, R>(effect: Effect.Effect<A, E | AuditError, R>): Effect.Effect<A, E | Failed, R> =>
+  Effect.mapError(effect, (error) => error instanceof AuditError ? toFailed(error) : error)

@@ -7,19 +7,9 @@ import * as Ledger from "../ledger/Ledger.ts"
 import { vkeyOf } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
 import type { LogName } from "../RequestContext.ts"
+import { storeFlags } from "./opened.ts"
 import { progress } from "./progress.ts"
-import {
-  dbFlag,
-  envFlag,
-  judged,
-  keyFileFlag,
-  print,
-  readVkeys,
-  signing,
-  signingFlags,
-  tenantFlag,
-  vkeyFlag
-} from "./store.ts"
+import { envFlag, judged, print, readVkeys, signing, signingFlags, tenantFlag, vkeyFlag } from "./store.ts"
 
 const run = Effect.fnUntraced(function*(log: LogName, out: string, older: ReadonlyArray<string>) {
   const source = yield* judged(Effect.flatMap(Ledger.Ledger, (ledger) => ledger.tiles(log)))
@@ -44,18 +34,17 @@ const run = Effect.fnUntraced(function*(log: LogName, out: string, older: Readon
 export const tiles = Command.make(
   "tiles",
   {
-    db: dbFlag,
+    ...storeFlags,
     tenant: tenantFlag,
     env: envFlag,
     out: Flag.String("out").pipe(Flag.withDescription("The folder to write, one for each log; made if it is missing")),
-    keyFile: keyFileFlag,
     vkey: vkeyFlag.pipe(Flag.optional),
     ...signingFlags
   },
-  Effect.fnUntraced(function*({ db, env, out, tenant, vkey, ...key }) {
+  Effect.fnUntraced(function*({ config, db, env, out, tenant, vkey, ...key }) {
     const older = Option.isNone(vkey) ? [] : yield* readVkeys(vkey.value)
     yield* run({ tenantId: tenant, env }, out, older).pipe(
-      Effect.provide(signing(db, key)),
+      Effect.provide(signing({ config, db }, key)),
       Effect.catchTag("AuditError", (error) => judged(Effect.fail(error)))
     )
   })

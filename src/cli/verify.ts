@@ -4,13 +4,16 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { existsSync } from "node:fs"
+import { stateOf } from "../config/AuditConfig.ts"
 import * as Ledger from "../ledger/Ledger.ts"
 import type { Vkeys } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
 import * as SqliteSignerState from "../sqlite/SqliteSignerState.ts"
 import { DoesNotHold, UsageError } from "./exit.ts"
+import { opened, type StoreArgs, storeFlags } from "./opened.ts"
 import { progress } from "./progress.ts"
-import { dbFlag, envFlag, failing, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
+import { envFlag, failing, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
 import { printable } from "./table.ts"
 
 const faultLine = (finding: Extract<Ledger.Finding, { readonly _tag: "Fault" }>): string => {
@@ -90,10 +93,21 @@ const verifyTiles = Effect.fnUntraced(function*(directory: string, vkeys: Vkeys,
   return faults.length
 })
 
+/** What the signer signed: by the state that is named, else by that of the configuration. */
+const signedHeads = Effect.fnUntraced(function*(store: StoreArgs, state: Option.Option<string>) {
+  const { config } = yield* opened(store)
+  const { signer } = config.options
+  const known = signer === undefined ? undefined : stateOf(signer)
+  const path = Option.getOrElse(state, () => known?.state)
+  // A new signer has signed nothing yet.
+  if (path === undefined || (Option.isNone(state) && known?.newSigner === true && !existsSync(path))) return undefined
+  return yield* failing(SqliteSignerState.read(path))
+})
+
 export const verify = Command.make(
   "verify",
   {
-    db: dbFlag.pipe(Flag.optional),
+    ...storeFlags,
     tenant: tenantFlag.pipe(Flag.optional),
     env: envFlag.pipe(Flag.optional),
     vkey: vkeyFlag.pipe(Flag.optional),
@@ -114,9 +128,9 @@ export const verify = Command.make(
       Flag.withDescription("Check a folder that tiles wrote, instead of a store")
     )
   },
-  Effect.fnUntraced(function*({ db, env, json, old, state, tenant, tiles, vkey }) {
+  Effect.fnUntraced(function*({ config, db, env, json, old, state, tenant, tiles, vkey }) {
     const keys = Option.isNone(vkey) ? undefined : yield* readVkeys(vkey.value)
-    if (Option.isSome(db) === Option.isSome(tiles)) {
+    if ((Option.isSome(db) || Option.isSome(config)) === Option.isSome(tiles)) {
       return yield* new UsageError({ message: "give either --db or --tiles" })
     }
     if (Option.isSome(tenant) !== Option.isSome(env)) {
@@ -130,13 +144,13 @@ export const verify = Command.make(
         return yield* new UsageError({ message: "--tenant, --env, --state and --json are not for --tiles" })
       }
       faults = yield* verifyTiles(tiles.value, keys, known)
-    } else if (Option.isSome(db)) {
+    } else {
       const log = Option.isSome(tenant) && Option.isSome(env)
         ? { tenantId: tenant.value, env: env.value }
         : undefined
-      const signed = Option.isNone(state) ? undefined : yield* failing(SqliteSignerState.read(state.value))
+      const signed = yield* signedHeads({ config, db }, state)
       faults = yield* verifyStore({ log, vkey: keys, known, signed }, json).pipe(
-        Effect.provide(verifiable(db.value)),
+        Effect.provide(verifiable({ config, db })),
         Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
       )
     }

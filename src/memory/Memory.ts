@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuditError } from "../AuditError.ts"
+import type { AuditStore, Store } from "../config/AuditConfig.ts"
 import { EventSink, refusal } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
@@ -156,21 +157,13 @@ const writePolicyOf = (store: MemoryStore): WritePolicy["Service"] =>
     )
   })
 
+export type { AuditStore } from "../config/AuditConfig.ts"
+
 /** What a store in memory is made with. */
 export interface Options {
   /** Names the deployment in the origin of its logs: a host name without scheme; `effect-audit.local` unless given. */
   readonly deployment?: string | undefined
 }
-
-/** What a medium gives. */
-export type AuditStore =
-  | EventSink
-  | Transactions
-  | TrainingPreferences
-  | AuditTrail
-  | LogStore
-  | SignerState
-  | WritePolicy
 
 /** Sink, transactions, preferences, trail, logs, policy and signer's state in memory, as long as the layer lives. */
 export const layer = (options: Options = {}): Layer.Layer<AuditStore> =>
@@ -185,3 +178,6 @@ export const layer = (options: Options = {}): Layer.Layer<AuditStore> =>
       Context.add(WritePolicy, writePolicyOf(store))
     )
   }))
+
+/** A store in memory for an `AuditConfig`: in the tests of an application. */
+export const store: Store = { open: ({ deployment }) => layer({ deployment }) }

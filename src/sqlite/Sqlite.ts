@@ -8,13 +8,7 @@
 import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { AuditError } from "../AuditError.ts"
-import type { EventSink } from "../EventSink.ts"
-import type { LogStore } from "../ledger/LogStore.ts"
-import type { SignerState } from "../ledger/Signer.ts"
-import type { AuditTrail } from "../trail/AuditTrail.ts"
-import type { TrainingPreferences } from "../TrainingPreferences.ts"
-import type { Transactions } from "../Transactions.ts"
-import type { WritePolicy } from "../WritePolicy.ts"
+import type { AuditStore, Opening, Store } from "../config/AuditConfig.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import * as SqliteLogStore from "./SqliteLogStore.ts"
 import * as SqlitePreferences from "./SqlitePreferences.ts"
@@ -23,6 +17,7 @@ import * as SqliteSink from "./SqliteSink.ts"
 import * as SqliteTrail from "./SqliteTrail.ts"
 import * as SqliteWritePolicy from "./SqliteWritePolicy.ts"
 
+export type { AuditStore } from "../config/AuditConfig.ts"
 export { backup } from "./backup.ts"
 
 /** How to open a store. */
@@ -30,16 +25,6 @@ export interface Options extends SqliteClient.Options, SqliteSink.Options {
   /** The state of the signer, in a file of its own; without it nothing can be signed. */
   readonly signer?: SqliteSignerState.Options | undefined
 }
-
-/** What a medium gives. */
-export type AuditStore =
-  | EventSink
-  | Transactions
-  | TrainingPreferences
-  | AuditTrail
-  | LogStore
-  | SignerState
-  | WritePolicy
 
 /** Sink, transactions, preferences, trail, logs, policy and signer's state over one file, and its `SqlClient`. */
 export const layer = (options: Options): Layer.Layer<AuditStore | SqliteClient.SqliteClient | SqlClient, AuditError> =>
@@ -55,3 +40,18 @@ export const layer = (options: Options): Layer.Layer<AuditStore | SqliteClient.S
       options.signer === undefined ? SqliteSignerState.layerNone : SqliteSignerState.layer(options.signer)
     )
   )
+
+/** How to open a store, but for what the configuration says. */
+export type StoreOptions = Omit<Options, keyof Opening>
+
+/** A store that is not open yet, for a configuration. */
+export class SqliteStore implements Store<SqliteClient.SqliteClient | SqlClient> {
+  readonly options: StoreOptions
+  constructor(options: StoreOptions) {
+    this.options = options
+  }
+  readonly open = (opening: Opening) => layer({ ...this.options, ...opening })
+}
+
+/** One SQLite file as the store of an `AuditConfig`. */
+export const store = (options: StoreOptions): SqliteStore => new SqliteStore(options)

@@ -1,0 +1,73 @@
+/** The store that a verb works on: a file, or what an application's configuration says. */
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { existsSync } from "node:fs"
+import { resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import { AuditConfig, is, isLike } from "../config/AuditConfig.ts"
+import { SqliteStore, type StoreOptions } from "../sqlite/Sqlite.ts"
+import { Failed, UsageError } from "./exit.ts"
+
+/** Where the store is; one of the two must be given. */
+export const storeFlags = {
+  db: Flag.String("db").pipe(
+    Flag.optional,
+    Flag.withDescription("The store: a SQLite file; that of the configuration unless given")
+  ),
+  config: Flag.String("config").pipe(
+    Flag.optional,
+    Flag.withDescription("The application's configuration: a module whose default export is an AuditConfig")
+  )
+}
+
+/** What is given of `storeFlags`. */
+export interface StoreArgs {
+  readonly db: Option.Option<string>
+  readonly config: Option.Option<string>
+}
+
+/** A store that was found, and how it is written. */
+export interface Opened {
+  readonly filename: string
+  readonly options: Partial<StoreOptions>
+  readonly config: AuditConfig
+}
+
+const firstLine = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : String(cause)).split("\n")[0] ?? ""
+
+const load = Effect.fnUntraced(function*(file: string): Effect.fn.Return<AuditConfig, Failed> {
+  if (!existsSync(file)) return yield* new Failed({ message: `there is no file ${file}` })
+  const module: unknown = yield* Effect.tryPromise({
+    try: () => import(pathToFileURL(resolve(file)).href),
+    catch: (cause) => new Failed({ message: `${file} cannot be loaded: ${firstLine(cause)}` })
+  })
+  const config = typeof module === "object" && module !== null && "default" in module ? module.default : undefined
+  if (is(config)) return config
+  return yield* new Failed({
+    message: isLike(config)
+      ? `${file} was made with another copy of effect-audit than this one: run the application's own (npx effect-audit)`
+      : `${file} has no AuditConfig as its default export: export default AuditConfig.make({ ... })`
+  })
+})
+
+/** Finds the store. */
+export const opened = Effect.fnUntraced(function*(
+  { config: file, db }: StoreArgs
+): Effect.fn.Return<Opened, Failed | UsageError> {
+  const config = Option.isNone(file) ? undefined : yield* load(file.value)
+  const store = config?.options.store
+  const options = store instanceof SqliteStore ? store.options : undefined
+  const filename = Option.getOrElse(db, () => options?.filename)
+  if (filename === undefined) {
+    return yield* config === undefined
+      ? new UsageError({ message: "give --db FILE or --config FILE" })
+      : new Failed({ message: "the configuration's store is no file: its medium dies with its process" })
+  }
+  return {
+    filename,
+    options: options ?? {},
+    config: config ?? new AuditConfig({ store: new SqliteStore({ filename }) })
+  }
+})
