@@ -1,8 +1,8 @@
 /**
  * Many callers share one commit.
  *
- * Callers queue in the order of their calls; a single writer takes what waits and settles each entry with its own
- * outcome. Every caller has the same deadline, and what it gets there says what is known of its entry:
+ * Callers queue in the order of their calls; a single writer takes what waits, once in a turn of the event loop, and
+ * settles each entry with its own outcome. What comes in one turn shares a commit, and so does what comes while one runs. Every caller has the same deadline, and what it gets there says what is known of its entry:
  *
  * | place at the deadline | error |
  * | --- | --- |
@@ -116,22 +116,22 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     for (const entry of entries) entry.settle(this.fail(entry.value, new CommitUnknown({ detail })))
   }
 
-  private readonly drain = Effect.whileLoop({
+  /** One commit, and the next one in the next turn: between two, timers and sockets are served. */
+  private readonly commit: Effect.Effect<void> = Effect.suspend(() => {
     // Opened in the same step in which the queue was found empty: whoever comes next starts the next writer.
-    while: () => this.queue.length > 0 || (this.idle.openUnsafe(), false),
-    body: () =>
-      Effect.map(Effect.exit(Effect.suspend(() => this.options.write(this))), (exit) => {
-        const left = this.writing
-        this.writing = []
-        // A writer that dies is a bug; its entries still hear of it.
-        if (Exit.isFailure(exit)) this.lost("the writer failed", left)
-        else this.lost("the writer left the entry", left.filter((entry) => entry.state === "writing"))
-      }),
-    step: () => {}
+    if (this.queue.length === 0) return Effect.sync(() => void this.idle.openUnsafe())
+    return Effect.map(Effect.exit(Effect.suspend(() => this.options.write(this))), (exit) => {
+      const left = this.writing
+      this.writing = []
+      // A writer that dies is a bug; its entries still hear of it.
+      if (Exit.isFailure(exit)) this.lost("the writer failed", left)
+      else this.lost("the writer left the entry", left.filter((entry) => entry.state === "writing"))
+      setImmediate(this.start)
+    })
   })
 
   private readonly start = (): void => {
-    this.writer = this.runFork(this.drain, { uninterruptible: false })
+    this.writer = this.runFork(this.commit, { uninterruptible: false })
   }
 
   /** Entries are in the order of their deadlines, so one sleeper serves them all. */
@@ -192,8 +192,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
   add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
     if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
     this.queue.push(new Pending<A, B>(value, elapsedMillis(this.clock) + this.deadline, resume))
-    // A microtask later: what is emitted in this tick shares a commit.
-    if (this.idle.closeUnsafe()) queueMicrotask(this.start)
+    if (this.idle.closeUnsafe()) setImmediate(this.start)
     if (!this.watching) {
       this.watching = true
       queueMicrotask(this.startWatch)
