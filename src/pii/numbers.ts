@@ -119,6 +119,22 @@ const isWholeNumber = (text: string, start: number, end: number, digits: string)
   return ((whole || isQuoted) && /^00[1-9]\d{8,12}$/.test(digits)) || (whole && /^0[1-9]\d{8,9}$/.test(digits))
 }
 
+/** Whether six digits follow with at most two signs between any two of them, as in every number that one dials. */
+export const mayDial = (text: string, start: number): boolean => {
+  let digits = 0
+  let signs = 0
+  for (let i = start; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (isDigit(code)) {
+      if (++digits === 6) return true
+      signs = 0
+    } else if ((code !== 32 && (code < 40 || code > 47 || code === 42 || code === 43 || code === 44)) || ++signs > 2) {
+      return false
+    }
+  }
+  return false
+}
+
 /** Telephone numbers: international with `+` (E.164), the US form, or any beside a word such as "call" or "office". */
 export const phoneAt = (text: string, start: number): Span | undefined => {
   if (goesBack(text, start) || isWord(codeBefore(text, start))) return undefined
@@ -154,9 +170,20 @@ const postalPattern =
   /\d{5}(?:-\d{4})?|\d{2}-\d{3}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|\d{4}/y
 const postalCue = /\b(?:zip|zip ?code|postal ?code|post ?code|postcode|plz|code postal|cap)\b[^0-9A-Z\n\]]{0,12}$/i
 
+/** The last letters of the words that say so. */
+const postalLast = new Set([..."pezlPEZL"].map((char) => char.charCodeAt(0)))
+/** Whether one of these words may stand before a place. */
+const mayBePostal = (text: string, start: number): boolean => {
+  for (let i = start - 1; i >= 0 && start - i <= 13; i--) {
+    const code = text.charCodeAt(i)
+    if (isWord(code) && code !== 95) return postalLast.has(code)
+  }
+  return false
+}
+
 /** Postal codes, only after a word that says so: the digits alone could be anything. */
 export const postalCodeAt = (text: string, start: number): Span | undefined => {
-  if (start === 0) return undefined
+  if (start === 0 || !mayBePostal(text, start)) return undefined
   postalPattern.lastIndex = start
   const match = postalPattern.exec(text)
   if (match === null || isWord(text.charCodeAt(start + match[0].length))) return undefined

@@ -26,16 +26,30 @@ const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/
 const locatedBefore =
   /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
 
+const unitWord = /apt|apartment|suite|unit/i
+/** Whether a capital or a digit begins the next word, as the name of a street. */
+const mayBeNamed = (text: string, from: number): boolean => {
+  let at = from
+  if (/[A-Za-z]/.test(text[at] ?? "")) at++
+  if (text.charCodeAt(at) === 44) at++
+  if (text.charCodeAt(at) !== 32) return false
+  const code = text.charCodeAt(at + 1)
+  return isDigit(code) || (code >= 65 && code < 91) || code > 127
+}
+
 /** A street address that begins with its number. */
 export const streetAt = (text: string, start: number): Span | undefined => {
   let digits = start
   while (digits < text.length && digits - start < 7 && isDigit(text.charCodeAt(digits))) digits++
   const after = text.charCodeAt(digits)
   if (digits - start > 6 || (after !== 32 && after !== 44 && !/[A-Za-z]/.test(text[digits] ?? ""))) return undefined
-  for (const pattern of [named, withUnit]) {
-    pattern.lastIndex = start
-    if (pattern.test(text)) return { start, end: pattern.lastIndex, kind: "STREET_ADDRESS" }
+  named.lastIndex = start
+  if (mayBeNamed(text, digits) && named.test(text)) return { start, end: named.lastIndex, kind: "STREET_ADDRESS" }
+  withUnit.lastIndex = start
+  if (after === 32 && unitWord.test(text.slice(digits, digits + 80)) && withUnit.test(text)) {
+    return { start, end: withUnit.lastIndex, kind: "STREET_ADDRESS" }
   }
+  if (after !== 32) return undefined
   located.lastIndex = start
   return located.test(text) && locatedBefore.test(text.slice(Math.max(0, start - 48), start))
     ? { start, end: located.lastIndex, kind: "STREET_ADDRESS" }

@@ -12,11 +12,12 @@ import { cryptoAddressAt } from "./crypto.ts"
 import { identityAt } from "./identity.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
-import { cardAt, goesBack, ibanAt, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
+import { cardAt, goesBack, ibanAt, mayDial, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
 import { placeholderEnd } from "./placeholder.ts"
 import { streetAt } from "./places.ts"
 import type { Span } from "./span.ts"
 import { disguised, unmask } from "./unmask.ts"
+import { mayBeVendors } from "./vendors.ts"
 
 const none: ReadonlyArray<Span> = []
 
@@ -56,17 +57,9 @@ for (
   classes[char.charCodeAt(0)] = trigger
 }
 
-/** Where the word that starts here ends. */
-const wordEnd = (text: string, start: number): number => {
-  let end = start + 1
-  for (; end < text.length; end++) {
-    const code = text.charCodeAt(end)
-    if (code > 127) break
-    const kind = classes[code]
-    if (kind !== WORD && kind !== DIGIT) break
-  }
-  return end
-}
+/** For every UTF-16 code unit, whether it belongs to a word: no comparison for each character of a text. */
+const inWord = new Uint8Array(65_536)
+for (let code = 0; code < 128; code++) if (classes[code] === WORD || classes[code] === DIGIT) inWord[code] = 1
 
 /** A token is never part of something longer that begins with it: `https://ghp_...@github.com`. */
 const tokens = new Set<Kind>(["SECRET", "JWT", "PRIVATE_KEY", "CRYPTO_ADDRESS"])
@@ -88,33 +81,52 @@ const settle = (found: Array<Span>): ReadonlyArray<Span> => {
 
 /** All findings in a text, in order, without overlap. */
 export const scan = (text: string): ReadonlyArray<Span> => {
-  const plain = disguised.test(text) ? unmask(text) : undefined
-  if (plain === undefined) return scanPlain(text)
-  return scanPlain(plain.text).map(({ end, kind, start }) => ({
+  const found = scanPlain(text, true)
+  if (found !== isDisguised) return found
+  const plain = unmask(text)
+  return scanPlain(plain.text, false).map(({ end, kind, start }) => ({
     start: plain.offsets[start]!,
     end: plain.offsets[end - 1]! + 1,
     kind
   }))
 }
 
-const scanPlain = (text: string): ReadonlyArray<Span> => {
+/** What is returned of a text whose characters must be unmasked first. */
+const isDisguised: ReadonlyArray<Span> = []
+
+const scanPlain = (text: string, asks: boolean): ReadonlyArray<Span> => {
   let found: Array<Span> | undefined
+  let isAscii = asks
   const length = text.length
   for (let i = 0; i < length;) {
     const code = text.charCodeAt(i)
-    const kind = code < 128 ? classes[code]! : 0
+    if (code > 127) {
+      // Most texts have none but ASCII, and of the others few are looked through for disguises.
+      if (isAscii && disguised.test(text)) return isDisguised
+      isAscii = false
+      i++
+      continue
+    }
+    const kind = classes[code]!
+    if (kind === 0) {
+      i++
+      continue
+    }
     let next = i + 1
-    if (kind === BRACKET) next = Math.max(i + 1, placeholderEnd(text, i))
-    else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
-    if (kind !== 0 && (kind === ESCAPE || next === i + 1)) {
-      const inWord = kind === WORD || kind === DIGIT
-      if (inWord) next = wordEnd(text, i)
-      const span = inWord ? word(text, i, next, kind === DIGIT) : mark(text, i, kind)
-      if (span !== undefined) {
-        found ??= []
-        found.push(span)
-        if (span.end > next) next = span.end
-      }
+    let span: Span | undefined
+    if (kind <= DIGIT) {
+      while (next < length && inWord[text.charCodeAt(next)] === 1) next++
+      if (kind === DIGIT) span = tokenAt(text, i, next) ?? number(text, i, next)
+      else if (isTelling(text, i, next, code)) span = word(text, i, next)
+    } else {
+      if (kind === BRACKET) next = Math.max(next, placeholderEnd(text, i))
+      else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
+      if (kind === ESCAPE || next === i + 1) span = mark(text, i, kind)
+    }
+    if (span !== undefined) {
+      found ??= []
+      found.push(span)
+      if (span.end > next) next = span.end
     }
     i = next
   }
@@ -123,17 +135,43 @@ const scanPlain = (text: string): ReadonlyArray<Span> => {
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
 
-/** A detector for a word: most words are ruled out by their first three characters and their length. */
-const word = (text: string, start: number, end: number, digit: boolean): Span | undefined => {
+/** Lengths of the words after which a password stands: `secret`, `passwd`, `password`, `passcode`, `passphrase`. */
+const isPasswordLength = (length: number): boolean => length === 6 || length === 8 || length === 10
+
+/**
+ * Whether a detector may find something at a word that begins with a letter; of most words their first characters,
+ * their length and what follows say that none does.
+ */
+const isTelling = (text: string, start: number, end: number, first: number): boolean => {
   const length = end - start
-  const first = text.charCodeAt(start)
-  const token = first === 101 ? jwtAt(text, start) ?? secretAt(text, start, end) : secretAt(text, start, end)
-  if (token !== undefined) return token
-  if (length >= 26) {
-    const address = cryptoAddressAt(text, start, end)
-    if (address !== undefined) return address
+  if (length >= 26) return true
+  const second = text.charCodeAt(start + 1)
+  const third = text.charCodeAt(start + 2)
+  if (isDigit(second) || isDigit(third)) return true
+  // Document numbers.
+  if (first < 97 && (length === 1 || second < 97) && length <= 16) return true
+  const after = text.charCodeAt(end)
+  const goesOn = after >= 43 && after <= 58
+  // A token is a word of some length, or goes on behind a sign.
+  if ((length >= 8 || goesOn) && mayBeVendors(first, second, third)) return true
+  if (goesOn) {
+    // Tokens of several words: two of their shapes begin so, the others with a digit or with longer words.
+    if ((first >= 77 && first <= 79) || length === 14 || length <= 4) return true
   }
-  if (digit) return number(text, start)
+  const lower = first | 32
+  return (lower === 112 || lower === 115) && isPasswordLength(length)
+}
+
+/** Tokens that a word starts. */
+const tokenAt = (text: string, start: number, end: number): Span | undefined =>
+  jwtAt(text, start) ?? secretAt(text, start, end) ??
+    (end - start >= 26 ? cryptoAddressAt(text, start, end) : undefined)
+
+/** The detectors for a word that begins with a letter. */
+const word = (text: string, start: number, end: number): Span | undefined => {
+  const token = tokenAt(text, start, end)
+  if (token !== undefined) return token
+  const length = end - start
   const second = text.charCodeAt(start + 1)
   const third = text.charCodeAt(start + 2)
   if (isDigit(second) || isDigit(third)) {
@@ -141,17 +179,24 @@ const word = (text: string, start: number, end: number, digit: boolean): Span | 
     if (account !== undefined) return account
   }
   // Document numbers begin with one to four capitals.
-  if (first < 97 && (end === start + 1 || second < 97) && length <= 16) {
+  if (text.charCodeAt(start) < 97 && (end === start + 1 || second < 97) && length <= 16) {
     const document = identityAt(text, start)
     if (document !== undefined) return document
   }
   return length <= 4 ? macAt(text, start) : passwordAfterWord(text, start, end)
 }
 
-const number = (text: string, start: number): Span | undefined => {
-  const address = ipv4At(text, start) ?? macAt(text, start)
+/** The detectors for a number; each is asked only where the digits and what follows them allow it. */
+const number = (text: string, start: number, end: number): Span | undefined => {
+  const length = end - start
+  const after = text.charCodeAt(end)
+  const address = (length <= 3 && (after === 46 || after === 91) ? ipv4At(text, start) : undefined) ??
+    macAt(text, start)
   if (address !== undefined || goesBack(text, start)) return address
-  return ssnAt(text, start) ?? cardAt(text, start) ?? phoneAt(text, start) ?? postalCodeAt(text, start) ??
+  const separated = after === 32 || after === 45 || after === 46
+  return (length >= 9 || (length === 3 && separated) ? ssnAt(text, start) : undefined) ??
+    (length >= 12 || (length === 4 && separated) ? cardAt(text, start) : undefined) ??
+    (mayDial(text, start) ? phoneAt(text, start) : undefined) ?? postalCodeAt(text, start) ??
     identityAt(text, start) ??
     streetAt(text, start)
 }

@@ -204,6 +204,25 @@ for (const [prefix, rest] of formats) {
   }
 }
 
+/** For each pair, the characters that a prefix may have next; any where a prefix ends with the pair. */
+const thirds = new Map<number, Uint8Array>()
+for (const [key, known] of byPair) {
+  const next = new Uint8Array(128)
+  for (const { prefix } of known) {
+    if (prefix.length > 2) next[prefix.charCodeAt(2)] = 1
+    else next.fill(1)
+  }
+  thirds.set(key, next)
+}
+
+/** Whether a token may begin with three characters: a vendor's, or a JSON Web Token. */
+export const mayBeVendors = (first: number, second: number, third: number): boolean => {
+  if (first > 127 || second > 127) return false
+  const key = pair(first, second)
+  return (pairs[key] === 1 && (third > 127 || thirds.get(key)?.[third] === 1)) ||
+    (first === 101 && second === 121 && third === 74)
+}
+
 /** Where a vendor's token that starts here ends; -1 if none does. */
 export const vendorTokenEnd = (text: string, start: number): number => {
   const first = text.charCodeAt(start)
