@@ -2,7 +2,8 @@
  * Many callers share one commit.
  *
  * Callers queue in the order of their calls; a single writer takes what waits, once in a turn of the event loop, and
- * settles each entry with its own outcome. What comes in one turn shares a commit, and so does what comes while one runs. Every caller has the same deadline, and what it gets there says what is known of its entry:
+ * settles each entry with its own outcome. What comes in one turn shares a commit, and so does what comes while one
+ * runs. Every caller has the same deadline, and what it gets there says what is known of its entry:
  *
  * | place at the deadline | error |
  * | --- | --- |

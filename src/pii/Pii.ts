@@ -11,10 +11,11 @@ import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import { isArray, isFlat, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
+import { isPlainKey } from "./plainKeys.ts"
 import { couldBe } from "./plausible.ts"
 import { defaultPolicy, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
 import { partial, pseudonym, type PseudonymKey } from "./pseudonym.ts"
-import { scan as scanText } from "./scanner.ts"
+import { none, scan as scanText } from "./scanner.ts"
 import type { Span } from "./span.ts"
 import { isCard, isSsn } from "./validate.ts"
 
@@ -51,9 +52,11 @@ export class Stripper {
   /** Whether a limit cut the search short. */
   truncated = false
   private again = false
+  private readonly detectsNothingElse: boolean
 
   constructor(options: Options = {}) {
     this.options = options
+    this.detectsNothingElse = options.detectors === undefined || options.detectors.length === 0
     this.policy = options.policy ?? defaultPolicy
     // Paths cost a push and a pop per value: only where a rule asks for them.
     this.path = this.policy.paths !== undefined || this.policy.allow?.paths !== undefined ? [] : undefined
@@ -66,6 +69,8 @@ export class Stripper {
 
   /** A text without its findings; the same string when there are none. */
   text(text: string): string {
+    // Most texts have nothing in them.
+    if (this.detectsNothingElse && scanText(text) === none) return text
     let result = text
     // What stood behind a dropped value stands behind its name now, and may be a value as well; the rule for a password
     // (`curl --user kim@example.com:...`) may have passed over a finding before it.
@@ -132,7 +137,7 @@ export class Stripper {
 
   private find(text: string): ReadonlyArray<Span> {
     const own = this.options.detectors
-    if (own === undefined || own.length === 0) return scanText(text)
+    if (own === undefined || this.detectsNothingElse) return scanText(text)
     const all = [...own.flatMap((detector) => [...detector(text)]), ...scanText(text)].sort((a, b) => a.start - b.start)
     let end = -1
     return all.filter((span) => {
@@ -295,7 +300,7 @@ export class Stripper {
       const key = repeated === "" ? given : given.slice(repeated.length)
       const value = object[given]!
       this.path?.push(key)
-      const name = this.text(key)
+      const name = this.detectsNothingElse && isPlainKey(key) ? key : this.text(key)
       const stripped = this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)
       this.path?.pop()
       if (result === undefined && (stripped !== value || name !== key)) {

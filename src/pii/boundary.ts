@@ -1,5 +1,14 @@
 /** What stands before a word: an escape (`\n`, `\u0022`, `%3D`, a terminal's colour) separates like a space. */
 
+const { charCodeAt } = String.prototype
+
+/**
+ * The code unit at a place of a text, 0 behind its end. Texts are of many kinds inside the engine (flat, sliced, shared),
+ * and a method that is looked up on all of them is called slowly: here it is one function. Reading behind the end is slow
+ * as well.
+ */
+export const codeAt = (text: string, i: number, length: number): number => i < length ? charCodeAt.call(text, i) : 0
+
 const isHex = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 71) || (code >= 97 && code < 103)
 const space = 32
@@ -24,11 +33,11 @@ export const escapeEnd = (text: string, i: number): number => {
 /** The character before a place, or a space if an escape ends there. */
 export const codeBefore = (text: string, start: number): number => {
   if (start === 0) return space
-  const before = text.charCodeAt(start - 1)
+  const before = charCodeAt.call(text, start - 1)
   // Most words stand behind a space or a sign, which an escape does not end with.
   if (before < 48 || (before > 57 && before < 65) || before > 122) return before
   for (let back = 2; back <= 6 && back <= start; back++) {
-    const code = text.charCodeAt(start - back)
+    const code = charCodeAt.call(text, start - back)
     if ((code === 92 || code === 37 || code === 27) && escapeEnd(text, start - back) === start) return space
   }
   return before

@@ -1,5 +1,5 @@
 /** Keys, tokens and passwords. */
-import { codeBefore } from "./boundary.ts"
+import { codeAt, codeBefore } from "./boundary.ts"
 import type { Span } from "./span.ts"
 import { vendorTokenEnd } from "./vendors.ts"
 
@@ -42,13 +42,27 @@ const asana = /[012]\/\d{16}(?:\/\d{16})?:[a-f0-9]{32}(?![A-Za-z0-9])/y
 const mailgun = /[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}(?![A-Za-z0-9-])/y
 const shapes = [discord, terraform, telegram, mailchimp, asana, mailgun]
 
+/** The shapes that may begin at a place, by a character that each of them has. */
+const shapesAt = (text: string, start: number): ReadonlyArray<RegExp> => {
+  const length = text.length
+  const first = codeAt(text, start, length)
+  if (codeAt(text, start + 32, length) === 45 || codeAt(text, start + 14, length) === 46) return shapes
+  if (first >= 77 && first <= 79) return [discord]
+  if (first < 48 || first > 57) return none
+  if (codeAt(text, start + 1, length) === 47) return [asana]
+  return text.startsWith(":AA", start + 8) || text.startsWith(":AA", start + 9) || text.startsWith(":AA", start + 10)
+    ? [telegram]
+    : none
+}
+const none: ReadonlyArray<RegExp> = []
+
 /**
  * Where a token that starts here ends: one with a vendor's prefix, or of a shape that nothing else has; -1 for none.
  */
 export const tokenEnd = (text: string, start: number): number => {
   const end = vendorTokenEnd(text, start)
   if (end !== -1) return end
-  for (const shape of shapes) {
+  for (const shape of shapesAt(text, start)) {
     shape.lastIndex = start
     if (shape.test(text)) return shape.lastIndex
   }
@@ -57,9 +71,9 @@ export const tokenEnd = (text: string, start: number): number => {
 
 /** Tokens that a word starts. */
 export const secretAt = (text: string, start: number, wordEnd: number): Span | undefined => {
-  const after = text[wordEnd]
+  const after = codeAt(text, wordEnd, text.length)
   // The shapes go on after the first word; most words end before a space.
-  const end = after === "." || after === ":" || after === "-" || after === "/"
+  const end = after === 46 || after === 58 || after === 45 || after === 47
     ? tokenEnd(text, start)
     : vendorTokenEnd(text, start)
   return end === -1 ? undefined : { start, end, kind: "SECRET" }

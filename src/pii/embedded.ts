@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto"
 import type { Json } from "../internal/json.ts"
+import { codeAt } from "./boundary.ts"
 
 /** A text that is JSON, what it says, and what stands around it. */
 export interface Embedded {
@@ -23,13 +24,13 @@ const space = /[\t\n\r \ufeff]/
 
 /** The literal of a number that was kept as it was written. */
 export const exactNumber = (text: string): string | undefined =>
-  text.charCodeAt(0) === 0 && text.startsWith(mark) ? text.slice(mark.length) : undefined
+  codeAt(text, 0, text.length) === 0 && text.startsWith(mark) ? text.slice(mark.length) : undefined
 
 const quote = 34
 
 /** What a key begins with where its object has it already; nothing otherwise. */
 export const repetition = (key: string): string =>
-  key.charCodeAt(0) === 0 && key.startsWith(again) ? key.slice(0, key.indexOf("#") + 1) : ""
+  codeAt(key, 0, key.length) === 0 && key.startsWith(again) ? key.slice(0, key.indexOf("#") + 1) : ""
 
 /** Whether brackets are nested deeper than anything that is looked into. */
 const isDeep = (text: string): boolean => {
@@ -105,9 +106,9 @@ const quotedJson = /^"(?:\s|\\[nrt]|\\ufeff|\ufeff)*(?:[[{]|\\")/i
 
 /** Whether a text may hold JSON: what it begins with says no of most. */
 export const mayHoldJson = (text: string): boolean => {
-  const code = text.charCodeAt(0)
+  const code = codeAt(text, 0, text.length)
   if (opens(code) || code === quote || code <= 32 || code === 0xfeff) return true
-  return text.includes("\n") && (text.includes("\n{") || text.includes("\n["))
+  return text.indexOf("\n") !== -1 && (text.includes("\n{") || text.includes("\n["))
 }
 
 /** Reads a text that is JSON and nothing else; of a quoted text the quoted one must be JSON. */

@@ -1,6 +1,6 @@
 /** Addresses of machines. */
 import { isIpv4, isIpv6 } from "../internal/address.ts"
-import { codeBefore } from "./boundary.ts"
+import { codeAt, codeBefore } from "./boundary.ts"
 import type { Span } from "./span.ts"
 
 const ipv4Pattern = /(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}/y
@@ -59,8 +59,8 @@ const nameBefore = /[g-z][a-z]{0,7}$/i
 
 /** Six octets (IEEE 802), separated by `:` or `-`, or in threes of four digits by `.`. */
 export const macAt = (text: string, start: number): Span | undefined => {
-  const separator = text[start + 2]
-  if (separator !== ":" && separator !== "-" && text[start + 4] !== ".") return undefined
+  const separator = codeAt(text, start + 2, text.length)
+  if (separator !== 58 && separator !== 45 && codeAt(text, start + 4, text.length) !== 46) return undefined
   const before = codeBefore(text, start)
   // `mac:AA:...`: the colon is the name's, unless what stands before it may be an octet too.
   const named = before === 58 && nameBefore.test(text.slice(Math.max(0, start - 9), start - 1))

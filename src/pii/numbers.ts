@@ -1,5 +1,5 @@
 /** Numbers that belong to a person: cards, accounts, social security, telephones, postal codes. */
-import { codeBefore } from "./boundary.ts"
+import { codeAt, codeBefore } from "./boundary.ts"
 import type { Span } from "./span.ts"
 import { ibanLength, isCard, isIban, isSsn } from "./validate.ts"
 
@@ -9,15 +9,15 @@ const isWord = (code: number): boolean =>
 
 /** Whether the number that ends here goes on as an identifier, a decimal or a longer number. */
 const goesOn = (text: string, end: number): boolean => {
-  const code = text.charCodeAt(end)
+  const code = codeAt(text, end, text.length)
   if (isWord(code)) return true
-  return (code === 45 || code === 46) && isWord(text.charCodeAt(end + 1))
+  return (code === 45 || code === 46) && isWord(codeAt(text, end + 1, text.length))
 }
 
 /** Whether something before the number makes it part of a longer token. */
 export const goesBack = (text: string, start: number): boolean => {
   const code = codeBefore(text, start)
-  return start > 0 && (code === 45 || code === 46) && isWord(text.charCodeAt(start - 2))
+  return start > 1 && (code === 45 || code === 46) && isWord(text.charCodeAt(start - 2))
 }
 
 const ssnPattern = /(\d{3})([- ]?)(\d{2})\2(\d{4})/y
@@ -123,8 +123,9 @@ const isWholeNumber = (text: string, start: number, end: number, digits: string)
 export const mayDial = (text: string, start: number): boolean => {
   let digits = 0
   let signs = 0
-  for (let i = start; i < text.length; i++) {
-    const code = text.charCodeAt(i)
+  const length = text.length
+  for (let i = start; i < length; i++) {
+    const code = codeAt(text, i, length)
     if (isDigit(code)) {
       if (++digits === 6) return true
       signs = 0
@@ -175,7 +176,7 @@ const postalLast = new Set([..."pezlPEZL"].map((char) => char.charCodeAt(0)))
 /** Whether one of these words may stand before a place. */
 const mayBePostal = (text: string, start: number): boolean => {
   for (let i = start - 1; i >= 0 && start - i <= 13; i--) {
-    const code = text.charCodeAt(i)
+    const code = codeAt(text, i, start)
     if (isWord(code) && code !== 95) return postalLast.has(code)
   }
   return false

@@ -5,7 +5,7 @@
  * `=`, `-`, `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
  */
 import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
-import { escapeEnd } from "./boundary.ts"
+import { codeAt, escapeEnd } from "./boundary.ts"
 import { emailAt, spelledEmailAt } from "./contact.ts"
 import { azureSecretAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
@@ -19,7 +19,8 @@ import type { Span } from "./span.ts"
 import { disguised, unmask } from "./unmask.ts"
 import { mayBeVendors } from "./vendors.ts"
 
-const none: ReadonlyArray<Span> = []
+/** No findings: one array for all texts. */
+export const none: ReadonlyArray<Span> = []
 
 const WORD = 1
 const DIGIT = 2
@@ -79,30 +80,29 @@ const settle = (found: Array<Span>): ReadonlyArray<Span> => {
   return settled
 }
 
-/** All findings in a text, in order, without overlap. */
+/** All findings in a text, in order, without overlap; `none` where there are none. */
 export const scan = (text: string): ReadonlyArray<Span> => {
   const found = scanPlain(text, true)
-  if (found !== isDisguised) return found
+  if (found === undefined) return none
+  if (found !== "disguised") return settle(found)
   const plain = unmask(text)
-  return scanPlain(plain.text, false).map(({ end, kind, start }) => ({
+  const seen = scanPlain(plain.text, false)
+  return seen === undefined || seen === "disguised" ? none : settle(seen).map(({ end, kind, start }) => ({
     start: plain.offsets[start]!,
     end: plain.offsets[end - 1]! + 1,
     kind
   }))
 }
 
-/** What is returned of a text whose characters must be unmasked first. */
-const isDisguised: ReadonlyArray<Span> = []
-
-const scanPlain = (text: string, asks: boolean): ReadonlyArray<Span> => {
+const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | undefined => {
   let found: Array<Span> | undefined
   let isAscii = asks
   const length = text.length
   for (let i = 0; i < length;) {
-    const code = text.charCodeAt(i)
+    const code = codeAt(text, i, length)
     if (code > 127) {
       // Most texts have none but ASCII, and of the others few are looked through for disguises.
-      if (isAscii && disguised.test(text)) return isDisguised
+      if (isAscii && disguised.test(text)) return "disguised"
       isAscii = false
       i++
       continue
@@ -115,9 +115,9 @@ const scanPlain = (text: string, asks: boolean): ReadonlyArray<Span> => {
     let next = i + 1
     let span: Span | undefined
     if (kind <= DIGIT) {
-      while (next < length && inWord[text.charCodeAt(next)] === 1) next++
-      if (kind === DIGIT) span = tokenAt(text, i, next) ?? number(text, i, next)
-      else if (isTelling(text, i, next, code)) span = word(text, i, next)
+      while (next < length && inWord[codeAt(text, next, length)] === 1) next++
+      if (kind === DIGIT) span = tokenAt(text, i, next) ?? number(text, i, next, length)
+      else if (isTelling(text, i, next, length)) span = word(text, i, next, length)
     } else {
       if (kind === BRACKET) next = Math.max(next, placeholderEnd(text, i))
       else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
@@ -130,7 +130,7 @@ const scanPlain = (text: string, asks: boolean): ReadonlyArray<Span> => {
     }
     i = next
   }
-  return found === undefined ? none : settle(found)
+  return found
 }
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
@@ -142,15 +142,16 @@ const isPasswordLength = (length: number): boolean => length === 6 || length ===
  * Whether a detector may find something at a word that begins with a letter; of most words their first characters,
  * their length and what follows say that none does.
  */
-const isTelling = (text: string, start: number, end: number, first: number): boolean => {
+const isTelling = (text: string, start: number, end: number, all: number): boolean => {
   const length = end - start
   if (length >= 26) return true
-  const second = text.charCodeAt(start + 1)
-  const third = text.charCodeAt(start + 2)
+  const first = codeAt(text, start, all)
+  const second = codeAt(text, start + 1, all)
+  const third = codeAt(text, start + 2, all)
   if (isDigit(second) || isDigit(third)) return true
   // Document numbers.
   if (first < 97 && (length === 1 || second < 97) && length <= 16) return true
-  const after = text.charCodeAt(end)
+  const after = codeAt(text, end, all)
   const goesOn = after >= 43 && after <= 58
   // A token is a word of some length, or goes on behind a sign.
   if ((length >= 8 || goesOn) && mayBeVendors(first, second, third)) return true
@@ -168,18 +169,18 @@ const tokenAt = (text: string, start: number, end: number): Span | undefined =>
     (end - start >= 26 ? cryptoAddressAt(text, start, end) : undefined)
 
 /** The detectors for a word that begins with a letter. */
-const word = (text: string, start: number, end: number): Span | undefined => {
+const word = (text: string, start: number, end: number, all: number): Span | undefined => {
   const token = tokenAt(text, start, end)
   if (token !== undefined) return token
   const length = end - start
-  const second = text.charCodeAt(start + 1)
-  const third = text.charCodeAt(start + 2)
+  const second = codeAt(text, start + 1, all)
+  const third = codeAt(text, start + 2, all)
   if (isDigit(second) || isDigit(third)) {
     const account = ibanAt(text, start, end) ?? postalCodeAt(text, start)
     if (account !== undefined) return account
   }
   // Document numbers begin with one to four capitals.
-  if (text.charCodeAt(start) < 97 && (end === start + 1 || second < 97) && length <= 16) {
+  if (codeAt(text, start, all) < 97 && (end === start + 1 || second < 97) && length <= 16) {
     const document = identityAt(text, start)
     if (document !== undefined) return document
   }
@@ -187,9 +188,9 @@ const word = (text: string, start: number, end: number): Span | undefined => {
 }
 
 /** The detectors for a number; each is asked only where the digits and what follows them allow it. */
-const number = (text: string, start: number, end: number): Span | undefined => {
+const number = (text: string, start: number, end: number, all: number): Span | undefined => {
   const length = end - start
-  const after = text.charCodeAt(end)
+  const after = codeAt(text, end, all)
   const address = (length <= 3 && (after === 46 || after === 91) ? ipv4At(text, start) : undefined) ??
     macAt(text, start)
   if (address !== undefined || goesBack(text, start)) return address

@@ -3,7 +3,7 @@
  * partners' lists (GitHub secret scanning, GitLab token overview).
  */
 
-import { codeBefore } from "./boundary.ts"
+import { codeAt, codeBefore } from "./boundary.ts"
 
 const w = "[A-Za-z0-9_-]"
 const a = "[A-Za-z0-9]"
@@ -225,8 +225,8 @@ export const mayBeVendors = (first: number, second: number, third: number): bool
 
 /** Where a vendor's token that starts here ends; -1 if none does. */
 export const vendorTokenEnd = (text: string, start: number): number => {
-  const first = text.charCodeAt(start)
-  const second = text.charCodeAt(start + 1)
+  const first = codeAt(text, start, text.length)
+  const second = codeAt(text, start + 1, text.length)
   if (first > 127 || second > 127) return -1
   const key = pair(first, second)
   if (pairs[key] === 0) return -1
