@@ -22,7 +22,7 @@ import { ourOwn, ReadDraft } from "./internal/draft.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { Refusal } from "./internal/json.ts"
-import { InTransaction, OpenTransaction, recordIn } from "./internal/openTransaction.ts"
+import { OpenTransaction, recordIn } from "./internal/openTransaction.ts"
 import * as LoggingEngine from "./LoggingEngine.ts"
 import * as PiiStripper from "./PiiStripper.ts"
 import type { RequestContext } from "./RequestContext.ts"
@@ -75,7 +75,7 @@ export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | 
   readonly transaction?: T
   /**
    * Records the intent before the effect runs, and does not run it if that fails; the outcome follows as the result of
-   * the same `operationId`. Inside a transaction an intent would not outlive a crash: there it is refused.
+   * the same `operationId`. Inside a transaction an intent would not outlive a crash: it is `InvalidInput` at `/phase`.
    */
   readonly intent?: boolean | undefined
 }
@@ -197,14 +197,6 @@ const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A) =>
       : Effect.andThen(emit({}), Effect.fail(picked.failure))
   })
 
-const inside = refuse("/intent", "an intent cannot be recorded inside a transaction: a crash would take it along")
-
-/** Records an intent, which must outlive a crash: with a transaction that is open it would go. */
-const intend = <A, E>({ intend }: Watched<A, E>, isInside: boolean) =>
-  isInside
-    ? Effect.fail(inside)
-    : Effect.flatMap(intend, ({ durability }) => durability === "with-transaction" ? Effect.fail(inside) : Effect.void)
-
 const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Transactions, (transactions) => transactions.transact(effect))
 
@@ -216,7 +208,7 @@ const watch = <A, E, R>(
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const watched = yield* watching(options, draft)
     const outer = yield* Open
-    if (options.intent === true) yield* intend(watched, outer?.hasEnded === false || (yield* InTransaction))
+    if (options.intent === true) yield* watched.intend
     const transaction = new OpenTransaction(outer)
     let recording = false
     const work = Effect.tap(restore(effect), (result) => {

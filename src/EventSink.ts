@@ -16,6 +16,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import { type AuditError, fail, InvalidInput } from "./AuditError.ts"
 import { type EventId, type PiiFlags, Sealed } from "./DatasetEvent.ts"
+import type { WritePolicy } from "./WritePolicy.ts"
 
 /**
  * How durable an event is when the sink says success: `committed` and synced, `with-transaction` (when the caller's
@@ -50,7 +51,25 @@ export class EventSink extends Context.Service<EventSink, {
    * after another, those of one caller in the order of its calls.
    */
   readonly append: (event: Sealed) => Effect.Effect<Evidence, AuditError>
+  /** What the store remembers of the policy that it is written under; without it every policy may write. */
+  readonly policy?: WritePolicy["Service"] | undefined
 }>()("effect-audit/EventSink") {}
+
+/**
+ * Why a sink does not take an event into an open transaction, if it does not: an intent is there for a crash, which
+ * would take it along.
+ */
+export const refusalInside = (method: string, event: Sealed): AuditError | undefined =>
+  event.keys.phase === "intent"
+    ? fail(
+      method,
+      new InvalidInput({
+        path: "/phase",
+        detail: "an intent cannot be recorded inside a transaction: a crash would take it along"
+      }),
+      event.eventId
+    )
+    : undefined
 
 /** Why a sink does not take a value, if it does not: only what `Seal` made is sure to be stripped. */
 export const refusal = (method: string, event: Sealed): AuditError | undefined =>

@@ -17,6 +17,8 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { AuditError, InvalidInput } from "./AuditError.ts"
 import { type Draft, EventId, type PiiFlags, type Sealed, Stamped, Stripped } from "./DatasetEvent.ts"
@@ -32,10 +34,10 @@ import { contentOf, digests, stampOf } from "./internal/stamp.ts"
 import { telling } from "./internal/telling.ts"
 import { Stripper } from "./pii/Pii.ts"
 import { PiiStripper } from "./PiiStripper.ts"
-import { type Fields, Id, type LogName, problem, RequestContext, system, TraceId } from "./RequestContext.ts"
+import { type Fields, Id, type LogName, RequestContext, snapshot, system, TraceId } from "./RequestContext.ts"
 import { saltBytes, seal } from "./Seal.ts"
 import { decide, type Preference, TrainingPreferences } from "./TrainingPreferences.ts"
-import { enforce } from "./WritePolicy.ts"
+import { type Change, enforce, unknown, WritePolicy } from "./WritePolicy.ts"
 
 /** What the caller gets for an event that was recorded. */
 export interface Receipt {
@@ -166,7 +168,8 @@ const recording = (steps: Steps, entropy: Entropy, policy: string) => (stamped: 
       const key = options?.idempotencyKey
       const sealed = seal(decide(stripped, answer), entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), {
         idempotency: key === undefined ? undefined : { key, ...digests(draft, stripped) },
-        policy,
+        // What the package records of itself is of every policy.
+        policy: draft.record === undefined ? policy : undefined,
         repeated: options?.eventId !== undefined
       })
       return Effect.map(steps.store(sealed, began), (evidence) => {
@@ -193,8 +196,7 @@ const changeDraft = ({ trainingAllowed, userId }: PreferenceChange, tenantId: st
   })
 
 /** The event that records that a log is written under another policy from here on. */
-const policyDraft = ({ from, to }: { readonly from: string; readonly to: string }): ReadDraft =>
-  ReadDraft.own({ action: "audit.policy_changed" }, { from, to })
+const policyDraft = ({ from, to }: Change): ReadDraft => ReadDraft.own({ action: "audit.policy_changed" }, { from, to })
 
 /** The context of what the store's writer does of itself. */
 const ofStore = ({ env, tenantId }: LogName): Fields => ({
@@ -206,6 +208,27 @@ const ofStore = ({ env, tenantId }: LogName): Fields => ({
   traceId: TraceId.make("policy")
 })
 
+/** Changes a preference and records the change. */
+const settingPreference = (
+  steps: Steps,
+  record: (draft: ReadDraft) => Effect.Effect<Receipt, AuditError, RequestContext>
+): LoggingEngine["Service"]["setPreference"] =>
+  Effect.fnUntraced(function*(change) {
+    const { env, tenantId } = yield* RequestContext
+    const { trainingAllowed, userId } = change
+    if (userId !== undefined && !idPattern.test(userId)) {
+      const reason = new InvalidInput({
+        path: "/userId",
+        detail: "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"
+      })
+      return yield* new AuditError({ method: "LoggingEngine.setPreference", reason })
+    }
+    const preference: Preference = { tenantId, env, userId, trainingAllowed }
+    return yield* Effect.uninterruptible(
+      steps.change(preference, record(changeDraft(change, tenantId)))
+    )
+  })
+
 /** Strips the places of errors: with the stripper's policy and detectors if it can, else with the default policy. */
 const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string => {
   try {
@@ -213,6 +236,13 @@ const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string
   } catch {
     return ""
   }
+}
+
+const deadlineOf = (input: Duration.Input): Effect.Effect<number, AuditError> => {
+  const duration = Duration.fromInput(input)
+  if (Option.isSome(duration)) return Effect.succeed(Duration.toMillis(duration.value))
+  const reason = new InvalidInput({ path: "/deadline", detail: "is no duration such as \"5 seconds\"" })
+  return Effect.fail(new AuditError({ method: "LoggingEngine.make", reason }))
 }
 
 /** Builds the engine from the services of its steps. */
@@ -223,25 +253,28 @@ export const make = Effect.fnUntraced(function*(
   const preferences = yield* TrainingPreferences
   const sink = yield* EventSink
   const entropy = yield* Entropy
-  const deadline = Duration.toMillis(Duration.fromInputUnsafe(options.deadline ?? "10 seconds"))
+  const deadline = yield* deadlineOf(options.deadline ?? "10 seconds")
   const limits = limitsOf(options.limits)
   const uuid7 = makeUuid7(entropy)
   const place = placing(stripper)
   const steps = bounded({ stripper, preferences, sink }, deadline)
-  const policy = stripper.policy ?? { fingerprint: "unknown" }
+  const policy = stripper.policy ?? unknown
   const record = recording(steps, entropy, policy.fingerprint)
+  const remembering = sink.policy ?? Option.getOrUndefined(yield* Effect.serviceOption(WritePolicy))
 
   const run = (
     fiber: Fiber.Fiber<unknown, unknown>,
     draft: DraftFields | Refusal,
     options: EmitOptions | undefined
   ): Effect.Effect<Receipt, AuditError> => {
-    const context = Context.getUnsafe(fiber.context, RequestContext)
+    const given = Context.getUnsafe(fiber.context, RequestContext)
+    const copied = snapshot(given)
+    const context = copied instanceof Schema.SchemaError ? given : copied
     const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
     const clock = fiber.getRef(Clock.Clock)
     const now = clock.currentTimeMillisUnsafe()
     const eventId = options?.eventId ?? EventId.make(uuid7(now), { disableChecks: true })
-    const checked = check(context, draft, options, { limits, place })
+    const checked = check(copied, draft, options, { limits, place })
     const recorded = checked instanceof InvalidInput
       ? Effect.fail(new AuditError({ method, ...(checked.path === "/eventId" ? {} : { eventId }), reason: checked }))
       : record(new Stamped(made, stampOf(context, checked, eventId, span, now), contentOf(context, checked)), {
@@ -258,34 +291,21 @@ export const make = Effect.fnUntraced(function*(
       Effect.withFiber<Receipt, AuditError, RequestContext>((fiber) => run(fiber, ReadDraft.fieldsOf(draft), options))
     )
 
-  yield* enforce(
-    "LoggingEngine.make",
-    policy,
-    (log, change) => Effect.provideService(logRead(policyDraft(change), undefined), RequestContext, ofStore(log))
-  )
+  if (remembering !== undefined) {
+    yield* enforce("LoggingEngine.make", policy, remembering, (log, change) => {
+      const idempotencyKey = `audit.policy_changed ${change.count} ${change.from} ${change.to}`
+      return Effect.provideService(logRead(policyDraft(change), { idempotencyKey }), RequestContext, ofStore(log))
+    })
+  }
   return ourOwn(LoggingEngine.of({
     log: (draft, options) => logRead(ReadDraft.of(draft), readOptions(options)),
-    setPreference: Effect.fnUntraced(function*(change) {
-      const { env, tenantId } = yield* RequestContext
-      const { trainingAllowed, userId } = change
-      if (userId !== undefined && !idPattern.test(userId)) {
-        const reason = new InvalidInput({
-          path: "/userId",
-          detail: "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"
-        })
-        return yield* new AuditError({ method: "LoggingEngine.setPreference", reason })
-      }
-      const preference: Preference = { tenantId, env, userId, trainingAllowed }
-      return yield* Effect.uninterruptible(
-        steps.change(preference, logRead(changeDraft(change, tenantId), undefined))
-      )
-    })
+    setPreference: settingPreference(steps, (draft) => logRead(draft, undefined))
   }))
 })
 
 /** The draft's fields, or why the call is refused. */
 const check = (
-  context: Fields,
+  context: Fields | Schema.SchemaError,
   draft: DraftFields | Refusal,
   options: EmitOptions | undefined,
   { limits, place }: { readonly limits: Limits; readonly place: (pointer: string) => string }
@@ -300,7 +320,7 @@ const check = (
       detail: "must be 1 to 256 characters without control characters"
     })
   }
-  if (problem(context) !== undefined) {
+  if (context instanceof Schema.SchemaError) {
     return new InvalidInput({
       path: "/context",
       detail: "the request context was not made by RequestContext and is invalid"

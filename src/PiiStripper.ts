@@ -17,7 +17,7 @@ import type { Content, PiiFlags, Stamped } from "./DatasetEvent.ts"
 import { keepsDeadline } from "./internal/deadline.ts"
 import { type Json, type JsonObject, pointer } from "./internal/json.ts"
 import { fingerprint } from "./pii/fingerprint.ts"
-import { type Options as StripOptions, Stripper } from "./pii/Pii.ts"
+import { type Options as StripOptions, type PseudonymKey, Stripper } from "./pii/Pii.ts"
 import { needsKey, notAKind, Policy } from "./pii/Policy.ts"
 import { isKept } from "./pii/resourceId.ts"
 import type * as WritePolicy from "./WritePolicy.ts"
@@ -139,6 +139,9 @@ const policyProblem = (error: Schema.SchemaError): AuditError => {
   return refuse(pointer(["policy", ...path]), isName ? `is ${issue.message}` : "is not what a policy has there")
 }
 
+const isKey = ({ id, secret }: PseudonymKey): boolean =>
+  typeof id === "string" && /^[A-Za-z0-9_-]{1,32}$/.test(id) && secret instanceof Uint8Array && secret.length >= 32
+
 /** Builds the stripper of this package; a wrong policy or key fails with its path. */
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
@@ -146,9 +149,16 @@ export const make = Effect.fnUntraced(function*(
   const decoded = decodePolicy(options.policy ?? {})
   if (decoded._tag === "Failure") return yield* policyProblem(decoded.failure)
   const policy = decoded.success
-  const { detectors, key } = options
+  const { detectors, key, replaces, revision } = options
+  if (detectors !== undefined && !(Array.isArray(detectors) && detectors.every((one) => typeof one === "function"))) {
+    return yield* refuse("/detectors", "must be an array of functions")
+  }
+  if (replaces !== undefined && !(Array.isArray(replaces) && replaces.every((one) => typeof one === "string"))) {
+    return yield* refuse("/replaces", "must be an array of fingerprints")
+  }
+  if (revision !== undefined && typeof revision !== "string") return yield* refuse("/revision", "must be a text")
   if (key === undefined && needsKey(policy)) return yield* refuse("/key", "pseudonyms need a key")
-  if (key !== undefined && (!/^[A-Za-z0-9_-]{1,32}$/.test(key.id) || key.secret.length < 32)) {
+  if (key !== undefined && !isKey(key)) {
     return yield* refuse("/key", "needs an id of 1 to 32 letters, digits, _ or -, and a secret of at least 32 bytes")
   }
   const stripper = PiiStripper.of({

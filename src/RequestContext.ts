@@ -57,7 +57,7 @@ export type TraceId = typeof TraceId.Type
 
 /** A version or a model: 1 to 128 of `A-Z a-z 0-9 . _ : | / + = @ -`, but no e-mail address. */
 export const Version = Schema.String.check(
-  Schema.isPattern(/^(?![^@]*@[^@]*\.[A-Za-z]{2,}$)[A-Za-z0-9._:|/+=@-]{1,128}$/, {
+  Schema.isPattern(/^(?!.*@[A-Za-z0-9.-]*\.[A-Za-z]{2})[A-Za-z0-9._:|/+=@-]{1,128}$/, {
     expected: "a version or model: 1 to 128 of A-Z a-z 0-9 . _ : | / + = @ -, and no e-mail address"
   })
 )
@@ -176,8 +176,7 @@ const partsOf = ({ actor, client, delegation }: Pick<Fields, "actor" | "client" 
 ]
 
 const complete = (json: typeof Json.Type, traceId: string): Fields => {
-  partsOf(json).forEach((part) => Object.freeze(part))
-  const fields = Object.freeze({
+  const fields = freeze({
     ...json,
     mode: json.mode ?? "saas",
     traceId: json.traceId ?? TraceId.make(traceId)
@@ -188,7 +187,9 @@ const complete = (json: typeof Json.Type, traceId: string): Fields => {
 
 /** A value whose keys may be named in an error: what is no name of a field may be personal data, and is replaced. */
 const named = (value: unknown, depth = 0): unknown =>
-  typeof value === "object" && value !== null && !Array.isArray(value) && depth < 3
+  Array.isArray(value) && depth < 3
+    ? value.slice(0, 32).map((item) => named(item, depth + 1))
+    : typeof value === "object" && value !== null && depth < 4
     ? Object.fromEntries(
       Object.entries(value).map((
         [key, field]
@@ -260,14 +261,30 @@ export const layer = (context: RequestContext["Service"]): Layer.Layer<RequestCo
   Layer.succeed(RequestContext, context)
 
 const validate = Schema.decodeUnknownResult(Schema.toType(Fields), { onExcessProperty: "error" })
+const freeze = (fields: Fields): Fields => {
+  partsOf(fields).forEach((part) => Object.freeze(part))
+  return Object.freeze(fields)
+}
+/** Copies of contexts that others made and froze: whatever a getter of theirs returns later does not count. */
+const copies = new WeakMap<object, Fields>()
 
-/** The problem of a context that was not built by this module, if it has one. A context is checked once. */
-export const problem = (context: Fields): Schema.SchemaError | undefined => {
-  if (checked.has(context)) return undefined
+/**
+ * A context as it is now: one that this module made is itself, of another one a copy that was checked. The problem of a
+ * context that cannot be one.
+ */
+export const snapshot = (context: Fields): Fields | Schema.SchemaError => {
+  if (checked.has(context)) return context
+  const known = copies.get(context)
+  if (known !== undefined) return known
   const result = validate(context)
-  if (result._tag === "Success") {
-    if (Object.isFrozen(context) && partsOf(context).every((part) => Object.isFrozen(part))) checked.add(context)
-    return undefined
-  }
-  return result.failure
+  if (result._tag === "Failure") return result.failure
+  const copy = freeze({ ...result.success })
+  if (Object.isFrozen(context) && partsOf(context).every((part) => Object.isFrozen(part))) copies.set(context, copy)
+  return copy
+}
+
+/** The problem of a context that was not built by this module, if it has one. */
+export const problem = (context: Fields): Schema.SchemaError | undefined => {
+  const found = snapshot(context)
+  return found instanceof Schema.SchemaError ? found : undefined
 }

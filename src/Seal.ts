@@ -96,12 +96,17 @@ const toWireAuthorization = ({ decision, policyId, reason, risk }: Authorization
 
 const toWireApproval = ({ argumentsSha256, at, by }: ReadApproval) => ({ by, at, arguments_sha256: argumentsSha256 })
 
-const toWireAnalytics = (analytics: { readonly [key: string]: string }): { readonly [key: string]: Json } =>
-  Object.fromEntries(
-    Object.entries(analytics).map((
-      [key, value]
-    ) => [key === "event_type" || key === "platform" ? `analytics_${key}` : key, value])
-  )
+/** In the order of the schema: its own fields first, then the open ones in the order of the caller. */
+const toWireAnalytics = (
+  { asset_alt_text, event_type, platform, ...open }: Analytics
+): { readonly [key: string]: Json } => ({
+  ...(event_type === undefined ? {} : { analytics_event_type: event_type }),
+  ...(platform === undefined ? {} : { analytics_platform: platform }),
+  ...(asset_alt_text === undefined ? {} : { asset_alt_text }),
+  ...open
+})
+
+type Analytics = { readonly [key: string]: string }
 
 const keysOf = (event: Decided, stamp: Stamp) => {
   const { resource } = event.stripped.content

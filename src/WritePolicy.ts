@@ -9,7 +9,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { AuditError, InvalidInput } from "./AuditError.ts"
 import type { LogName } from "./RequestContext.ts"
 
@@ -21,55 +20,75 @@ export interface Policy {
   readonly replaces?: ReadonlyArray<string> | undefined
 }
 
-/** A port: what a store remembers of the policy that it is written under. */
+/** What a store remembers. */
+export interface Written {
+  readonly fingerprint: string
+  /** How often the policy has changed. */
+  readonly changes: number
+}
+
+/** A port: what a store remembers of the policy that it is written under. A sink carries the one of its store. */
 export class WritePolicy extends Context.Service<WritePolicy, {
-  /** The fingerprint; `undefined` where nothing has been written yet, or by a release that kept none. */
-  readonly current: Effect.Effect<string | undefined, AuditError>
-  /** Compare and set, durable on return: whether it was `from`. */
-  readonly replace: (from: string | undefined, to: string) => Effect.Effect<boolean, AuditError>
+  /** `undefined` where nothing has been written yet, or by a release that kept none. */
+  readonly current: Effect.Effect<Written | undefined, AuditError>
+  /** Compare and set: whether it was `from`. Durable on return. */
+  readonly replace: (from: Written, to: Written) => Effect.Effect<boolean, AuditError>
   /** The logs that take events. */
   readonly logs: Effect.Effect<ReadonlyArray<LogName>, AuditError>
 }>()("effect-audit/WritePolicy") {}
 
-/** Records in a log that it is written under another policy from here on. */
-export type Record = (log: LogName, change: { readonly from: string; readonly to: string }) => Effect.Effect<
-  unknown,
-  AuditError
->
+/** A change of the policy, counted from 1. */
+export interface Change {
+  readonly from: string
+  readonly to: string
+  readonly count: number
+}
 
-const refused = (method: string, current: string, { fingerprint }: Policy) =>
-  new AuditError({
-    method,
-    reason: new InvalidInput({
-      path: "/policy",
-      detail: `the store is written under the PII policy ${current}, and this one is ${fingerprint}: ` +
-        "write with the former, or name it in `replaces`"
-    })
+/** Records in a log that it is written under another policy from here on: once, however often it is repeated. */
+export type Record = (log: LogName, change: Change) => Effect.Effect<unknown, AuditError>
+
+/** The policy that a stripper has which says nothing of it. */
+export const unknown: Policy = { fingerprint: "unknown" }
+
+const other = (current: string, fingerprint: string): InvalidInput =>
+  new InvalidInput({
+    path: "/policy",
+    detail: `the store is written under the PII policy ${current}, and this one is ${fingerprint}: ` +
+      "write with the former, or name it in `replaces`"
   })
 
 /**
- * Takes a policy for the store that is there, if it remembers one. Every log says so before the store does: if that is
- * cut off, the next start says it again.
+ * What a store says of a policy whose event comes for the first time: the first of all sets it. Another one is refused
+ * while the policy has never changed; later it may be that of a writer which was running before.
  */
+export const admits = (written: Written | undefined, fingerprint: string): "sets" | "yes" | InvalidInput =>
+  written === undefined
+    ? "sets"
+    : written.fingerprint === fingerprint || written.changes > 0
+    ? "yes"
+    : other(written.fingerprint, fingerprint)
+
+/** Fails where the store is written under another policy, unless this one may follow it: then every log says so. */
 export const enforce = Effect.fnUntraced(function*(
   method: string,
-  policy: Policy,
+  { fingerprint, replaces = [] }: Policy,
+  store: WritePolicy["Service"],
   record: Record
 ): Effect.fn.Return<void, AuditError> {
-  const found = yield* Effect.serviceOption(WritePolicy)
-  if (Option.isNone(found)) return
-  const store = found.value
-  const { fingerprint, replaces = [] } = policy
   for (;;) {
     const from = yield* store.current
-    if (from === fingerprint) return
-    if (from !== undefined) {
-      if (!replaces.includes(from)) return yield* refused(method, from, policy)
-      yield* Effect.forEach(yield* store.logs, (log) => record(log, { from, to: fingerprint }), {
-        concurrency: 256,
-        discard: true
-      })
+    // The first event sets it.
+    if (from === undefined || from.fingerprint === fingerprint) return
+    if (!replaces.includes(from.fingerprint)) {
+      return yield* new AuditError({ method, reason: other(from.fingerprint, fingerprint) })
     }
-    if (yield* store.replace(from, fingerprint)) return
+    // Every log says so before the store does: if that is cut off, the next start says it again.
+    const count = from.changes + 1
+    yield* Effect.forEach(
+      yield* store.logs,
+      (log) => record(log, { from: from.fingerprint, to: fingerprint, count }),
+      { concurrency: 256, discard: true }
+    )
+    if (yield* store.replace(from, { fingerprint, changes: count })) return
   }
 })

@@ -1,7 +1,17 @@
 /** Under which policy a store is written, and who is refused. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, type Scope } from "effect"
-import { type AuditError, AuditLogger, LoggingEngine, PiiStripper, RequestContext, WritePolicy } from "effect-audit"
+import { Context, Effect, Layer, type Scope } from "effect"
+import {
+  type AuditError,
+  AuditLogger,
+  EventSink,
+  LoggingEngine,
+  PiiStripper,
+  RequestContext,
+  TrainingPreferences,
+  WritePolicy
+} from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
 import { Memory } from "effect-audit/memory"
 import { Sqlite } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
@@ -49,7 +59,7 @@ for (const [name, open] of Object.entries(stores)) {
             "name it in `replaces`"
         )
         const { current } = yield* WritePolicy.WritePolicy
-        assert.strictEqual(yield* current, mine)
+        assert.deepStrictEqual(yield* current, { fingerprint: mine, changes: 0 })
         const stored = yield* events()
         assert.deepStrictEqual(stored.map(({ action }) => action), ["audit.log_created", "note.create", "note.create"])
         assert.strictEqual(stored[0]?.metadata["policy"], mine)
@@ -83,6 +93,48 @@ for (const [name, open] of Object.entries(stores)) {
         assert.strictEqual((yield* events()).filter(({ action }) => action.startsWith("audit.p")).length, 2)
       })))
 
+    it.live("is written under no policy until an event is stored, and a refused draft is none", () =>
+      over(Effect.gen(function*() {
+        const { current } = yield* WritePolicy.WritePolicy
+        const wrong = AuditLogger.emit({ action: "No Action" }).pipe(within())
+        yield* Effect.exit(Effect.provide(wrong, Layer.fresh(AuditLogger.layer())))
+        const nobody = Erasure.erase({ person: "nobody", reason: "r" }).pipe(within())
+        yield* Effect.exit(
+          Effect.provide(nobody, Layer.fresh(Erasure.layer.pipe(Layer.provide(AuditLogger.layer()))))
+        )
+        assert.isUndefined(yield* current)
+        yield* writing({ policy: { default: "drop" } })
+        assert.deepStrictEqual((yield* current)?.changes, 0)
+      })))
+
+    it.live("is found however the parts are put together", () =>
+      over(Effect.gen(function*() {
+        yield* writing({ policy: { default: "drop" } })
+        const sink = yield* EventSink.EventSink
+        const preferences = yield* TrainingPreferences.TrainingPreferences
+        const parts = Layer.mergeAll(
+          Layer.succeed(EventSink.EventSink, sink),
+          Layer.succeed(TrainingPreferences.TrainingPreferences, preferences)
+        )
+        const alone = Layer.build(Layer.fresh(AuditLogger.layer().pipe(Layer.provide(parts))))
+        const exit = yield* Effect.exit(Effect.provideContext(Effect.scoped(alone), Context.empty()))
+        assert.strictEqual(exit._tag, "Failure")
+      })))
+
+    it.live("tells a change once, though several writers start with it at once", () =>
+      over(Effect.gen(function*() {
+        yield* writing({})
+        const from = yield* fingerprintOf({})
+        const next = { policy: { default: "drop" }, replaces: [from] }
+        yield* Effect.forEach(Array.from({ length: 6 }), () => writing(next), { concurrency: "unbounded" })
+        const told = (yield* events()).filter(({ action }) => action === "audit.policy_changed")
+        assert.strictEqual(told.length, 1)
+        // The same change again, after another one, is told again.
+        yield* writing({ replaces: [yield* fingerprintOf(next)] })
+        yield* writing(next)
+        assert.strictEqual((yield* events()).filter(({ action }) => action === "audit.policy_changed").length, 3)
+      })))
+
     it.live("takes one of several writers that come first at once, and refuses the others", () =>
       over(Effect.gen(function*() {
         const results = yield* Effect.forEach(
@@ -102,22 +154,31 @@ describe("the fingerprint of a policy", () => {
       const same = [
         {},
         { policy: {} },
-        { policy: undefined, detectors: [], replaces: ["x"] }
+        { policy: undefined, detectors: [], replaces: ["x"] },
+        { policy: { kinds: {}, tenants: {}, paths: [], trainable: [], allow: {} } },
+        // What every policy does, and a key that none of its rules uses.
+        { policy: { kinds: { EMAIL: "mask", PASSWORD: "drop" } }, key: { id: "k1", secret: secret(1) } }
       ]
       assert.strictEqual(new Set(yield* Effect.forEach(same, fingerprintOf)).size, 1)
       assert.strictEqual(
         yield* fingerprintOf({ policy: { kinds: { EMAIL: "drop", IP: "keep" }, default: "mask" } }),
         yield* fingerprintOf({ policy: { default: "mask", kinds: { IP: "keep", EMAIL: "drop" } } })
       )
+      assert.strictEqual(
+        yield* fingerprintOf({ policy: { trainable: ["IP", "EMAIL"], allow: { keys: ["b", "a"] } } }),
+        yield* fingerprintOf({ policy: { trainable: ["EMAIL", "IP"], allow: { keys: ["a", "b"] } } })
+      )
+      const pseudonyms = { kinds: { EMAIL: "pseudonym" } }
       const different: ReadonlyArray<PiiStripper.Options> = [
         {},
         { policy: { default: "mask" } },
         { policy: { default: "drop" } },
         { policy: { allow: { keys: ["a", "b"] } } },
         { policy: { allow: { keys: ["a"] } } },
-        { key: { id: "k1", secret: secret(1) } },
-        { key: { id: "k2", secret: secret(1) } },
-        { key: { id: "k1", secret: secret(2) } },
+        { policy: { kinds: { EMAIL: "drop" } } },
+        { policy: pseudonyms, key: { id: "k1", secret: secret(1) } },
+        { policy: pseudonyms, key: { id: "k2", secret: secret(1) } },
+        { policy: pseudonyms, key: { id: "k1", secret: secret(2) } },
         { detectors: [() => []] },
         { detectors: [() => [], () => []] },
         { revision: "2" }
@@ -137,11 +198,13 @@ describe("the fingerprint of a policy", () => {
       const { current } = yield* WritePolicy.WritePolicy
       const logging = (policy?: WritePolicy.Policy) =>
         Layer.fresh(LoggingEngine.layer().pipe(Layer.provide(own(policy))))
-      yield* Layer.build(logging())
-      assert.strictEqual(yield* current, "unknown")
-      yield* Layer.build(logging())
-      assert.strictEqual((yield* Effect.flip(Layer.build(logging({ fingerprint: "v1" })))).reason._tag, "InvalidInput")
-      yield* Layer.build(logging({ fingerprint: "v1", replaces: ["unknown"] }))
-      assert.strictEqual(yield* current, "v1")
+      const emitting = (policy?: WritePolicy.Policy) =>
+        Effect.provide(LoggingEngine.log({ action: "note.create" }).pipe(within()), logging(policy))
+      yield* emitting()
+      assert.deepStrictEqual(yield* current, { fingerprint: "unknown", changes: 0 })
+      yield* emitting()
+      assert.strictEqual((yield* Effect.flip(emitting({ fingerprint: "v1" }))).reason._tag, "InvalidInput")
+      yield* emitting({ fingerprint: "v1", replaces: ["unknown"] })
+      assert.deepStrictEqual(yield* current, { fingerprint: "v1", changes: 1 })
     }).pipe(Effect.scoped, Effect.provide(Layer.fresh(Memory.layer()))))
 })

@@ -1,7 +1,7 @@
 /** What contexts and drafts may say beyond who, where and what: agents, clients, decisions, changes, operations. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Layer } from "effect"
-import { AuditLogger, type DatasetEvent, PiiStripper, RequestContext } from "effect-audit"
+import { DateTime, Effect, Layer, Schema } from "effect"
+import { AuditLogger, DatasetEvent, PiiStripper, RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
 import { Ledger } from "effect-audit/ledger"
 import { AuditTrail } from "effect-audit/trail"
@@ -48,7 +48,14 @@ describe("who acts", () => {
         })
         assert.notProperty(yield* emitted({}, { actor: make("a1", "u1") }), "agent")
       }
-      for (const model of ["kim@example.com", "two words", "", "x".repeat(129)]) {
+      const addresses = [
+        "kim@example.com",
+        "kim@example.com@1",
+        "x@kim@example.com",
+        "kim@example.com/v1",
+        "a|kim@example.com:2"
+      ]
+      for (const model of [...addresses, "two words", "", "x".repeat(129)]) {
         const error = yield* Effect.flip(RequestContext.decode({
           tenantId: "t",
           env: "e",
@@ -92,6 +99,81 @@ describe("who acts", () => {
     }))
 })
 
+describe("a context that someone made by hand", () => {
+  const made = (delegation: ReadonlyArray<{ type: string; id: string }>) =>
+    RequestContext.RequestContext.of({
+      tenantId: RequestContext.TenantId.make("t_acme"),
+      env: RequestContext.Env.make("prod"),
+      mode: "saas",
+      actor: RequestContext.system,
+      requestId: RequestContext.Id.make("r1"),
+      traceId: RequestContext.TraceId.make("t1"),
+      delegation: delegation as ReadonlyArray<RequestContext.Party>,
+      client: { userAgent: "curl/8.5.0" }
+    })
+
+  it.effect("counts as it is at the call, whatever becomes of it", () =>
+    Effect.gen(function*() {
+      const party = { type: "human", id: "u1" }
+      const context = made([party])
+      const slow = Layer.effect(
+        PiiStripper.PiiStripper,
+        Effect.map(PiiStripper.make(), ({ strip }) =>
+          PiiStripper.PiiStripper.of({
+            strip: (event) =>
+              Effect.suspend(() => {
+                party.id = "kim@example.com"
+                return strip(event)
+              })
+          }))
+      )
+      yield* Effect.gen(function*() {
+        yield* AuditLogger.emit({ action: "note.create" }).pipe(RequestContext.provide(context))
+        assert.deepStrictEqual<unknown>((yield* newest).delegation, [{ type: "human", id: "u1" }])
+      }).pipe(Effect.provide(memoryWith({ stripper: slow })))
+    }))
+
+  it.effect("is read once where it is frozen, and stays as it was then", () =>
+    Effect.gen(function*() {
+      let reads = 0
+      const party = Object.freeze({
+        type: "human",
+        get id() {
+          return reads++ === 0 ? "u1" : "kim@example.com"
+        }
+      })
+      const context = made(Object.freeze([party]))
+      Object.freeze(context.client)
+      Object.freeze(context)
+      for (let i = 0; i < 2; i++) {
+        const exit = yield* Effect.exit(
+          AuditLogger.emit({ action: "note.create" }).pipe(RequestContext.provide(context))
+        )
+        assert.isFalse(Object.isFrozen(party) === false)
+        if (exit._tag === "Success") {
+          assert.deepStrictEqual<unknown>((yield* newest).delegation, [{ type: "human", id: "u1" }])
+        }
+      }
+      // What was given is not frozen by us.
+      const open = [{ type: "human", id: "u1" }]
+      yield* AuditLogger.emit({ action: "note.create" }).pipe(RequestContext.provide(made(open)))
+      assert.isFalse(Object.isFrozen(open) || Object.isFrozen(open[0]))
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("shows no key in its error, however deep", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(RequestContext.decode({
+        tenantId: "t",
+        env: "e",
+        actor: { type: "system" },
+        requestId: "r",
+        delegation: [{ type: "human", id: "u", "kim@example.com": 1 }]
+      }))
+      assert.notInclude(error.message, "kim")
+      assert.include(error.message, "delegation")
+    }))
+})
+
 describe("from where a request came", () => {
   const through = (address: string, policy?: unknown, userAgent?: string) => {
     const stripper = PiiStripper.layer({ policy, key: { id: "k1", secret: new Uint8Array(32) } })
@@ -118,7 +200,10 @@ describe("from where a request came", () => {
         ["fe80::1%eth0", "fe80::/48"],
         ["::ffff:203.0.113.77", "203.0.113.0/24"],
         ["::FFFF:cb00:714d", "203.0.113.0/24"],
-        ["64:ff9b::203.0.113.77", "64:ff9b::/48"]
+        ["64:ff9b::203.0.113.77", "64:ff9b::/48"],
+        // 6to4 holds the whole IPv4 address in its first 48 bits.
+        ["2002:cb00:714d::1", "2002:cb00:7100::/40"],
+        ["2002:cb00:4d::1", "2002:cb00::/40"]
       ] as const
       for (const [address, network] of networks) {
         assert.deepStrictEqual(yield* through(address), { address: network, found: [], trainOk: true }, address)
@@ -157,6 +242,7 @@ describe("from where a request came", () => {
       const browser = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) " +
         "Chrome/142.0.7444.59 Safari/537.36 Edg/142.0.3595.53"
       assert.deepInclude(yield* through("::1", {}, browser), { user_agent: browser, found: [], trainOk: true })
+      assert.deepInclude(yield* through("::1", {}, "a\ud800b"), { user_agent: "a\ufffdb" })
       assert.deepInclude(yield* through("::1", {}, "crawler (kim@example.com)"), {
         user_agent: "crawler ([EMAIL])",
         found: ["EMAIL"],
@@ -257,6 +343,30 @@ describe("what was decided and changed", () => {
       assert.deepStrictEqual<unknown>(event.change, { before: { note: "[EMAIL]" }, after: { note: mail } })
       assert.deepStrictEqual(event.client, { user_agent: mail })
     }))
+
+  it.effect("is read once", () =>
+    Effect.gen(function*() {
+      let reads = 0
+      const approval = {
+        by: { type: "human" as const, id: "u1" },
+        argumentsSha256: digest,
+        get at() {
+          reads++
+          return at
+        }
+      }
+      yield* emitted({ approval })
+      assert.strictEqual(reads, 1)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("and analytics are stored as the schema writes them", () =>
+    Effect.gen(function*() {
+      const analytics = { utm_source: "a", platform: "web", seo_title: "t", asset_alt_text: "alt", event_type: "view" }
+      yield* AuditLogger.emit({ action: "note.create", analytics, change: { after: 1 } }).pipe(within())
+      const body = Buffer.from((yield* storedEvents).at(-1)?.body ?? []).toString("utf8")
+      const decoded = yield* Schema.decodeUnknownEffect(DatasetEvent.WireFromText)(body)
+      assert.strictEqual(yield* Schema.encodeEffect(DatasetEvent.WireFromText)(decoded), body)
+    }).pipe(Effect.provide(memory)))
 
   it.effect("may be told in part", () =>
     Effect.gen(function*() {

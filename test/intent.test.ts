@@ -100,7 +100,7 @@ for (const [name, layer] of [["memory", memory], ["SQLite", sqlite]] as const) {
           assert(Exit.isFailure(exit))
           const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
           assert(failure !== undefined && failure.reason._tag === "InvalidInput")
-          assert.strictEqual(failure.reason.path, "/intent")
+          assert.strictEqual(failure.reason.path, "/phase")
         }
         assert.strictEqual(ran, 0)
         assert.deepStrictEqual((yield* told).map(([action]) => action), ["outer.op"])
@@ -205,6 +205,7 @@ describe("audited with an intent", () => {
       const table = (yield* run([...query, "--unfinished"])).stdout
       assert.match(table, /tool\.pay\s+\(intent\)/)
       assert.notMatch(table, /tool\.search/)
+      assert.strictEqual((yield* run([...query, "--unfinished"])).stderr, "")
       const results = yield* run([...query, "--phase", "result", "--format", "ndjson"])
       assert.strictEqual(results.stdout.trimEnd().split("\n").length, 1)
       const id = String(events[0]?.["operation_id"])

@@ -95,6 +95,10 @@ export const run = (args: ReadonlyArray<string>) =>
         ? Console.error(`effect-audit: ${fileProblem(error)}`)
         : Effect.void
     ),
+    // A bug: the program must not end without a word.
+    Effect.tapDefect((defect) =>
+      Console.error(`effect-audit: unexpected: ${defect instanceof Error ? defect.message : "a defect"}`)
+    ),
     Effect.mapError((error) => error._tag === "PlatformError" && isBrokenPipe(error) ? new BrokenPipe() : error),
     Effect.provide([logs, presenter])
   )

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import { AuditConfig, is, isLike } from "../config/AuditConfig.ts"
+import { AuditConfig, check, is, isLike } from "../config/AuditConfig.ts"
 import { SqliteStore, type StoreOptions } from "../sqlite/Sqlite.ts"
 import { Failed, UsageError } from "./exit.ts"
 
@@ -34,8 +34,14 @@ export interface Opened {
   readonly config: AuditConfig
 }
 
-const firstLine = (cause: unknown): string =>
-  (cause instanceof Error ? cause.message : String(cause)).split("\n")[0] ?? ""
+/** What was thrown may be anything, and telling it may throw. */
+const firstLine = (cause: unknown): string => {
+  try {
+    return (cause instanceof Error ? cause.message : String(cause)).split("\n")[0] ?? ""
+  } catch {
+    return "what it threw cannot be told"
+  }
+}
 
 const load = Effect.fnUntraced(function*(file: string): Effect.fn.Return<AuditConfig, Failed> {
   if (!existsSync(file)) return yield* new Failed({ message: `there is no file ${file}` })
@@ -44,7 +50,9 @@ const load = Effect.fnUntraced(function*(file: string): Effect.fn.Return<AuditCo
     catch: (cause) => new Failed({ message: `${file} cannot be loaded: ${firstLine(cause)}` })
   })
   const config = typeof module === "object" && module !== null && "default" in module ? module.default : undefined
-  if (is(config)) return config
+  if (is(config)) {
+    return yield* Effect.mapError(check(config), ({ reason }) => new Failed({ message: `${file}: ${reason.message}` }))
+  }
   return yield* new Failed({
     message: isLike(config)
       ? `${file} was made with another copy of effect-audit than this one: run the application's own (npx effect-audit)`

@@ -174,7 +174,7 @@ const ndjsonRow = (item: AuditTrail.Item): string =>
 
 /** The events of a query, page by page, at most `limit` of them; the cursor after the last one, if there are more. */
 const pages = (query: AuditTrail.Query, limit: number) => {
-  const state: { next: string | undefined } = { next: undefined }
+  const state: { next: string | undefined; readonly more: boolean } = { next: undefined, more: false }
   const items = Stream.unwrap(
     Effect.map(
       AuditTrail.AuditTrail,
@@ -195,10 +195,17 @@ const pages = (query: AuditTrail.Query, limit: number) => {
 }
 
 /** Intents without a result, at most `limit` of them. */
-const unfinished = (query: AuditTrail.Query, limit: number) => ({
-  items: Stream.take(AuditTrail.unfinished(query), limit),
-  state: { next: undefined }
-})
+const unfinished = (query: AuditTrail.Query, limit: number) => {
+  const state = { next: undefined, more: false }
+  let count = 0
+  const items = AuditTrail.unfinished(query).pipe(
+    Stream.takeWhile(() => {
+      state.more = count === limit
+      return count++ < limit
+    })
+  )
+  return { items, state }
+}
 
 type Found = ReturnType<typeof pages> | ReturnType<typeof unfinished>
 
@@ -217,6 +224,7 @@ const run = Effect.fnUntraced(function*({ items, state }: Found, format: "table"
     )
   }
   if (state.next !== undefined) yield* Console.error(`more: --cursor ${state.next}`)
+  if (state.more) yield* Console.error("more: --limit shows more of them")
 })
 
 export const query = Command.make(

@@ -49,8 +49,18 @@ export const writable = (store: StoreArgs, options: Partial<Sqlite.Options> = {}
       AuditLogger.layer(logging(found.config)).pipe(Layer.provideMerge(sqliteOf(found, options))))
   )
 
-const sqliteOf = ({ config, filename, options: own }: Opened, options: Partial<Sqlite.Options>) =>
-  Sqlite.layer({ ...waiting, ...own, deployment: config.options.deployment, ...options, filename })
+/** With a signer its state is looked at: a log that is not what was signed takes nothing. */
+const sqliteOf = ({ config, filename, options: own }: Opened, options: Partial<Sqlite.Options>) => {
+  const { deployment, signer } = config.options
+  return Sqlite.layer({
+    ...waiting,
+    ...own,
+    deployment,
+    signer: signer === undefined ? undefined : stateOf(signer),
+    ...options,
+    filename
+  })
+}
 
 /** What only reads a store, which must exist. */
 export const readable = (store: StoreArgs) =>

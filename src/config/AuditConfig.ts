@@ -13,10 +13,11 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { AuditError } from "../AuditError.ts"
+import { AuditError, InvalidInput } from "../AuditError.ts"
 import * as AuditLogger from "../AuditLogger.ts"
 import * as Erasure from "../erasure/Erasure.ts"
 import type { EventSink } from "../EventSink.ts"
+import { pointer } from "../internal/json.ts"
 import * as Ledger from "../ledger/Ledger.ts"
 import type { LogStore } from "../ledger/LogStore.ts"
 import * as Signer from "../ledger/Signer.ts"
@@ -101,6 +102,48 @@ export const isLike = (value: unknown): boolean => typeof value === "object" && 
 /** Whether a value is a configuration that this copy of the package made. */
 export const is = (value: unknown): value is AuditConfig => value instanceof AuditConfig
 
+const fields: ReadonlySet<string> = new Set<keyof Options>([
+  "store",
+  "deployment",
+  "policy",
+  "keys",
+  "detectors",
+  "revision",
+  "replaces",
+  "signer",
+  "deadline",
+  "limits"
+])
+const signerFields: ReadonlySet<string> = new Set<keyof SignerConfig>(["key", "state", "newSigner", "interval"])
+
+const unknownIn = (value: object, known: ReadonlySet<string>): string | undefined =>
+  Object.keys(value).find((key) => !known.has(key))
+
+/** What is wrong with a configuration: a misspelt field would be left out silently. */
+const problemOf = ({ options }: AuditConfig): InvalidInput | undefined => {
+  const { signer, store } = options
+  const wrong = unknownIn(options, fields)
+  if (wrong !== undefined) {
+    return new InvalidInput({ path: pointer([wrong]), detail: "is not a field of a configuration" })
+  }
+  if (typeof store !== "object" || store === null || typeof store.open !== "function") {
+    return new InvalidInput({ path: "/store", detail: "is missing: Sqlite.store({ filename }), or Memory.store" })
+  }
+  if (signer === undefined) return undefined
+  const other = unknownIn(signer, signerFields)
+  if (other !== undefined) {
+    return new InvalidInput({ path: pointer(["signer", other]), detail: "is not a field of a signer" })
+  }
+  if (stateOf(signer) !== undefined) return undefined
+  return new InvalidInput({ path: "/signer/state", detail: "is missing: where is remembered what this key signed" })
+}
+
+/** A configuration that can be meant, else `InvalidInput` with the place. */
+export const check = <Own>(config: AuditConfig<Own>): Effect.Effect<AuditConfig<Own>, AuditError> => {
+  const reason = problemOf(config)
+  return reason === undefined ? Effect.succeed(config) : Effect.fail(new AuditError({ method: "AuditConfig", reason }))
+}
+
 /** How events are stripped. */
 export const pii = <Own>({ options }: AuditConfig<Own>): PiiOptions => ({
   policy: options.policy,
@@ -143,8 +186,11 @@ export const layer = <Own>(config: AuditConfig<Own>): Layer.Layer<Services | Own
         (key) => Ledger.layerSigning({ interval: signer.interval }).pipe(Layer.provide(Signer.layer({ key })))
       )
     )
-  return Layer.mergeAll(ledger, Erasure.layer).pipe(
-    Layer.provideMerge(AuditLogger.layer(logging(config))),
-    Layer.provideMerge(store.open({ deployment, signer: signer === undefined ? undefined : stateOf(signer) }))
+  const open = Layer.suspend(() =>
+    Layer.mergeAll(ledger, Erasure.layer).pipe(
+      Layer.provideMerge(AuditLogger.layer(logging(config))),
+      Layer.provideMerge(store.open({ deployment, signer: signer === undefined ? undefined : stateOf(signer) }))
+    )
   )
+  return Layer.unwrap(Effect.as(check(config), open))
 }

@@ -47,7 +47,7 @@ const groupsOf = (address: string): ReadonlyArray<number> => {
 
 /**
  * The network of an address: the first 24 bits of IPv4, of IPv6 the first 48, written as RFC 5952 has it. An IPv4
- * address in the form of IPv6 (`::ffff:192.0.2.1`) is one of IPv4.
+ * address in the form of IPv6 (`::ffff:192.0.2.1`) is one of IPv4; of 6to4 40 bits are kept.
  */
 export const networkOf = (address: string): string => {
   if (isIpv4(address)) return `${address.slice(0, address.lastIndexOf("."))}.0/24`
@@ -56,7 +56,9 @@ export const networkOf = (address: string): string => {
     const [high = 0, low = 0] = groups.slice(6)
     return `${high >> 8}.${high & 255}.${low >> 8}.0/24`
   }
-  const kept = groups.slice(0, 3)
+  // 6to4 (RFC 3056): 32 bits of an IPv4 address follow, of which 24 are kept as well.
+  const [first = 0, second = 0, third = 0] = groups
+  const kept = [first, second, first === 0x2002 ? third & 0xff00 : third]
   while (kept.at(-1) === 0) kept.pop()
-  return `${kept.map((group) => group.toString(16)).join(":")}::/48`
+  return `${kept.map((group) => group.toString(16)).join(":")}::/${first === 0x2002 ? 40 : 48}`
 }

@@ -5,7 +5,7 @@
  * no fields there, and it is the commitment that says so.
  */
 import * as Schema from "effect/Schema"
-import type { PiiFlags } from "../DatasetEvent.ts"
+import type { PiiFlags, SearchKeys } from "../DatasetEvent.ts"
 import { WireFromText } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
 
@@ -28,6 +28,35 @@ export const eventFields = (body: Uint8Array): Fields => {
     return fieldsOf(JSON.parse(textOf(body)))
   } catch {
     return {}
+  }
+}
+
+const textIn = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
+
+/** The values by which an event can be found, as far as its fields have them: whatever release wrote it. */
+export const keysIn = (fields: Fields): SearchKeys => {
+  const resource = fieldsOf(fields["resource"])
+  const subjects: unknown = fields["subject_ids"]
+  return {
+    action: textIn(fields["action"]) ?? "",
+    actorId: textIn(fields["agentId"]) ?? "",
+    userId: textIn(fields["user_id"]),
+    subjectIds: Array.isArray(subjects) ? subjects.flatMap((id: unknown) => textIn(id) ?? []) : undefined,
+    resourceType: textIn(resource["type"]),
+    resourceId: textIn(resource["id"]),
+    outcome: textIn(fields["outcome"]) ?? "",
+    traceId: textIn(fields["trace_id"]) ?? "",
+    requestId: textIn(fields["request_id"]) ?? "",
+    correlationId: textIn(fields["correlation_id"]),
+    runId: textIn(fields["run_id"]),
+    stepId: textIn(fields["step_id"]),
+    operationId: textIn(fields["operation_id"]),
+    phase: textIn(fields["phase"]),
+    projectId: textIn(fields["project_id"]),
+    surface: textIn(fields["surface"]),
+    severity: textIn(fields["severity"]) ?? "",
+    storageClass: textIn(fields["storage_class"]) ?? "",
+    trainOk: fields["train_ok"] === true ? "true" : "false"
   }
 }
 

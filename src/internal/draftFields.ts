@@ -1,7 +1,6 @@
 /** Reads the fields of a draft, one at a time; what cannot be meant throws a `Refusal` with its place. */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import {
   type Authorization,
   type Content,
@@ -106,9 +105,9 @@ export const readAuthorization = (reader: JsonReader, value: unknown): Authoriza
 
 /** Who agreed, when, and to what. */
 export const readApproval = (reader: JsonReader, value: unknown): ReadApproval => {
-  // A time may be any that `DateTime` makes, and is read before it is JSON.
-  const at = Predicate.hasProperty(value, "at") ? value.at : undefined
-  const rest = typeof value === "object" && !Array.isArray(value) ? { ...value, at: undefined } : value
+  if (typeof value !== "object" || value === null || Array.isArray(value)) refuse("/approval", "must be an approval")
+  // A time may be any that `DateTime` makes: it is taken out, once, before the rest becomes JSON.
+  const { at, ...rest }: { readonly at?: unknown } = { ...Object(value) }
   const json = only("/approval", reader.read("approval", rest), "an approval", ["by", "argumentsSha256"])
   const by = only("/approval/by", json["by"], "a party with type and id", ["type", "id"])
   const argumentsSha256 = string("/approval/argumentsSha256", json["argumentsSha256"])

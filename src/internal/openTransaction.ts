@@ -4,15 +4,9 @@
  * A transaction waits at its end for the records that have begun in it; what begins after that waits for its end, and
  * is recorded outside of it. So each record is either one of the transaction's or not, whoever outlives whom.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
-
-/** Whether a fiber runs in a transaction whose receipts do not say so. */
-export const InTransaction = Context.Reference<boolean>("effect-audit/internal/InTransaction", {
-  defaultValue: () => false
-})
 
 /** One transaction, from its beginning to after its end. */
 export class OpenTransaction<A, E, R> {
@@ -41,11 +35,6 @@ export class OpenTransaction<A, E, R> {
           if (--this.running === 0) this.idle.openUnsafe()
         }))
     })
-
-  /** Whether its end has come. */
-  get hasEnded(): boolean {
-    return this.isOver
-  }
 
   /** Keeps records of an inner transaction that was committed into this one. */
   keep(records: ReadonlyArray<Effect.Effect<A, E, R>>): void {

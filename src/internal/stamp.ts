@@ -14,7 +14,9 @@ const agentOf = ({ instanceId, model, version }: About): Agent | undefined =>
 
 /** The caller's words, and where they came from. */
 export const contentOf = ({ client }: Fields, { content }: DraftFields): Content =>
-  client === undefined ? content : { ...content, client }
+  client === undefined
+    ? content
+    : { ...content, client: { address: client.address, userAgent: client.userAgent?.toWellFormed() } }
 
 /** Identity from the context, facts from the draft. */
 export const stampOf = (

@@ -108,11 +108,11 @@ const WireFields = Schema.Struct({
   train_reason: TrainReason,
   severity: Severity,
   storage_class: StorageClass,
+  occurred_at: Time,
+  recorded_at: Time,
   analytics_event_type: Text,
   analytics_platform: Text,
-  asset_alt_text: Text,
-  occurred_at: Time,
-  recorded_at: Time
+  asset_alt_text: Text
 })
 
 /** The event as it is stored and exported. Field names are a contract: new ones may be added, none is renamed. */

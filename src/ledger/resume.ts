@@ -7,6 +7,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import {
   AuditError,
@@ -20,6 +21,7 @@ import { ReadDraft } from "../internal/draft.ts"
 import { Entropy } from "../internal/entropy.ts"
 import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
 import { type LogName, RequestContext } from "../RequestContext.ts"
+import { WritePolicy } from "../WritePolicy.ts"
 import { breach, type Head } from "./extends.ts"
 import { type Log, LogStore } from "./LogStore.ts"
 import * as Origin from "./Origin.ts"
@@ -103,9 +105,14 @@ const checkLoss = Effect.fnUntraced(function*(
   }
 })
 
-const recordOf = ({ reason }: ResumeOptions, { head, origin: oldOrigin }: Old, size: number, origin?: string) =>
+const recordOf = (
+  { reason }: ResumeOptions,
+  { head, origin: oldOrigin }: Old,
+  size: number,
+  more: { readonly origin?: string; readonly policy?: string } = {}
+) =>
   ReadDraft.own({ action: "audit.log_resumed", input: { reason } }, {
-    ...(origin === undefined ? {} : { origin }),
+    ...more,
     old_origin: oldOrigin,
     old_size: head.size,
     old_root: Buffer.from(head.root).toString("base64"),
@@ -119,11 +126,17 @@ const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old
   const now = yield* Clock.currentTimeMillis
   const deployment = found.origin.slice(0, found.origin.indexOf("/log/"))
   const origin = Origin.make(deployment, (yield* Entropy).bytes(16))
+  // It may have changed while the log was stopped, and could not be told.
+  const written = yield* Effect.flatMap(
+    Effect.serviceOption(WritePolicy),
+    (found) => Option.isNone(found) ? Effect.succeed(undefined) : found.value.current
+  )
+  const policy = written === undefined || written.changes === 0 ? {} : { policy: written.fingerprint }
   const receipt = yield* store.change(
     found.name,
     Effect.fnUntraced(function*(writer, log) {
       yield* writer.resume(log, origin, now)
-      const receipt = yield* engine.log(ReadDraft.for(engine, recordOf(options, old, log.size, origin)))
+      const receipt = yield* engine.log(ReadDraft.for(engine, recordOf(options, old, log.size, { origin, ...policy })))
       if (receipt.position !== log.size) {
         const detail = "the engine records to another store than the one that is changed"
         return yield* refuse(new SinkRejected({ detail }))

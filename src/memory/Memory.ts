@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuditError } from "../AuditError.ts"
 import type { AuditStore, Store } from "../config/AuditConfig.ts"
-import { EventSink, refusal } from "../EventSink.ts"
+import { EventSink, refusal, refusalInside } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
 import { Entropy } from "../internal/entropy.ts"
@@ -29,20 +29,39 @@ import { logStoreOf } from "./logs.ts"
 import { logKey, type State } from "./state.ts"
 import { deadlineMillis, MemoryStore } from "./store.ts"
 
+const writePolicyOf = (store: MemoryStore): WritePolicy["Service"] =>
+  WritePolicy.of({
+    current: Effect.sync(() => store.policy),
+    replace: (from, to) =>
+      Effect.sync(() => {
+        if (store.policy?.fingerprint !== from.fingerprint || store.policy.changes !== from.changes) return false
+        store.policy = to
+        return true
+      }),
+    logs: Effect.sync(() =>
+      [...store.committed.logs.values()].filter(({ stopped }) => stopped === undefined).map(({ name }) => name)
+    )
+  })
+
 const sinkOf = (store: MemoryStore, clock: Clock.Clock): EventSink["Service"] => {
   const method = "EventSink.append"
   const sink = EventSink.of({
     append: (event) => {
       const refused = refusal(method, event)
       if (refused !== undefined) return Effect.fail(refused)
-      return Effect.flatMap(
+      const inside = refusalInside(method, event)
+      const appended = Effect.flatMap(
         store.write(method, () => store.append(event, clock.currentTimeMillisUnsafe())),
         (outcome) =>
           outcome instanceof Refused
             ? Effect.fail(new AuditError({ method, eventId: event.eventId, reason: outcome.reason }))
             : Effect.succeed(outcome)
       )
-    }
+      return inside === undefined
+        ? appended
+        : Effect.withFiber((fiber) => store.isInTransaction(fiber.context) ? Effect.fail(inside) : appended)
+    },
+    policy: writePolicyOf(store)
   })
   keepsDeadline(sink, deadlineMillis)
   return sink
@@ -141,20 +160,6 @@ const signerStateOf = (store: MemoryStore): SignerState["Service"] =>
         }
         return Effect.succeed(isFrom)
       })
-  })
-
-const writePolicyOf = (store: MemoryStore): WritePolicy["Service"] =>
-  WritePolicy.of({
-    current: Effect.sync(() => store.policy),
-    replace: (from, to) =>
-      Effect.sync(() => {
-        if (store.policy !== from) return false
-        store.policy = to
-        return true
-      }),
-    logs: Effect.sync(() =>
-      [...store.committed.logs.values()].filter(({ stopped }) => stopped === undefined).map(({ name }) => name)
-    )
   })
 
 export type { AuditStore } from "../config/AuditConfig.ts"

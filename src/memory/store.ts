@@ -8,17 +8,17 @@ import { Reference } from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Semaphore from "effect/Semaphore"
-import { AuditError, type AuditReason, CheckpointInconsistent, SinkTimeout } from "../AuditError.ts"
+import { AuditError, type AuditReason, CheckpointInconsistent, InvalidInput, SinkTimeout } from "../AuditError.ts"
 import { EventId, type Sealed } from "../DatasetEvent.ts"
 import type { Evidence } from "../EventSink.ts"
 import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
-import { InTransaction } from "../internal/openTransaction.ts"
 import { stoppedBy } from "../ledger/extends.ts"
 import { Growth, type TreeRows } from "../ledger/growth.ts"
 import { type FirstOf, makeLogCreated } from "../ledger/logCreated.ts"
 import type { Log } from "../ledger/LogStore.ts"
 import type { SignedOrigin } from "../ledger/Signer.ts"
+import { admits, type Written } from "../WritePolicy.ts"
 import { logKey, State } from "./state.ts"
 
 /** Where a fiber writes: outside of transactions, in one, or in one of its savepoints. */
@@ -44,8 +44,8 @@ export class MemoryStore {
   current: State = this.committed
   /** The last head that was signed of each origin: no part of what a transaction rolls back. */
   readonly signed = new Map<string, SignedOrigin>()
-  /** The fingerprint of the policy that it is written under. */
-  policy: string | undefined = undefined
+  /** The policy that it is written under. */
+  policy: Written | undefined = undefined
   private readonly growth: Growth
   private readonly outside = new Place(undefined)
   private readonly carried = Reference<Place>("effect-audit/memory/Place", { defaultValue: () => this.outside })
@@ -128,7 +128,7 @@ export class MemoryStore {
         outer.isTaken = true
         return Effect.flatMap(
           Effect.exit(
-            restore(Effect.provideService(Effect.provideService(effect, InTransaction, true), this.carried, place))
+            restore(Effect.provideService(effect, this.carried, place))
           ),
           (exit) => {
             outer.isTaken = false
@@ -200,8 +200,18 @@ export class MemoryStore {
     }
   }
 
+  /** Why an event of a policy is not taken, if it is not; the first one sets the policy. */
+  private otherPolicy(fingerprint: string | undefined): InvalidInput | undefined {
+    if (fingerprint === undefined) return undefined
+    const answer = admits(this.policy, fingerprint)
+    if (answer === "sets") this.policy = { fingerprint, changes: 0 }
+    return answer instanceof InvalidInput ? answer : undefined
+  }
+
   /** Appends an event; synchronous, and so one step for every other fiber. */
   append(event: Sealed, millis: number): Evidence | Refused {
+    const other = this.otherPolicy(event.policy)
+    if (other !== undefined) return new Refused(other)
     const log = this.logOf(event, millis)
     if (log.stopped !== undefined) {
       return new Refused(stoppedBy(log.origin, new CheckpointInconsistent({ detail: log.stopped })))

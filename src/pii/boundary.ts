@@ -3,8 +3,8 @@
 const { charCodeAt } = String.prototype
 
 /**
- * The code unit at a place of a text, 0 behind its end. Texts are of many kinds inside the engine (flat, sliced, shared),
- * and a method that is looked up on all of them is called slowly: here it is one function. Reading behind the end is slow
+ * The code unit at a place of a text, 0 behind its end. Inside the engine texts are of many kinds (flat, sliced), and
+ * a method that is looked up on all of them is called slowly: here it is one function. Reading behind the end is slow
  * as well.
  */
 export const codeAt = (text: string, i: number, length: number): number => i < length ? charCodeAt.call(text, i) : 0

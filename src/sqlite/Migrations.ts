@@ -22,6 +22,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { Problem } from "../ledger/LogStore.ts"
+import { indexVersion } from "../trail/terms.ts"
 import { growTrees } from "./growTrees.ts"
 import { integerOf, stringOf } from "./row.ts"
 
@@ -270,7 +271,13 @@ export const refusal = (db: DatabaseSync, from: number | undefined, adopt: boole
 
 /** Brings a store, or a database that gets one, to the version of this release; in the transaction that is open. */
 export const migrate = (db: DatabaseSync, from: number): void => {
-  if (from === version) return
+  if (from !== version) upgrade(db, from)
+  // From here on the index may have what it had not before.
+  db.prepare("INSERT OR IGNORE INTO audit_store VALUES (?, (SELECT count(*) FROM audit_segment))")
+    .run(`segments ${indexVersion}`)
+}
+
+const upgrade = (db: DatabaseSync, from: number): void => {
   if (from > 0) rename(db)
   db.exec(tables)
   if (from === 1) growTrees(db)
@@ -286,5 +293,6 @@ export const readSecond = (db: DatabaseSync): void => {
       `CREATE TEMP VIEW audit_${name} AS SELECT *${name === "hold" ? ", 'unnamed' AS name" : ""} FROM main.${name}`
     )
   }
+  db.exec("CREATE TEMP VIEW audit_store AS SELECT '' AS name, '' AS value WHERE 0")
   db.exec("CREATE TEMP VIEW audit_origin AS SELECT 0 AS log, 0 AS since, '' AS origin WHERE 0")
 }

@@ -18,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import type { StatementSync } from "node:sqlite"
 import { AuditError, type AuditReason, InvalidInput, SinkClosed, SinkRejected, SinkTimeout } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
-import { EventSink, type Evidence, refusal } from "../EventSink.ts"
+import { EventSink, type Evidence, refusal, refusalInside } from "../EventSink.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { Refused } from "../internal/duplicate.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
@@ -28,6 +28,7 @@ import { type ClientConnection, connectionOf, SignedHeads, type Transaction } fr
 import type { Writing } from "./eventTable.ts"
 import { attempt, goneAfterCommit, Problem, reasonOf, untilFree } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
+import { make as writePolicy } from "./SqliteWritePolicy.ts"
 
 /** Bounds of the sink. */
 export interface Options {
@@ -205,8 +206,11 @@ export const make = Effect.fnUntraced(function*(
         if (refused !== undefined) return Effect.fail(refused)
         // It would wait for the connection, which its own transaction keeps.
         if (client.isLost(fiber.context)) return Effect.fail(failed(event, new SinkRejected({ detail: lost })))
-        return client.transactionOf(fiber.context) === undefined ? append(event) : join(event, fiber.context, append)
-      })
+        if (client.transactionOf(fiber.context) === undefined) return append(event)
+        const inside = refusalInside(method, event)
+        return inside === undefined ? join(event, fiber.context, append) : Effect.fail(inside)
+      }),
+    policy: yield* writePolicy
   })
   keepsDeadline(service, client.deadlineMillis)
   return service

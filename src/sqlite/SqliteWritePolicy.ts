@@ -5,28 +5,25 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { policyText, readPolicy } from "../internal/policies.ts"
 import { WritePolicy } from "../WritePolicy.ts"
 import { connectionOf } from "./connection.ts"
+import { policyOf } from "./eventTable.ts"
 import { readLogs } from "./logRows.ts"
 import { attempt, failing } from "./problem.ts"
 import { stringOf } from "./row.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
-const method = "WritePolicy"
-
-/** Reads and sets it in the client's file. */
+/** Over the client's file. */
 export const make: Effect.Effect<WritePolicy["Service"], never, SqliteClient> = Effect.gen(function*() {
   const { filename, reader, transact, writer } = connectionOf(yield* SqliteClient)
-  const failed = Effect.mapError(failing(method, filename))
-  const one = reader.prepare("SELECT value FROM audit_store WHERE name = 'policy'")
-  const insert = writer.prepare("INSERT OR IGNORE INTO audit_store VALUES ('policy', ?)")
+  const failed = Effect.mapError(failing("WritePolicy", filename))
+  const current = reader.prepare(policyOf)
   const update = writer.prepare("UPDATE audit_store SET value = ? WHERE name = 'policy' AND value = ?")
-  const set = (from: string | undefined, to: string) =>
-    failed(attempt(() => (from === undefined ? insert.run(to) : update.run(to, from)).changes === 1))
   return WritePolicy.of({
-    current: failed(attempt(() => stringOf(one.get(), "value"))),
-    replace: (from, to) => transact(set(from, to)),
-    logs: failed(attempt(() => readLogs(reader).filter(({ stopped }) => stopped === undefined).map(({ name }) => name)))
+    current: failed(attempt(() => readPolicy(stringOf(current.get(), "value")))),
+    replace: (from, to) => transact(failed(attempt(() => update.run(policyText(to), policyText(from)).changes === 1))),
+    logs: failed(attempt(() => readLogs(reader).flatMap(({ name, stopped }) => stopped === undefined ? [name] : [])))
   })
 })
 

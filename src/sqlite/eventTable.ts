@@ -11,6 +11,7 @@ import type { Durability, Evidence } from "../EventSink.ts"
 import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
 import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
 import { type Log, LogCache } from "../internal/logCache.ts"
+import { Policies } from "../internal/policies.ts"
 import { counts, type Head, headOf, stoppedBy } from "../ledger/extends.ts"
 import { breachOf, Growth } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
@@ -20,6 +21,8 @@ import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
 import { SqliteTreeRows } from "./treeRows.ts"
 
+/** The policy that the store is written under. */
+export const policyOf = "SELECT value FROM audit_store WHERE name = 'policy'"
 /** How one event is written. */
 export interface Writing {
   readonly millis: number
@@ -43,6 +46,7 @@ export class EventTable {
   private readonly bySeq: StatementSync
   private readonly newestNote: StatementSync
   private readonly logs = new LogCache()
+  private readonly policies: Policies
   private version = -1
   private nextSeq = -1
   /** Erasing transactions and stopped logs, of any connection, when they were last looked at. */
@@ -54,6 +58,9 @@ export class EventTable {
   constructor(db: DatabaseSync, entropy: Entropy) {
     this.db = db
     this.entropy = entropy
+    const policy = db.prepare(policyOf)
+    const put = db.prepare("INSERT INTO audit_store VALUES ('policy', ?)")
+    this.policies = new Policies({ read: () => stringOf(policy.get(), "value"), insert: (text) => void put.run(text) })
     this.index = new SearchIndex(db)
     this.treeRows = new SqliteTreeRows(db, this.index)
     this.growth = new Growth(this.treeRows)
@@ -80,6 +87,7 @@ export class EventTable {
     this.nextSeq = -1
     this.index.forget()
     this.growth.forget()
+    this.policies.forget()
     this.unsettled.clear()
     this.logs.end("rolled back")
     // What was counted may have been rolled back, and be another process's by now.
@@ -173,6 +181,8 @@ export class EventTable {
 
   /** Writes one event. Throws what SQLite throws; then the transaction is to be rolled back. */
   append(event: Sealed, writing: Writing): Evidence | Refused {
+    const other = this.policies.refusal(event.policy)
+    if (other !== undefined) return new Refused(other)
     const log = this.logOf(event, writing)
     if (log.stopped !== undefined) return new Refused(log.stopped)
     const keys = event.idempotency === undefined ? undefined : keyHashes(log.firstOrigin, event.idempotency)

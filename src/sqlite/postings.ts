@@ -2,8 +2,8 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { uuidBytes } from "../internal/entropy.ts"
 import { findId, findPosition, type Segments } from "../trail/segments.ts"
-import { bucketOf, logTerm, offsetsOf, segmentRows } from "../trail/terms.ts"
-import { blobOf, integerOf, type Row } from "./row.ts"
+import { bucketOf, indexVersion, logTerm, offsetsOf, segmentRows } from "../trail/terms.ts"
+import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 
 /** A row without what may be erased of it. */
 export interface EntryRow {
@@ -40,6 +40,7 @@ export class Postings implements Segments<EntryRow> {
   private readonly byId: StatementSync
   private readonly atPosition: StatementSync
   private readonly postings: StatementSync
+  readonly firstOfVersion: number
 
   constructor(db: DatabaseSync) {
     // No more than there are rows for: a row that someone added to the index must not hide rows of events.
@@ -53,6 +54,8 @@ export class Postings implements Segments<EntryRow> {
     this.byId = db.prepare(`SELECT ${columns} FROM audit_event WHERE seq > ? AND event_id = ?`)
     this.atPosition = db.prepare("SELECT seq FROM audit_event WHERE seq > ? AND log = ? AND position = ?")
     this.postings = db.prepare("SELECT postings FROM audit_bucket WHERE segment = ? AND bucket = ?")
+    const first = db.prepare("SELECT value FROM audit_store WHERE name = ?").get(`segments ${indexVersion}`)
+    this.firstOfVersion = Number(stringOf(first, "value") ?? Infinity)
   }
 
   get count(): number {

@@ -4,7 +4,7 @@
  * Rows that are in no segment yet are for who keeps them.
  */
 import type { Search } from "./Filter.ts"
-import { idTerm, intersect, logTerm, segmentRows, term, versionTerm } from "./terms.ts"
+import { idTerm, indexVersion, intersect, logTerm, segmentRows, term, versionTerm } from "./terms.ts"
 
 /** A row, as far as it must be compared with what was asked for. */
 export interface IndexedRow {
@@ -21,6 +21,11 @@ export interface Segments<Row extends IndexedRow> {
   /** Where in a segment rows may have a term: their offsets, ascending. */
   readonly offsets: (segment: number, term: number) => Array<number>
   readonly rowAt: (segment: number, offset: number) => Row | undefined
+  /**
+   * The first segment that was not full when a release of the present version of the index first opened the store. Those
+   * before hold no field that is new with it.
+   */
+  readonly firstOfVersion: number
 }
 
 /** The first segment that ends at a time or later, as far as clocks went forward. */
@@ -113,15 +118,19 @@ const offsetsIn = <Row extends IndexedRow>(
     known.set(version, answer)
     return answer
   }
+  const ofLog = () => index.offsets(segment, logTerm(log))
+  const isBefore = segment < index.firstOfVersion
+  // An older release, which still wrote to the store, may not have been able to read its rows.
+  if (!isBefore && !knows(indexVersion)) return ofLog()
   let found: Array<number> | undefined
   for (const { field, value } of conditions) {
+    if (field.since === indexVersion && isBefore && !knows(indexVersion)) return []
     if (field.since !== undefined && !knows(field.since)) continue
     const offsets = index.offsets(segment, term(field.wire, value))
     found = found === undefined ? offsets : intersect(found, offsets)
     if (found.length === 0) return []
   }
-  const ofLog = index.offsets(segment, logTerm(log))
-  return found === undefined ? ofLog : intersect(found, ofLog)
+  return found === undefined ? ofLog() : intersect(found, ofLog())
 }
 
 /** Whether a segment may have a row that was recorded when a search asks for. */

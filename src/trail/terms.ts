@@ -48,11 +48,14 @@ export const logTerm = (log: number): number => term("log", String(log))
 /** The term of an event id. */
 export const idTerm = (eventId: string): number => term("event_id", eventId)
 
+/** The version of an index that is written now. */
+export const indexVersion = 3
+
 /** The term that segments have whose index is of a version, or of a later one: of the second or third. */
 export const versionTerm = (version: number): number => term("segment", String(version))
 
-/** The versions of an index that is written now. */
-export const versionTerms: ReadonlyArray<number> = [versionTerm(2), versionTerm(3)]
+/** The terms of all versions that such an index is of. */
+export const versionTerms: ReadonlyArray<number> = [versionTerm(2), versionTerm(indexVersion)]
 
 /** Terms of one event that the writer keeps in memory; an event with more is read again when its segment is written. */
 export const keptTerms = 28

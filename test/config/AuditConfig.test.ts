@@ -78,7 +78,8 @@ describe("AuditConfig.layer", () => {
           Effect.gen(function*() {
             const sql = yield* SqlClient.SqlClient
             assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
-            return yield* (yield* WritePolicy.WritePolicy).current
+            yield* AuditLogger.emit({ action: "note.create" }).pipe(within())
+            return (yield* (yield* WritePolicy.WritePolicy).current)?.fingerprint
           }),
           services
         )
@@ -103,6 +104,15 @@ describe("AuditConfig.layer", () => {
         )
       assert.match(yield* open({ policy: { kinds: { OTHER_NO: "mask" } } }), /\/policy\/kinds\/OTHER_NO/)
       assert.match(yield* open({ policy: { default: "pseudonym" } }), /pseudonyms need a key/)
+      assert.match(yield* open({ polcy: {} } as object), /\/polcy: is not a field of a configuration/)
+      assert.match(yield* open({ store: undefined } as object), /\/store: is missing/)
+      assert.match(yield* open({ signer: { key: "k", keys: 1 } } as object), /\/signer\/keys: is not a field/)
+      const own = yield* SigningKey.generate(join(folder, "own"), "test/own")
+      assert.match(yield* open({ signer: { key: own } }), /\/signer\/state: is missing/)
+      assert.match(yield* open({ deadline: "nonsense" } as object), /\/deadline: is no duration/)
+      const unkeyed = { keys: { pseudonyms: { id: "k1", secret: undefined } } } as object
+      assert.match(yield* open(unkeyed), /a secret of at least 32 bytes/)
+      assert.match(yield* open({ detectors: "x" } as object), /\/detectors: must be an array of functions/)
       assert.match(yield* open({ signer: { key: join(folder, "none") } }), /none cannot be read/)
       assert.match(yield* open({ store: Sqlite.store({ filename: join(folder, "none"), mustExist: true }) }), /none/)
     }))
@@ -226,12 +236,30 @@ export default AuditConfig.make({
     30_000
   )
 
+  it.live("takes nothing into a restored store that is older than what was signed", () =>
+    Effect.gen(function*() {
+      const { config, filename } = yield* prepared
+      yield* run(["ingest", "--config", config], events)
+      const backup = `${filename}.backup`
+      yield* run(["backup", "--config", config, "--out", backup])
+      yield* run(["ingest", "--config", config], events)
+      assert.strictEqual((yield* run(["checkpoint", "--config", config, ...named])).code, 0)
+      const restored = yield* run(["ingest", "--config", config, "--db", backup], events)
+      assert.deepStrictEqual(answers(restored.stdout)[0]?.reason, "LogStopped")
+      const erased = ["erase", "--person", "u1", "--reason", "r", "--actor-id", "dpo"]
+      assert.strictEqual((yield* run([...erased, "--config", config, "--db", backup, ...named])).code, 2)
+    }), 30_000)
+
   it.live("says what is wrong with a configuration", () =>
     Effect.gen(function*() {
       const { config, folder } = yield* prepared
       const cases: ReadonlyArray<readonly [content: string | undefined, said: RegExp]> = [
         [undefined, /there is no file/],
         ["export default {", /cannot be loaded: /],
+        [
+          "throw { get message() { throw 1 }, toString() { throw 1 } }",
+          /cannot be loaded: what it threw cannot be told/
+        ],
         ["throw new Error('no secret\\nsecond line')", /cannot be loaded: no secret$/m],
         ["export const config = 1", /has no AuditConfig as its default export/],
         ["export default { [Symbol.for('effect-audit/AuditConfig')]: true }", /another copy of effect-audit/],

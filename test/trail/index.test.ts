@@ -180,7 +180,7 @@ interface Row extends IndexedRow {
 }
 
 /** An index over rows in memory; its segments are of the third version from `third` on, and before that of the first. */
-const indexOf = (rows: ReadonlyArray<Row>, third = 0) => {
+const indexOf = (rows: ReadonlyArray<Row>, third = 0, first = 0) => {
   const looked: Array<number> = []
   const segments = Array.from({ length: Math.floor(rows.length / segmentRows) }, (_, segment) => {
     const postings = new Map<number, Array<number>>()
@@ -208,7 +208,8 @@ const indexOf = (rows: ReadonlyArray<Row>, third = 0) => {
       assert.isTrue(segment >= 0 && segment < segments.length, `segment ${segment}`)
       return segments[segment]?.get(term) ?? []
     },
-    rowAt: (segment, offset) => rows[segment * segmentRows + offset]
+    rowAt: (segment, offset) => rows[segment * segmentRows + offset],
+    firstOfVersion: first
   }
   return { index, looked }
 }
@@ -328,6 +329,21 @@ describe("an index in segments", () => {
     }
   })
 
+  it("of an older version holds no new field before the store was opened by a newer release, and is read after", () => {
+    const operation = search([["operationId", "s2"], ["requestId", "r7"]])
+    const range = { descending: false, first: 1, last: segmentRows * 4 }
+    const found = (which: Segments<Row>) => new Set(candidates(which, 1, operation, range))
+    const all = found(indexOf(rows).index)
+    // Segments 0 and 1 are of the first version, and segment 0 was full before.
+    const { index: mixed } = indexOf(rows, 2, 1)
+    const numbers = found(mixed)
+    assert.isFalse([...numbers].some((number) => number <= segmentRows))
+    for (const number of all) assert.strictEqual(numbers.has(number), number > segmentRows)
+    // What an older release could not read is in the index by its log alone.
+    const ofLog = rows.slice(segmentRows, segmentRows * 2).filter(({ log }) => log === 1)
+    assert.isTrue(ofLog.every((row) => numbers.has(rows.indexOf(row) + 1)))
+  })
+
   it("is not looked at in segments of another time, nor for what one condition rules out", () => {
     const lookedAt = (wanted: Search) => {
       looked.length = 0
@@ -346,7 +362,8 @@ describe("an index in segments", () => {
       first: 1,
       last: segmentRows
     })], [])
-    assert.deepStrictEqual(looked.length, 1)
+    // Its version, and the first condition.
+    assert.deepStrictEqual(looked.length, 2)
     // The rows of a segment that knows no times are looked at.
     const timeless = { ...index, times: () => undefined }
     assert.strictEqual(
