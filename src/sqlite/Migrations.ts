@@ -269,10 +269,9 @@ export const refusal = (db: DatabaseSync, from: number | undefined, adopt: boole
     : `it has a table audit_${taken} of its own and cannot be ${from === undefined ? "adopted" : "migrated"}: rename it`
 }
 
-/** Brings a store, or a database that gets one, to the version of this release; in the transaction that is open. */
+/** Brings a store, or a database that gets one, to this version, from which segment on its index may say more; in the open transaction. */
 export const migrate = (db: DatabaseSync, from: number): void => {
   if (from !== version) upgrade(db, from)
-  // From here on the index may have what it had not before.
   db.prepare("INSERT OR IGNORE INTO audit_store VALUES (?, (SELECT count(*) FROM audit_segment))")
     .run(`segments ${indexVersion}`)
 }
