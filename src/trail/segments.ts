@@ -22,8 +22,8 @@ export interface Segments<Row extends IndexedRow> {
   readonly offsets: (segment: number, term: number) => Array<number>
   readonly rowAt: (segment: number, offset: number) => Row | undefined
   /**
-   * The first segment that was not full when a release of the present version of the index first opened the store: those
-   * before hold no field that is new with it.
+   * The first segment that was not full when a release of the present version of the index first opened the store;
+   * those before hold no field that is new with it.
    */
   readonly firstOfVersion: number
 }
