@@ -23,6 +23,7 @@ import * as Tracer from "effect/Tracer"
 import { AuditError, InvalidInput } from "./AuditError.ts"
 import { type Draft, EventId, type PiiFlags, type Sealed, Stamped, Stripped } from "./DatasetEvent.ts"
 import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
+import { admitting } from "./internal/admission.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
 import { ceiling, defaultLimits, type DraftFields, exceeds, ourOwn, ReadDraft } from "./internal/draft.ts"
 import { idPattern } from "./internal/draftFields.ts"
@@ -111,6 +112,8 @@ export interface Options {
   readonly deadline?: Duration.Input | undefined
   /** Bounds of a draft: 262,144 bytes as JSON, depth 32, 4,096 keys unless given. */
   readonly limits?: Partial<Limits> | undefined
+  /** Bytes of large events (16 KiB and more) that are on their way at once; 64 MiB unless given. Others wait. */
+  readonly pendingBytes?: number | undefined
 }
 
 /** Events that were recorded. */
@@ -258,6 +261,7 @@ export const make = Effect.fnUntraced(function*(
   const uuid7 = makeUuid7(entropy)
   const place = placing(stripper)
   const steps = bounded({ stripper, preferences, sink }, deadline)
+  const admit = admitting(options.pendingBytes ?? 67_108_864, deadline)
   const policy = stripper.policy ?? unknown
   const record = recording(steps, entropy, policy.fingerprint)
   const remembering = sink.policy ?? Option.getOrUndefined(yield* Effect.serviceOption(WritePolicy))
@@ -277,13 +281,17 @@ export const make = Effect.fnUntraced(function*(
     const checked = check(copied, draft, options, { limits, place })
     const recorded = checked instanceof InvalidInput
       ? Effect.fail(new AuditError({ method, ...(checked.path === "/eventId" ? {} : { eventId }), reason: checked }))
-      : record(new Stamped(made, stampOf(context, checked, eventId, span, now), contentOf(context, checked)), {
-        draft: checked,
-        options,
-        began: elapsedMillis(clock),
-        clock,
-        context: fiber.context
-      })
+      : admit(
+        checked.bytes,
+        eventId,
+        record(new Stamped(made, stampOf(context, checked, eventId, span, now), contentOf(context, checked)), {
+          draft: checked,
+          options,
+          began: elapsedMillis(clock),
+          clock,
+          context: fiber.context
+        })
+      )
     return Effect.tapError(recorded, (error) => report(error, context, span, clock.currentTimeNanosUnsafe()))
   }
   const logRead = (draft: ReadDraft, options: EmitOptions | undefined) =>

@@ -112,7 +112,8 @@ const fields: ReadonlySet<string> = new Set<keyof Options>([
   "replaces",
   "signer",
   "deadline",
-  "limits"
+  "limits",
+  "pendingBytes"
 ])
 const signerFields: ReadonlySet<string> = new Set<keyof SignerConfig>(["key", "state", "newSigner", "interval"])
 
@@ -155,8 +156,8 @@ export const pii = <Own>({ options }: AuditConfig<Own>): PiiOptions => ({
 
 /** How a logger is made. */
 export const logging = <Own>(config: AuditConfig<Own>): AuditLogger.Options => {
-  const { deadline, limits } = config.options
-  return { deadline, limits, pii: pii(config) }
+  const { deadline, limits, pendingBytes } = config.options
+  return { deadline, limits, pendingBytes, pii: pii(config) }
 }
 
 /** Where the state of a signer is, by its configuration. */
