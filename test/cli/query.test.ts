@@ -106,6 +106,54 @@ describe("effect-audit query", () => {
         assert.match(stdout, /EXAMPLES[\s\S]*effect-audit/)
       }
     }))
+
+  it.live("shows every field that is new in a spreadsheet, and an intent in the table", () =>
+    Effect.gen(function*() {
+      const db = yield* temporaryFile
+      const context = {
+        actor: { type: "agent", id: "a1", onBehalfOf: "u1", version: "1.4", model: "opus@2026", instanceId: "pod-7" },
+        delegation: [{ type: "agent", id: "a1" }, { type: "human", id: "u1" }],
+        client: { address: "203.0.113.77", userAgent: "curl/8.5.0" }
+      }
+      const draft = {
+        operationId: "op1",
+        phase: "intent",
+        related: [{ type: "folder", id: "f1" }, { type: "note", id: "n0" }],
+        authorization: { decision: "escalated", policyId: "p1", reason: "late", risk: 0.5 },
+        approval: { by: { type: "human", id: "u3" }, at: "2026-01-02T03:04:00Z", argumentsSha256: "ab".repeat(32) },
+        change: { before: { a: 1 }, after: [2] }
+      }
+      yield* run(["ingest", "--db", db], line(1, { context, draft }))
+      const [head = "", row = ""] = (yield* at(db, "--format", "csv", "--action", "note.*")).stdout.split("\r\n")
+      const names = head.split(",")
+      const cells = row.match(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)?.map((cell) => cell.replace(/,$/, "")) ?? []
+      const cell = (name: string) => cells[names.indexOf(name)]
+      assert.deepStrictEqual(names.slice(names.indexOf("operation_id")).map((name) => [name, cell(name)]), [
+        ["operation_id", "op1"],
+        ["phase", "intent"],
+        ["agent_version", "1.4"],
+        ["agent_model", "opus@2026"],
+        ["agent_instance_id", "pod-7"],
+        ["delegation", "\"agent a1, human u1\""],
+        ["client_address", "203.0.113.0/24"],
+        ["client_user_agent", "curl/8.5.0"],
+        ["authorization_decision", "escalated"],
+        ["authorization_policy_id", "p1"],
+        ["authorization_reason", "late"],
+        ["authorization_risk", "0.5"],
+        ["approval_by", "human u3"],
+        ["approval_at", "2026-01-02T03:04:00.000Z"],
+        ["approval_arguments_sha256", "ab".repeat(32)],
+        ["related", "\"folder f1, note n0\""],
+        ["change_before", "\"{\"\"a\"\":1}\""],
+        ["change_after", "[2]"]
+      ])
+      assert.match((yield* at(db, "--phase", "intent")).stdout, /note\.create.*\(intent\)/)
+      const limited = yield* at(db, "--unfinished", "--limit", "1")
+      assert.strictEqual(limited.stderr, "")
+      yield* run(["ingest", "--db", db], line(2, { draft: { operationId: "op2", phase: "intent" } }))
+      assert.match((yield* at(db, "--unfinished", "--limit", "1")).stderr, /more: --limit/)
+    }))
 })
 
 describe("effect-audit prefs", () => {
