@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { AuditLogger, DatasetEvent, RequestContext } from "effect-audit"
 import { readFileSync } from "node:fs"
+import { keysIn } from "../src/internal/body.ts"
 import { memory, storedEvents, within } from "./support.ts"
 
 const golden: object = JSON.parse(readFileSync(new URL("fixtures/event.json", import.meta.url), "utf8"))
@@ -39,6 +40,107 @@ describe("DatasetEvent.Wire", () => {
       const { request_id: _, ...without } = event as typeof event & { readonly request_id: string }
       assert.strictEqual(Schema.decodeUnknownResult(DatasetEvent.Wire)(without)._tag, "Failure")
     }))
+
+  it.effect("refuses each field of the golden event that is of another kind, however deep", () =>
+    Effect.gen(function*() {
+      const decodes = (input: unknown) => Schema.decodeUnknownResult(DatasetEvent.Wire)(input)._tag === "Success"
+      assert.isTrue(decodes(event))
+      const fields = event as { readonly [key: string]: unknown }
+      const open = new Set(["input", "output"])
+      for (const name of Object.keys(fields)) {
+        if (open.has(name)) continue
+        assert.isFalse(decodes({ ...fields, [name]: [[]] }), name)
+        const value = fields[name]
+        if (typeof value !== "object" || value === null || Array.isArray(value)) continue
+        for (const below of Object.keys(value)) {
+          if (name === "metadata" || name === "change") continue
+          assert.isFalse(decodes({ ...fields, [name]: { ...value, [below]: [[]] } }), `${name}.${below}`)
+        }
+      }
+      const nested: ReadonlyArray<object> = [
+        { related: [{ type: "note" }] },
+        { related: [{ id: "n1" }] },
+        { resource: { type: "note" } },
+        { delegation: [{ type: "robot", id: "a1" }] },
+        { approval: { by: { type: "human", id: "u1" }, at: "2026-01-02T03:04:00.000Z" } },
+        { approval: { by: { type: "human", id: "u1" }, at: "2026-01-02", arguments_sha256: "00" } },
+        { authorization: { policy_id: "p" } },
+        { occurred_at: "x2026-01-02T03:04:05.678Z" },
+        { occurred_at: "2026-01-02T03:04:05.678Zx" },
+        { occurred_at: "2026-01-02T03:04:05.678" }
+      ]
+      for (const more of nested) assert.isFalse(decodes({ ...fields, ...more }), JSON.stringify(more))
+      const all = {
+        outcome: ["success", "failure", "denied"],
+        phase: ["intent", "result"],
+        severity: ["debug", "info", "notice", "warning", "error", "critical"],
+        storage_class: ["ops", "audit", "stream", "cost"],
+        actor_type: ["human", "agent", "system", "tool", "anonymous"],
+        train_reason: ["allowed", "pii", "tenant_opt_out", "user_opt_out", "preferences_unavailable", "policy"],
+        mode: ["saas", "enterprise", "lab"]
+      }
+      for (const [name, values] of Object.entries(all)) {
+        for (const value of values) assert.isTrue(decodes({ ...fields, [name]: value }), `${name} ${value}`)
+        assert.isFalse(decodes({ ...fields, [name]: "" }), name)
+      }
+      for (const decision of ["allowed", "denied", "escalated"]) {
+        assert.isTrue(decodes({ ...fields, authorization: { decision } }))
+      }
+      const { message } = yield* Effect.flip(
+        Schema.decodeUnknownEffect(DatasetEvent.Wire)({ ...fields, recorded_at: "now" })
+      )
+      assert.include(message, "RFC 3339 in UTC with milliseconds")
+    }))
+
+  it("is found by every value that it can be found by", () => {
+    const wire = Schema.decodeUnknownSync(DatasetEvent.Wire)(event)
+    const expected = {
+      action: "note.create",
+      actorId: "a1",
+      userId: "u1",
+      subjectIds: ["u2"],
+      resourceType: "note",
+      resourceId: "n1",
+      outcome: "success",
+      traceId: "0af7651916cd43dd8448eb211c80319c",
+      requestId: "r1",
+      correlationId: "c1",
+      runId: "run1",
+      stepId: "step1",
+      operationId: "op1",
+      phase: "result",
+      projectId: "p1",
+      surface: "notes",
+      severity: "info",
+      storageClass: "audit",
+      trainOk: "true"
+    }
+    assert.deepStrictEqual<unknown>(DatasetEvent.searchKeys(wire), expected)
+    assert.deepStrictEqual<unknown>(DatasetEvent.searchKeys({ ...wire, train_ok: false }).trainOk, "false")
+    // As the index reads it, whatever release wrote it.
+    assert.deepStrictEqual<unknown>(keysIn(event as { readonly [key: string]: unknown }), expected)
+    assert.deepStrictEqual<unknown>(keysIn({ action: 1, subject_ids: ["a", 2], resource: [], train_ok: "true" }), {
+      action: "",
+      actorId: "",
+      userId: undefined,
+      subjectIds: ["a"],
+      resourceType: undefined,
+      resourceId: undefined,
+      outcome: "",
+      traceId: "",
+      requestId: "",
+      correlationId: undefined,
+      runId: undefined,
+      stepId: undefined,
+      operationId: undefined,
+      phase: undefined,
+      projectId: undefined,
+      surface: undefined,
+      severity: "",
+      storageClass: "",
+      trainOk: "false"
+    })
+  })
 
   it.effect("is what the engine stores: the fixed order of fields, and bytes that decode and encode to themselves", () =>
     Effect.gen(function*() {

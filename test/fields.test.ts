@@ -420,6 +420,56 @@ describe("what was decided and changed", () => {
       assert.strictEqual((yield* emitted({ related: sixteen })).related?.length, 16)
     }).pipe(Effect.provide(memory)))
 
+  it.effect("is refused in words", () =>
+    Effect.gen(function*() {
+      const approval = { by: { type: "human", id: "u1" }, at, argumentsSha256: digest }
+      const id = "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"
+      const types = "must be one of human, agent, system, tool, anonymous"
+      const sha = "must be a SHA-256: 64 lower-case hexadecimal digits"
+      const cases: ReadonlyArray<readonly [unknown, string]> = [
+        [{ phase: "intent" }, "is missing: a phase is one of an operation"],
+        [{ phase: "begin", operationId: "o" }, "must be one of intent, result"],
+        [{ operationId: "a b" }, id],
+        [{ resource: "n" }, "must be an object: a resource with type and id"],
+        [{ resource: { type: "note", id: "n", x: 1 } }, "is not a field of a resource with type and id"],
+        [
+          { resource: { type: "1", id: "n" } },
+          "must be a letter, then letters, digits and _ . : / -, at most 128 characters"
+        ],
+        [{ resource: { type: "note", id: "" } }, "must not be empty"],
+        [{ resource: { type: 1, id: "n" } }, "must be a string"],
+        [{ related: {} }, "must be an array of resources"],
+        [{ related: Array.from({ length: 17 }, () => ({ type: "note", id: "n" })) }, "must have at most 16 resources"],
+        [{ change: 1 }, "must be an object: a change with before and after"],
+        [{ change: { x: 1 } }, "is not a field of a change with before and after"],
+        [{ authorization: 1 }, "must be an object: an authorization"],
+        [{ authorization: {} }, "must be one of allowed, denied, escalated"],
+        [{ approval: 1 }, "must be an approval"],
+        [{ approval: { ...approval, by: 1 } }, "must be an object: a party with type and id"],
+        [{ approval: { ...approval, by: { id: "u1" } } }, types],
+        [{ approval: { ...approval, by: { type: "x", id: "u1" } } }, types],
+        [{ approval: { ...approval, argumentsSha256: `${digest}0` } }, sha],
+        [{ approval: { ...approval, argumentsSha256: `0${digest}` } }, sha],
+        [{ approval: { ...approval, argumentsSha256: 1 } }, "must be a string"],
+        [{ approval: { ...approval, x: 1 } }, "is not a field of an approval"],
+        [{ metadata: 1 }, "must be an object"],
+        [{ metadata: { action: 1 } }, "is reserved: it is written from the request context"],
+        [{ analytics: 1 }, "must be an object"],
+        [{ analytics: { x: "1" } }, "must be event_type, platform, asset_alt_text, utm_... or seo_..."],
+        [{ subjectIds: "u1" }, "must be an array of ids"],
+        [{ subjectIds: Array.from({ length: 1001 }, () => "u1") }, "must have at most 1,000 ids"],
+        [{ subjectIds: ["a b"] }, id],
+        [{ occurredAt: "2026-01-02" }, "must be a date, or RFC 3339 text with a time zone"]
+      ]
+      for (const [draft, detail] of cases) {
+        const error = yield* Effect.flip(
+          AuditLogger.emit({ action: "note.create", ...draft as object }).pipe(within())
+        )
+        assert(error.reason._tag === "InvalidInput")
+        assert.strictEqual(error.reason.detail, detail, JSON.stringify(draft).slice(0, 100))
+      }
+    }).pipe(Effect.provide(memory)))
+
   it.effect("counts for an idempotency key", () =>
     Effect.gen(function*() {
       const base = { action: "note.create" }
