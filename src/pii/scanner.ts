@@ -58,9 +58,9 @@ for (
   classes[char.charCodeAt(0)] = trigger
 }
 
-/** For every UTF-16 code unit, whether it belongs to a word: no comparison for each character of a text. */
+/** For every UTF-16 code unit, whether it belongs to a word, as `WORD` or `DIGIT`: one look for each character. */
 const inWord = new Uint8Array(65_536)
-for (let code = 0; code < 128; code++) if (classes[code] === WORD || classes[code] === DIGIT) inWord[code] = 1
+for (let code = 0; code < 128; code++) if (classes[code]! <= DIGIT) inWord[code] = classes[code]!
 
 /** A token is never part of something longer that begins with it: `https://ghp_...@github.com`. */
 const tokens = new Set<Kind>(["SECRET", "JWT", "PRIVATE_KEY", "CRYPTO_ADDRESS"])
@@ -115,9 +115,16 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
     let next = i + 1
     let span: Span | undefined
     if (kind <= DIGIT) {
-      while (next < length && inWord[codeAt(text, next, length)] === 1) next++
+      let kinds = kind
+      let after = codeAt(text, next, length)
+      for (let of = inWord[after]!; of !== 0; of = inWord[after]!) {
+        kinds |= of
+        after = codeAt(text, ++next, length)
+      }
       if (kind === DIGIT) span = tokenAt(text, i, next) ?? number(text, i, next, length)
-      else if (isTelling(text, i, next, length)) span = word(text, i, next, length)
+      else if ((kinds & DIGIT) !== 0 || code < 97 || next - i > 5 || goesOn(after)) {
+        if (isTelling(text, i, next, length)) span = word(text, i, next, length)
+      }
     } else {
       if (kind === BRACKET) next = Math.max(next, placeholderEnd(text, i))
       else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
@@ -134,6 +141,8 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
 }
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
+/** Whether a sign follows a word behind which a token may go on. */
+const goesOn = (after: number): boolean => after >= 43 && after <= 58
 
 /** Lengths of the words after which a password stands: `secret`, `passwd`, `password`, `passcode`, `passphrase`. */
 const isPasswordLength = (length: number): boolean => length === 6 || length === 8 || length === 10
@@ -152,10 +161,10 @@ const isTelling = (text: string, start: number, end: number, all: number): boole
   // Document numbers.
   if (first < 97 && (length === 1 || second < 97) && length <= 16) return true
   const after = codeAt(text, end, all)
-  const goesOn = after >= 43 && after <= 58
+  const isPart = goesOn(after)
   // A token is a word of some length, or goes on behind a sign.
-  if ((length >= 8 || goesOn) && mayBeVendors(first, second, third)) return true
-  if (goesOn) {
+  if ((length >= 8 || isPart) && mayBeVendors(first, second, third)) return true
+  if (isPart) {
     // Tokens of several words: two of their shapes begin so, the others with a digit or with longer words.
     if ((first >= 77 && first <= 79) || length === 14 || length <= 4) return true
   }
