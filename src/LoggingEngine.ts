@@ -311,6 +311,9 @@ export const make = Effect.fnUntraced(function*(
   }))
 })
 
+/** What the package records of itself is bounded in bytes alone: the caller's words in it are a reason. */
+const ofRecords = ({ maxBytes }: Limits): Limits => ({ ...ceiling, maxBytes })
+
 /** The draft's fields, or why the call is refused. */
 const check = (
   context: Fields | Schema.SchemaError,
@@ -334,7 +337,9 @@ const check = (
       detail: "the request context was not made by RequestContext and is invalid"
     })
   }
-  const refusal = draft instanceof Refusal ? draft : exceeds(draft, limits)
+  const refusal = draft instanceof Refusal
+    ? draft
+    : exceeds(draft, draft.record === undefined ? limits : ofRecords(limits))
   if (refusal !== undefined) {
     // A key of the caller's may be personal data as well.
     return new InvalidInput({ path: place(refusal.path), detail: refusal.problem })

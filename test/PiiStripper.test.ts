@@ -361,8 +361,8 @@ describe("PiiStripper.layerWith", () => {
         }).pipe(Effect.provide(over({ detectors: [detector], policy, key: { id: "k1", secret: Buffer.alloc(32) } })))
       const counts = { CUSTOMER_NO: 1, EMAIL: 1 }
       assert.deepStrictEqual(yield* through({}), ["[CUSTOMER_NO] of [EMAIL], [CUSTOMER_NO]", counts, false])
-      assert.deepStrictEqual(yield* through({ kinds: { CUSTOMER_NO: "keep", EMAIL: "partial" } }), [
-        "C-123456 of [EMAIL:example.com], [CUSTOMER_NO]",
+      assert.deepStrictEqual(yield* through({ kinds: { CUSTOMER_NO: "keep", EMAIL: "drop" } }), [
+        "C-123456 of , [CUSTOMER_NO]",
         counts,
         false
       ])

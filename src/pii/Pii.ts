@@ -76,13 +76,13 @@ export class Stripper {
     // (`curl --user kim@example.com:...`) may have passed over a finding before it.
     for (let pass = 0; pass < maxPasses; pass++) {
       this.again = false
-      result = this.once(result)
+      result = this.once(result, pass > 0)
       if (!this.again) break
     }
     return result
   }
 
-  private once(text: string): string {
+  private once(text: string, isRepeated: boolean): string {
     if (this.policy.allow?.values?.includes(text) === true || this.isAllowedPath()) return text
     const spans = this.find(text)
     if (spans.length === 0) return text
@@ -91,7 +91,7 @@ export class Stripper {
     for (const span of spans) {
       const value = text.slice(span.start, span.end)
       if (this.policy.allow?.values?.includes(value) === true) continue
-      const treated = this.found(span.kind, true)
+      const treated = this.found(span.kind, true, isRepeated)
       if (treated === "keep") continue
       if (treated === "drop" || span.kind === "PASSWORD") this.again = true
       result += text.slice(from, span.start) + (treated === "drop" ? "" : this.replacement(treated, span.kind, value))
@@ -148,10 +148,11 @@ export class Stripper {
   }
 
   /** Counts a finding and says how it is treated. */
-  private found(kind: Kind, byForm: boolean): Treatment {
+  private found(kind: Kind, byForm: boolean, isRepeated = false): Treatment {
     this.counts ??= new Map()
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
     const treated = this.pathTreatment() ?? treatment(this.policy, kind, this.options.tenantId)
+    // What is kept is found by every pass.
+    if (!isRepeated || treated !== "keep") this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
     const passes = byForm && treated !== "partial" && treated !== "keep" &&
       this.policy.trainable?.some((name) => name === kind) === true
     if (!passes) this.trainable = false

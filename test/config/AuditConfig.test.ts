@@ -45,7 +45,7 @@ describe("AuditConfig.layer", () => {
           store,
           deployment: "audit.example.com",
           signer: { key, state: `${filename}.state`, newSigner: true, interval: "1 hour" },
-          limits: { maxKeys: 20 }
+          limits: { maxKeys: 3, maxDepth: 2 }
         })
         yield* Effect.gen(function*() {
           const receipt = yield* AuditLogger.emit({
@@ -54,7 +54,7 @@ describe("AuditConfig.layer", () => {
           }).pipe(within())
           assert.deepStrictEqual<unknown>(receipt.piiFlags.flags, ["CUSTOMER_NO", "EMAIL"])
           assert.match(String((yield* inputs)[0]), /^\[CUSTOMER_NO:k1:[\w-]{22}\] of \[EMAIL:example\.com\]$/)
-          const input = Object.fromEntries(Array.from({ length: 21 }, (_, n) => [`field${n}`, n]))
+          const input = Object.fromEntries(Array.from({ length: 4 }, (_, n) => [`field${n}`, n]))
           const many = AuditLogger.emit({ action: "note.create", input })
           assert.strictEqual((yield* Effect.flip(many.pipe(within()))).reason._tag, "InvalidInput")
           yield* Erasure.erase({ eventIds: [receipt.eventId], reason: "asked" }).pipe(within())
