@@ -69,8 +69,6 @@ export class Stripper {
 
   /** A text without its findings; the same string when there are none. */
   text(text: string): string {
-    // Most texts have nothing in them.
-    if (this.detectsNothingElse && scanText(text) === none) return text
     let result = text
     // What stood behind a dropped value stands behind its name now, and may be a value as well; the rule for a password
     // (`curl --user kim@example.com:...`) may have passed over a finding before it.
@@ -85,7 +83,8 @@ export class Stripper {
   private once(text: string, isRepeated: boolean): string {
     if (this.policy.allow?.values?.includes(text) === true || this.isAllowedPath()) return text
     const spans = this.find(text)
-    if (spans.length === 0) return text
+    // Most texts have nothing in them.
+    if (spans === none || spans.length === 0) return text
     let result = ""
     let from = 0
     for (const span of spans) {

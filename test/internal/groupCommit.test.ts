@@ -41,6 +41,33 @@ describe("groupCommit", () => {
       assert.deepStrictEqual(batches, [[1, 2], [3, 4], [5]])
     }))
 
+  it.live("what comes while a commit runs, in whatever turns, shares the next one", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const begun = yield* Deferred.make<void>()
+      const batches: Array<Array<number>> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        capacity: 100,
+        maxBatch: 100,
+        write: (waiting) =>
+          Effect.gen(function*() {
+            const taken = waiting.take()
+            batches.push(taken.map((entry) => entry.value.n))
+            yield* Deferred.succeed(begun, undefined)
+            yield* Deferred.await(gate)
+            for (const entry of taken) entry.settle(Exit.succeed(entry.value.n))
+          })
+      })
+      const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      const first = yield* start(append(value(0)))
+      yield* Deferred.await(begun)
+      const later = yield* Effect.forEach([1, 2, 3], (n) => Effect.andThen(turn, start(append(value(n)))))
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach([first, ...later], Fiber.join)
+      assert.deepStrictEqual(batches, [[0], [1, 2, 3]])
+    }))
+
   it.effect("tells the three places of a deadline apart: no room, in the queue, in the write", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
