@@ -5,6 +5,7 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { build } from "rolldown"
 import { temporaryFolder } from "./support.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -57,10 +58,16 @@ describe("the packed package", () => {
       const entries = Object.keys(manifest.exports).filter((entry) => entry !== "./package.json")
       const folders = readdirSync(join(root, "src"), { withFileTypes: true }).filter((entry) => entry.isDirectory())
         .map((entry) => entry.name).filter((name) => name !== "internal" && name !== "cli")
-      assert.deepStrictEqual(entries.toSorted(), [".", ...folders.map((name) => `./${name}`)].toSorted())
+      assert.deepStrictEqual(
+        entries.toSorted(),
+        [".", ...folders.map((name) => `./${name}`), "./sqlite/writerThread"].toSorted()
+      )
       const names = entries.map((entry) => entry.replace(/^\./, "effect-audit"))
       const program = names.map((name, n) =>
-        `import * as m${n} from "${name}"\nif (Object.keys(m${n}).length === 0) throw new Error("${name}")`
+        // The file of a thread has nothing to import, and does nothing outside of one.
+        name.endsWith("Thread")
+          ? `import "${name}"`
+          : `import * as m${n} from "${name}"\nif (Object.keys(m${n}).length === 0) throw new Error("${name}")`
       )
       writeFileSync(join(folder, "main.mjs"), program.join("\n"))
       const run = spawnSync(process.execPath, ["main.mjs"], { cwd: folder, encoding: "utf8" })
@@ -111,6 +118,46 @@ describe("the packed package", () => {
         assert.strictEqual(status, 0, stdout.slice(0, 4000))
       }), 120_000)
   }
+
+  it.live("writes in a thread; in a bundle too, or else in the process with a warning", () =>
+    Effect.gen(function*() {
+      const { folder } = yield* installed
+      const main = (thread: string) => `
+        import { AuditLogger, RequestContext } from "effect-audit"
+        import { Sqlite } from "effect-audit/sqlite"
+        import { Effect, Layer } from "effect"
+        const program = Effect.gen(function*() {
+          const context = yield* RequestContext.decode({
+            tenantId: "t_acme", env: "prod", actor: { type: "system" }, requestId: "r1"
+          })
+          const receipt = yield* AuditLogger.emit({ action: "a.b" }).pipe(RequestContext.provide(context))
+          console.log("position " + receipt.position)
+        })
+        const store = Sqlite.layer({ filename: process.argv[2], ${thread} })
+        Effect.runPromise(Effect.provide(program, AuditLogger.layer().pipe(Layer.provide(store))))`
+      const run = (file: string, store: string) => {
+        const args = [join(folder, file), join(folder, store)]
+        const { status, stderr, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" })
+        assert.strictEqual(status, 0, stderr)
+        assert.strictEqual(stderr, "")
+        return stdout
+      }
+      const bundle = (input: Record<string, string>, out: string) =>
+        Effect.promise(() =>
+          build({ input, cwd: folder, platform: "node", logLevel: "silent", output: { dir: join(folder, out) } })
+        )
+      writeFileSync(join(folder, "required.mjs"), main("thread: true"))
+      writeFileSync(join(folder, "auto.mjs"), main(""))
+      writeFileSync(join(folder, "named.mjs"), main("thread: new URL('./audit/thread.js', import.meta.url)"))
+      assert.strictEqual(run("required.mjs", "1.db"), "position 1\n")
+      yield* bundle({ auto: "auto.mjs" }, "alone")
+      const alone = run("alone/auto.js", "2.db")
+      assert.match(alone, /WARN.*writerThread.*as in a bundle: name its file/)
+      assert.include(alone, "position 1\n")
+      const thread = { "audit/thread": "effect-audit/sqlite/writerThread" }
+      yield* bundle({ named: "named.mjs", ...thread }, "both")
+      assert.strictEqual(run("both/named.js", "3.db"), "position 1\n")
+    }), 60_000)
 
   it.live("starts its program, and says what is missing without the optional peer", () =>
     Effect.gen(function*() {

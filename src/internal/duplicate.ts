@@ -1,7 +1,7 @@
 /** What a medium says of an event that it may hold already: rules over the rows that it found. */
 import { createHmac } from "node:crypto"
 import { type AuditReason, InvalidInput, SinkRejected } from "../AuditError.ts"
-import type { EventId, Idempotency, Sealed } from "../DatasetEvent.ts"
+import type { EventId, Idempotency, SealedFields } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
 import { receiptOf, sameFacts } from "./body.ts"
 
@@ -20,6 +20,9 @@ export class Refused {
   }
 }
 
+/** An event, as far as these rules ask. */
+type Repeated = Pick<SealedFields, "body" | "idempotency">
+
 const evidence = (stored: Stored, durability: Durability): Evidence | Refused => {
   const { body, eventId, position } = stored
   const duplicate = { eventId, position, duplicate: true, durability }
@@ -32,7 +35,7 @@ const evidence = (stored: Stored, durability: Durability): Evidence | Refused =>
 
 /** An idempotency key that was used: for the same fields, or for something else. A digest goes with an erasure. */
 export const usedKey = (
-  event: Sealed,
+  event: Repeated,
   digest: Uint8Array | undefined,
   stored: Stored,
   durability: Durability
@@ -48,7 +51,7 @@ export const usedKey = (
  * not known, so nothing is taken for it.
  */
 export const usedId = (
-  event: Sealed,
+  event: Repeated,
   isSameLog: boolean,
   stored: Stored,
   durability: Durability

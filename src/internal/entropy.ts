@@ -11,7 +11,7 @@ export interface Entropy {
 const poolSize = 32_768
 
 /** The operating system's generator, asked for 32 KiB at a time: a call per salt costs more than the salt's hash. */
-const system = (): Entropy => {
+export const systemEntropy = (): Entropy => {
   let pool = new Uint8Array(0)
   let used = 0
   return {
@@ -27,7 +27,7 @@ const system = (): Entropy => {
 }
 
 /** Where randomness comes from. */
-export const Entropy = Context.Reference<Entropy>("effect-audit/internal/Entropy", { defaultValue: system })
+export const Entropy = Context.Reference<Entropy>("effect-audit/internal/Entropy", { defaultValue: systemEntropy })
 
 const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
 

@@ -44,6 +44,10 @@ export const isOpenHere = (path: string, identity: FileIdentity): boolean => {
   return now !== undefined && now.ino === identity.ino && now.dev === identity.dev
 }
 
+/** Why nothing is written to a file that is not the one at its path. */
+export const removed = (filename: string): SinkUnavailable =>
+  new SinkUnavailable({ detail: `${filename} was removed or replaced while it was open` })
+
 /**
  * The file is looked at with every commit; its write-ahead log alone, which no one removes alone, at most this often.
  */
@@ -82,7 +86,7 @@ export class FileWatch {
     }
     this.fileChecked = -Infinity
     this.walChecked = -Infinity
-    return new SinkUnavailable({ detail: `${this.filename} was removed or replaced while it was open` })
+    return removed(this.filename)
   }
 }
 

@@ -35,6 +35,8 @@ export interface Entry<A, B> {
 export interface Waiting<A, B> {
   /** Takes what waits, oldest first; from now on the outcome of these is the writer's. */
   readonly take: () => ReadonlyArray<Entry<A, B>>
+  /** Gives back what was taken, in its order: nothing has been done with it. */
+  readonly giveBack: () => void
   readonly isEmpty: () => boolean
 }
 
@@ -107,6 +109,13 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     for (let i = 0; i < taken.length; i++) taken[i]!.state = "writing"
     this.writing = taken
     return taken
+  }
+
+  giveBack(): void {
+    const back = this.writing.filter((entry) => entry.state === "writing")
+    for (const entry of back) entry.state = "waiting"
+    this.writing = []
+    this.queue = [...back, ...this.queue]
   }
 
   private fail(value: A, reason: AuditReason) {

@@ -12,21 +12,23 @@
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { StatementSync } from "node:sqlite"
-import { AuditError, type AuditReason, InvalidInput, SinkClosed, SinkRejected, SinkTimeout } from "../AuditError.ts"
+import { existsSync } from "node:fs"
+import { pathToFileURL } from "node:url"
+import { AuditError, InvalidInput, SinkClosed, SinkRejected, SinkTimeout } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
 import { EventSink, type Evidence, refusal, refusalInside } from "../EventSink.ts"
+import type { Appended } from "../internal/committed.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
-import { Refused } from "../internal/duplicate.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
+import { rowOf } from "../internal/sealedRow.ts"
 import * as Origin from "../ledger/Origin.ts"
-import { type ClientConnection, connectionOf, SignedHeads, type Transaction } from "./connection.ts"
+import * as Committer from "./committer.ts"
+import { connectionOf, SignedHeads, type Transaction } from "./connection.ts"
 import type { Writing } from "./eventTable.ts"
-import { attempt, goneAfterCommit, Problem, reasonOf, untilFree } from "./problem.ts"
+import { Problem, reasonOf } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 import { make as writePolicy } from "./SqliteWritePolicy.ts"
 
@@ -38,118 +40,73 @@ export interface Options {
   readonly capacity?: number | undefined
   /** Events that share one commit at most; 1,024 unless given. */
   readonly maxBatch?: number | undefined
+  /**
+   * Whether commits run in a thread of their own, so that the disk does not hold up the process: from the beginning
+   * (`true`), never (`false`), or, unless given, as soon as commits have held it up for 50 ms in all. In a bundle: the
+   * file of the thread, which is `effect-audit/sqlite/writerThread`.
+   */
+  readonly thread?: boolean | string | URL | undefined
 }
-
-/** The file is looked at before each commit, and once more after one that took longer than this. */
-const goneMillis = 5
 
 const method = "EventSink.append"
 const lost = "SQLite has ended the transaction that the event belongs to before its effect ended: run it again"
-const failed = (event: Sealed, reason: AuditReason) => new AuditError({ method, eventId: event.eventId, reason })
 
-/** What the sink's two ways of writing share. */
-interface Sink {
-  readonly client: ClientConnection
-  readonly clock: Clock.Clock
-  readonly writing: Pick<Writing, "deployment" | "signedHead">
-}
-
-type Batch = ReadonlyArray<GroupCommit.Entry<Sealed, Evidence>>
-
-/** Tells all of a batch why it failed. */
-const settleAll = (batch: Batch, reason: AuditReason) => {
-  for (const { settle, value } of batch) settle(Exit.fail(failed(value, reason)))
-}
-
-/** Commits batches in transactions of the sink's own. */
-class Committer {
-  private readonly sink: Sink
-  private readonly begin: StatementSync
-  private readonly commit: StatementSync
-
-  constructor(sink: Sink) {
-    this.sink = sink
-    this.begin = sink.client.writer.prepare("BEGIN IMMEDIATE")
-    this.commit = sink.client.writer.prepare("COMMIT")
-  }
-
-  private rollback(): void {
-    const { table, writer } = this.sink.client
-    table.forget()
-    if (writer.isTransaction) writer.exec("ROLLBACK")
-  }
-
-  /** Writes a batch in the transaction that is open, and commits it. No caller hears of success before that. */
-  private write(batch: Batch): void {
-    const { client, clock, writing } = this.sink
-    const { filename, table } = client
-    let committing = false
-    const outcomes: Array<Evidence | Refused> = []
-    try {
-      table.begin()
-      const each: Writing = { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "committed" }
-      for (let i = 0; i < batch.length; i++) outcomes.push(table.append(batch[i]!.value, each))
-      const gone = client.gone()
-      if (gone !== undefined) {
-        this.rollback()
-        return settleAll(batch, gone)
-      }
-      committing = true
-      this.commit.run()
-    } catch (cause) {
-      const reason = reasonOf(new Problem({ cause }), filename, committing)
-      this.rollback()
-      return settleAll(batch, reason)
-    }
-    const gone = client.gone(goneMillis)
-    if (gone !== undefined) return settleAll(batch, goneAfterCommit(gone))
-    for (let i = 0; i < batch.length; i++) {
-      const outcome = outcomes[i]!
-      const { settle, value } = batch[i]!
-      settle(outcome instanceof Refused ? Exit.fail(failed(value, outcome.reason)) : Exit.succeed(outcome))
-    }
-  }
-
-  /** One commit. While another process holds the lock, entries stay in the queue, with their deadline. */
-  once(waiting: GroupCommit.Waiting<Sealed, Evidence>): Effect.Effect<void> {
-    const { exclusively, filename, writer } = this.sink.client
-    const begin = () => {
-      // The connection is the application's as well, which may have set it otherwise.
-      writer.exec("PRAGMA synchronous = FULL")
-      this.begin.run()
-    }
-    const step = Effect.flatMap(
-      Effect.suspend(() => waiting.isEmpty() ? Effect.succeed(false) : Effect.as(attempt(begin), true)),
-      (begun) => Effect.sync(() => begun ? this.write(waiting.take()) : undefined)
-    )
-    return Effect.catch(
-      untilFree(exclusively(step), Infinity),
-      (problem) => Effect.sync(() => settleAll(waiting.take(), reasonOf(problem, filename, false)))
-    )
+/** The file of the thread beside this one, as a source or compiled; nowhere in a bundle. */
+const besideThis = (): URL | undefined => {
+  try {
+    const url = new URL(import.meta.url.endsWith(".ts") ? "./writerThread.ts" : "./writerThread.js", import.meta.url)
+    return existsSync(url) ? url : undefined
+  } catch {
+    // A bundle may have no URL of its own.
+    return undefined
   }
 }
+
+const refused = (path: string, detail: string) =>
+  new AuditError({ method: "SqliteSink.make", reason: new InvalidInput({ path, detail }) })
+
+const placeOf = Effect.fnUntraced(function*(
+  thread: Options["thread"]
+): Effect.fn.Return<Committer.Place, AuditError> {
+  if (thread === false) return { url: undefined, required: false }
+  if (typeof thread === "string" || thread instanceof URL) {
+    const url = typeof thread === "string" && !thread.startsWith("file:") ? pathToFileURL(thread) : new URL(thread)
+    return existsSync(url) ? { url, required: true } : yield* refused("/thread", `there is no file ${url.href}`)
+  }
+  const url = besideThis()
+  if (url === undefined) {
+    const detail = "effect-audit/sqlite/writerThread is not beside this file, as in a bundle: name its file"
+    if (thread === true) return yield* refused("/thread", detail)
+    yield* Effect.logWarning(`effect-audit: ${detail} (option \`thread\`); until then the disk holds up the process`)
+  }
+  return { url, required: thread === true }
+})
 
 /** Writes on the caller's transaction, past the queue. */
-const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
+const joining = ({ client, clock, writing }: Committer.Sink, isClosed: () => boolean) => {
   const { deadlineMillis, filename, table, transactionOf } = client
   const join = (event: Sealed, transaction: Transaction): Effect.Effect<Evidence, AuditError> =>
     Effect.suspend(() => {
-      if (isClosed()) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
+      if (isClosed()) return Effect.fail(Committer.failed(event, new SinkClosed({ detail: "the sink is closed" })))
       const write = {}
-      let outcome: Evidence | Refused
+      let outcome: Appended
       try {
         if (client.writer.prepare("PRAGMA synchronous").get()?.["synchronous"] !== 2) {
           return Effect.fail(
-            failed(event, new SinkRejected({ detail: "the transaction is not synced: synchronous = FULL" }))
+            Committer.failed(event, new SinkRejected({ detail: "the transaction is not synced: synchronous = FULL" }))
           )
         }
         const each: Writing = { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "with-transaction" }
-        outcome = table.join(event, each, transaction.connection, write)
+        const row = rowOf(event)
+        event.try()
+        outcome = table.join(row, each, transaction.connection, write)
       } catch (cause) {
-        return Effect.fail(failed(event, reasonOf(new Problem({ cause }), filename, false)))
+        return Effect.fail(Committer.failed(event, reasonOf(new Problem({ cause }), filename, false)))
       }
-      const evidence = outcome instanceof Refused ? Effect.fail(failed(event, outcome.reason)) : Effect.succeed(outcome)
-      return Effect.andThen(client.afterCommit(Effect.sync(() => table.committed(write))), evidence)
+      return Effect.andThen(
+        client.afterCommit(Effect.sync(() => table.committed(write))),
+        Committer.exitOf(event, outcome, "with-transaction")
+      )
     })
   /** Another fiber's savepoint is open in the same transaction, and could take the event with it: waits for its end. */
   const whenInnermost = (
@@ -163,7 +120,9 @@ const joining = ({ client, clock, writing }: Sink, isClosed: () => boolean) => {
       if (transaction === undefined) return append(event)
       if (transaction.innermost) return join(event, transaction)
       return elapsedMillis(clock) > until
-        ? Effect.fail(failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" })))
+        ? Effect.fail(
+          Committer.failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" }))
+        )
         : Effect.andThen(Effect.sleep(1), whenInnermost(event, context, until, append))
     })
   return (event: Sealed, context: Context.Context<never>, append: EventSink["Service"]["append"]) =>
@@ -177,24 +136,20 @@ export const make = Effect.fnUntraced(function*(
   const client = connectionOf(yield* SqliteClient)
   const deployment = options.deployment ?? "effect-audit.local"
   if (!Origin.isDeployment(deployment)) {
-    const detail = "must be a host name of lower-case letters, digits, . and -"
-    return yield* new AuditError({
-      method: "SqliteSink.make",
-      reason: new InvalidInput({ path: "/deployment", detail })
-    })
+    return yield* refused("/deployment", "must be a host name of lower-case letters, digits, . and -")
   }
-  const sink: Sink = {
+  const sink: Committer.Sink = {
     client,
     clock: yield* Clock.Clock,
     writing: { deployment, signedHead: yield* SignedHeads }
   }
-  const committer = new Committer(sink)
+  const write = yield* Committer.make(sink, yield* placeOf(options.thread))
   const append = yield* GroupCommit.make<Sealed, Evidence>({
     capacity: options.capacity ?? 8192,
     maxBatch: options.maxBatch ?? 1024,
     deadline: client.deadlineMillis,
     method,
-    write: (waiting) => committer.once(waiting)
+    write
   })
   let closed = false
   yield* Effect.addFinalizer(() => Effect.sync(() => closed = true))
@@ -205,7 +160,9 @@ export const make = Effect.fnUntraced(function*(
         const refused = refusal(method, event)
         if (refused !== undefined) return Effect.fail(refused)
         // It would wait for the connection, which its own transaction keeps.
-        if (client.isLost(fiber.context)) return Effect.fail(failed(event, new SinkRejected({ detail: lost })))
+        if (client.isLost(fiber.context)) {
+          return Effect.fail(Committer.failed(event, new SinkRejected({ detail: lost })))
+        }
         if (client.transactionOf(fiber.context) === undefined) return append(event)
         const inside = refusalInside(method, event)
         return inside === undefined ? join(event, fiber.context, append) : Effect.fail(inside)

@@ -28,17 +28,21 @@ export interface Transaction {
   readonly innermost: boolean
 }
 
+/** What is known of signed heads where there is no signer. */
+export const noHead = (_origin: string): Head | undefined => undefined
+
 /**
  * The last head that was signed of an origin; none where no signer is known. A log that does not
  * extend it takes no events.
  */
 export const SignedHeads = Context.Reference<(origin: string) => Head | undefined>("effect-audit/sqlite/SignedHeads", {
-  defaultValue: () => () => undefined
+  defaultValue: () => noHead
 })
 
 /** What the parts of the store share; users see none of it. */
 export interface Connection {
   readonly filename: string
+  readonly identity: FileIdentity
   /** How long to wait for another process's lock, in milliseconds. */
   readonly deadlineMillis: number
   /** The connection that writes. Used inside `exclusively`, or inside the transaction that `transactionOf` reports. */
@@ -90,10 +94,18 @@ export const connectionOf = (file: object): ClientConnection => {
 const fail = (reason: AuditReason) => new AuditError({ method: "SqliteClient.open", reason })
 
 const prepareFile = (db: DatabaseSync, fresh: boolean) => {
-  db.exec("PRAGMA busy_timeout = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -65536")
+  db.exec("PRAGMA busy_timeout = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384")
   // The first write marks the file as ours, in one rollback-journal transaction: killed here, it is empty or ours.
   if (fresh) db.exec(`PRAGMA page_size = 8192; PRAGMA application_id = ${applicationId}`)
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000")
+}
+
+/** A further connection that writes to a file that is open for writing. It waits for a lock here, and not later. */
+export const openBeside = (filename: string, timeout: number): DatabaseSync => {
+  const db = new DatabaseSync(filename, { timeout })
+  db.exec("SELECT 1 FROM audit_log LIMIT 1")
+  prepareFile(db, false)
+  return db
 }
 
 const upgrade = (db: DatabaseSync, adopt: boolean): AuditReason | undefined => {
@@ -170,6 +182,7 @@ export const open = Effect.fnUntraced(function*(
   const watch = new FileWatch(filename, identity, yield* Clock.Clock)
   return {
     filename,
+    identity,
     deadlineMillis,
     writer: db,
     reader,

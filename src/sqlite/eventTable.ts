@@ -6,16 +6,19 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { type AuditReason, CheckpointInconsistent, SinkRejected } from "../AuditError.ts"
-import { EventId, type Sealed } from "../DatasetEvent.ts"
+import { EventId } from "../DatasetEvent.ts"
 import type { Durability, Evidence } from "../EventSink.ts"
+import type { Appended } from "../internal/committed.ts"
 import { keyHashes, Refused, type Stored, usedId, usedKey } from "../internal/duplicate.ts"
-import { type Entropy, uuidBytes, uuidText } from "../internal/entropy.ts"
+import { type Entropy, uuidText } from "../internal/entropy.ts"
 import { type Log, LogCache } from "../internal/logCache.ts"
 import { Policies } from "../internal/policies.ts"
+import { rowOf, type SealedRow } from "../internal/sealedRow.ts"
 import { counts, type Head, headOf, stoppedBy } from "../ledger/extends.ts"
 import { breachOf, Growth } from "../ledger/growth.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
 import type { LogRef } from "../ledger/LogStore.ts"
+import type { LogName } from "../RequestContext.ts"
 import { readLogs } from "./logRows.ts"
 import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 import { SearchIndex } from "./searchIndex.ts"
@@ -23,6 +26,7 @@ import { SqliteTreeRows } from "./treeRows.ts"
 
 /** The policy that the store is written under. */
 export const policyOf = "SELECT value FROM audit_store WHERE name = 'policy'"
+
 /** How one event is written. */
 export interface Writing {
   readonly millis: number
@@ -49,7 +53,7 @@ export class EventTable {
   private readonly policies: Policies
   private version = -1
   private nextSeq = -1
-  /** Erasing transactions and stopped logs, of any connection, when they were last looked at. */
+  /** Erasing transactions, stopped and resumed logs, of any connection, when they were last looked at. */
   private seen = ""
   /** Writes in a joined transaction whose end has not been heard of, and that transaction. */
   private readonly unsettled = new Set<object>()
@@ -71,7 +75,8 @@ export class EventTable {
     this.dataVersion = db.prepare("PRAGMA data_version")
     this.lastSeq = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM audit_event")
     this.counts = db.prepare(
-      "SELECT (SELECT max(id) FROM audit_erasure) AS erasures, (SELECT count(*) FROM audit_stop) AS stops"
+      "SELECT (SELECT max(id) FROM audit_erasure) AS erasures, (SELECT count(*) FROM audit_stop) AS stops, " +
+        "(SELECT count(*) FROM audit_origin) AS resumed"
     )
     this.bySeq = db.prepare("SELECT log, position, event_id, body FROM audit_event WHERE seq = ?")
     this.newestNote = db.prepare("SELECT note, size FROM audit_checkpoint WHERE log = ? ORDER BY size DESC LIMIT 16")
@@ -99,7 +104,7 @@ export class EventTable {
    * Writes one event in a transaction of the caller, all of it or nothing. The transaction may be rolled back without a
    * word: `committed` is called with `write` if it is not.
    */
-  join(event: Sealed, writing: Writing, transaction: object, write: object): Evidence | Refused {
+  join(event: SealedRow, writing: Writing, transaction: object, write: object): Appended {
     // What another transaction left unsettled was rolled back, and its rows may be another process's by now.
     if (this.unsettled.size !== 0 && this.transaction !== transaction) this.forget()
     this.refresh()
@@ -151,11 +156,13 @@ export class EventTable {
   }
 
   /**
-   * Notices what other connections did other than to append: erased rows are not in memory any more, stopped logs stop.
+   * Notices what other connections did other than to append: erased rows are not in memory any more, stopped logs
+   * stop, resumed ones
+   * go on.
    */
   private look(): void {
     const row = this.counts.get()
-    const seen = `${row?.["erasures"]} ${row?.["stops"]}`
+    const seen = `${row?.["erasures"]} ${row?.["stops"]} ${row?.["resumed"]}`
     if (seen !== this.seen) {
       this.index.forget()
       this.logs.end("erased or stopped elsewhere")
@@ -180,7 +187,7 @@ export class EventTable {
   }
 
   /** Writes one event. Throws what SQLite throws; then the transaction is to be rolled back. */
-  append(event: Sealed, writing: Writing): Evidence | Refused {
+  append(event: SealedRow, writing: Writing): Appended {
     const other = this.policies.refusal(event.policy)
     if (other !== undefined) return new Refused(other)
     const log = this.logOf(event, writing)
@@ -188,7 +195,6 @@ export class EventTable {
     const keys = event.idempotency === undefined ? undefined : keyHashes(log.firstOrigin, event.idempotency)
     const known = this.known(event, log, keys, writing.durability)
     if (known !== undefined) return known
-    event.try()
     const seq = this.nextSeq
     const refused = this.insert(log, event)
     if (refused !== undefined) return new Refused(refused)
@@ -196,12 +202,12 @@ export class EventTable {
       this.db.prepare("INSERT INTO audit_idempotency_key (log, key_hash, seq, digest) VALUES (?, ?, ?, ?)")
         .run(log.id, keys[0], seq, event.idempotency.digest)
     }
-    return { eventId: event.eventId, position: log.size - 1, duplicate: false, durability: writing.durability }
+    return log.size - 1
   }
 
   /** What is to be said of an event whose key or id was used before. */
   private known(
-    event: Sealed,
+    event: SealedRow,
     log: Log,
     keys: ReadonlyArray<Uint8Array> | undefined,
     durability: Durability
@@ -216,7 +222,7 @@ export class EventTable {
       if (stored !== undefined) return usedKey(event, blobOf(used, "digest"), stored, durability)
     }
     if (!event.repeated) return undefined
-    const stored = this.storedAt(this.index.findById(event.eventId)?.seq)
+    const stored = this.storedAt(this.index.findById(uuidText(event.id))?.seq)
     return stored === undefined ? undefined : usedId(event, stored.log === log.id, stored, durability)
   }
 
@@ -230,7 +236,7 @@ export class EventTable {
   }
 
   /** Entry, event and the subtrees that they complete; nothing, if the log's earlier entries are not there. */
-  private insert(log: Log, event: Sealed): AuditReason | undefined {
+  private insert(log: Log, event: SealedRow): AuditReason | undefined {
     const refused = this.growth.add(log.id, log.size, event.commitment)
     if (refused !== undefined) return stoppedBy(log.origin, refused)
     const { changes } = this.insertEvent.run(
@@ -238,7 +244,7 @@ export class EventTable {
       log.id,
       log.size,
       event.recordedAtMillis,
-      uuidBytes(event.eventId),
+      event.id,
       event.commitment,
       event.salt,
       event.body
@@ -251,7 +257,16 @@ export class EventTable {
     return undefined
   }
 
-  private logOf(event: Sealed, writing: Writing): Log {
+  /** The origins of logs that are to be written to, and were not looked at yet. */
+  unread(events: ReadonlyArray<LogName>): ReadonlyArray<string> {
+    const names = new Map<string, LogName>()
+    for (const name of events) {
+      if (this.logs.get(name) === undefined) names.set(`${name.tenantId}/${name.env}`, name)
+    }
+    return [...names.values()].flatMap((name) => readLogs(this.db, name).map(({ origin }) => origin))
+  }
+
+  private logOf(event: SealedRow, writing: Writing): Log {
     const known = this.logs.get(event)
     if (known !== undefined) return known
     const [ref] = readLogs(this.db, event)
@@ -260,13 +275,13 @@ export class EventTable {
     return log
   }
 
-  private createLog(event: Sealed, { deployment, millis }: Writing): Log {
+  private createLog(event: SealedRow, { deployment, millis }: Writing): Log {
     const created = makeLogCreated(event, deployment, this.entropy, millis)
     const { lastInsertRowid } = this.db.prepare("INSERT INTO audit_log (tenant_id, env, origin) VALUES (?, ?, ?)")
       .run(event.tenantId, event.env, created.origin)
     const { origin } = created
     const log = { id: Number(lastInsertRowid), origin, firstOrigin: origin, size: 0, stopped: undefined }
-    this.insert(log, created.event)
+    this.insert(log, rowOf(created.event))
     return log
   }
 

@@ -1,8 +1,8 @@
 /** The search index of the connection that writes: kept up segment by segment, in the commits that fill them. */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import type { Sealed } from "../DatasetEvent.ts"
 import { eventFields, keysIn } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
+import type { SealedRow } from "../internal/sealedRow.ts"
 import { RecentRows } from "../trail/recentRows.ts"
 import {
   buckets,
@@ -36,8 +36,8 @@ export class SearchIndex extends Postings {
   }
 
   /** Keeps what the index needs of a row that was written here; and writes the segment that it fills. */
-  add(seq: number, log: number, event: Sealed): void {
-    this.recent.keep(seq, event.recordedAtMillis, log, event)
+  add(seq: number, log: number, event: SealedRow): void {
+    this.recent.keep(seq, event.recordedAtMillis, log, event.terms)
     if (seq % segmentRows === 0) this.write(seq / segmentRows - 1)
   }
 

@@ -1,6 +1,5 @@
 /** The terms of rows that were written lately, until their segment of the index is. */
-import type { Sealed } from "../DatasetEvent.ts"
-import { eachTerm, idTerm, keptTerms, logTerm, segmentRows } from "./terms.ts"
+import { keptTerms, logTerm, segmentRows } from "./terms.ts"
 
 /**
  * What the search index needs of the rows that were written here, by their offset in a segment. Plain numbers in one
@@ -12,17 +11,15 @@ export class RecentRows {
   private readonly terms = new Int32Array(segmentRows * keptTerms)
   readonly times = new Float64Array(segmentRows)
 
-  keep(seq: number, recordedAtMillis: number, log: number, event: Sealed): void {
+  /** `terms` are those of the event, apart from its log. */
+  keep(seq: number, recordedAtMillis: number, log: number, terms: Int32Array): void {
     const offset = (seq - 1) % segmentRows
     const first = offset * keptTerms
-    let count = 0
-    const add = (term: number) => {
-      if (count < keptTerms) this.terms[first + count] = term
-      count++
+    const count = terms.length + 1
+    if (count <= keptTerms) {
+      this.terms[first] = logTerm(log)
+      this.terms.set(terms, first + 1)
     }
-    add(logTerm(log))
-    add(idTerm(event.eventId))
-    eachTerm(event.keys, add)
     this.seqs[offset] = count <= keptTerms ? seq : 0
     this.counts[offset] = count
     this.times[offset] = recordedAtMillis

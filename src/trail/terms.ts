@@ -81,6 +81,13 @@ export const eachTerm = (keys: SearchKeys, add: (term: number) => void): void =>
   if (subjectIds !== undefined) { for (const id of subjectIds) add(term("subject_ids", id)) }
 }
 
+/** The terms of an event, apart from its log. */
+export const termsOf = (eventId: string, keys: SearchKeys): Int32Array => {
+  const terms = [idTerm(eventId)]
+  eachTerm(keys, (term) => void terms.push(term))
+  return Int32Array.from(terms)
+}
+
 /** The postings of a segment lie in 64 buckets, so that a look-up reads little and a segment has few rows. */
 export const buckets = 64
 

@@ -229,7 +229,8 @@ describe("a killed process", () => {
         const signer = { key, state: `${keyFile}.state`, newSigner: true }
         yield* Effect.scoped(Layer.build(SqliteSignerState.layer(signer)))
         for (let round = 0; round < 12; round++) {
-          const said = yield* killedAfter(30 + Math.floor(Math.random() * 200), [filename, keyFile])
+          const thread = String(round % 2 === 0)
+          const said = yield* killedAfter(30 + Math.floor(Math.random() * 200), [filename, keyFile, thread])
           const whole = said.slice(0, said.lastIndexOf("\n") + 1)
           const stored = [...whole.matchAll(/^stored (\d+)$/gm)].map(([, position]) => Number(position))
           const erased = [...whole.matchAll(/^erased (\S+) (\d+) true$/gm)]

@@ -19,6 +19,7 @@ import {
   postingsOf,
   segmentRows,
   term,
+  termsOf as termsWithId,
   versionTerms
 } from "../../src/trail/terms.ts"
 import { sealedBy } from "../support.ts"
@@ -124,6 +125,8 @@ describe("terms", () => {
   })
 })
 
+const termsIn = (event: DatasetEvent.Sealed) => termsWithId(event.eventId, event.keys)
+
 describe("rows that were written lately", () => {
   it.effect("give their terms until they are forgotten, or another row has their place", () =>
     Effect.gen(function*() {
@@ -136,13 +139,13 @@ describe("rows that were written lately", () => {
         return rows.each(seq, (term) => terms.push(term)) ? terms : undefined
       }
       for (const seq of [1, 2, segmentRows, segmentRows + 5]) {
-        rows.keep(seq, 1000 + seq, 7, event)
+        rows.keep(seq, 1000 + seq, 7, termsIn(event))
         assert.deepStrictEqual(kept(seq), wanted)
         assert.strictEqual(rows.times[(seq - 1) % segmentRows], 1000 + seq)
       }
       assert.isUndefined(kept(3))
       assert.isUndefined(kept(segmentRows + 1))
-      rows.keep(segmentRows + 1, 5, 8, event)
+      rows.keep(segmentRows + 1, 5, 8, termsIn(event))
       assert.isUndefined(kept(1))
       assert.deepStrictEqual(kept(segmentRows + 1)?.[0], logTerm(8))
       rows.clear()
@@ -156,13 +159,13 @@ describe("rows that were written lately", () => {
       const taken = 2 + termsOf(few.keys).length
       const withSubjects = (count: number) =>
         sealedBy({ action: "note.create", subjectIds: Array.from({ length: count }, (_, n) => `s${n}`) })
-      rows.keep(1, 1, 1, few)
-      rows.keep(3, 1, 1, few)
-      rows.keep(2, 1, 1, yield* withSubjects(keptTerms - taken))
+      rows.keep(1, 1, 1, termsIn(few))
+      rows.keep(3, 1, 1, termsIn(few))
+      rows.keep(2, 1, 1, termsIn(yield* withSubjects(keptTerms - taken)))
       let count = 0
       assert.isTrue(rows.each(2, () => count++))
       assert.strictEqual(count, keptTerms)
-      rows.keep(2, 1, 1, yield* withSubjects(keptTerms - taken + 1))
+      rows.keep(2, 1, 1, termsIn(yield* withSubjects(keptTerms - taken + 1)))
       assert.isFalse(rows.each(2, () => assert.fail("nothing is kept")))
       for (const seq of [1, 3]) {
         const terms: Array<number> = []

@@ -1,0 +1,161 @@
+/**
+ * A thread that does one thing at a time for this process.
+ *
+ * It may end at any time, and be started again. What was sent to a thread that ends before it replied may have been
+ * done or not.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { type MessagePort, parentPort, type Transferable, Worker, workerData } from "node:worker_threads"
+
+/** The thread could not be started, or ended before it replied. */
+export class ThreadFailed extends Data.TaggedError("ThreadFailed")<{
+  readonly detail: string
+  /** Whether something was asked of it: then that may have been carried out. */
+  readonly isSent: boolean
+}> {}
+
+/** What a thread is started with. */
+export interface Options {
+  readonly url: URL
+  /** What the thread is told when it starts. */
+  readonly data: object
+  /** How long closing waits for its end, in milliseconds. */
+  readonly deadlineMillis: number
+}
+
+/** What a thread says: that it has started, or the reply to what was asked. */
+type Said<B> = { readonly reply: B } | "started"
+type Hear<B> = (heard: Exit.Exit<B, ThreadFailed>) => void
+
+const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : "unknown error"
+
+export class Thread<A, B> {
+  private readonly options: Options
+  private worker: Worker | undefined
+  private isStarted = false
+  private isClosed = false
+  private hear: Hear<B> | undefined
+  private readonly listeners = new Set<Hear<void>>()
+
+  constructor(options: Options) {
+    this.options = options
+  }
+
+  /** Whether it has started, and not ended. */
+  get isUp(): boolean {
+    return this.isStarted
+  }
+
+  /** Starts it, if it is not there; succeeds when it is. */
+  readonly start: Effect.Effect<void, ThreadFailed> = Effect.callback<void, ThreadFailed>((resume) => {
+    if (this.isStarted) return resume(Effect.void)
+    this.listeners.add(resume)
+    if (this.worker === undefined && !this.isClosed) this.run()
+    this.worker?.ref()
+  })
+
+  private run(): void {
+    try {
+      // Without the process's own options: what they load ahead is for its main thread.
+      const worker = new Worker(this.options.url, {
+        workerData: this.options.data,
+        execArgv: [],
+        resourceLimits: { maxYoungGenerationSizeMb: 16 }
+      })
+      this.worker = worker
+      worker.on("message", (said: Said<B>) => this.take(said))
+      worker.on("error", (cause) => this.ended(worker, messageOf(cause)))
+      worker.on("exit", (code) => this.ended(worker, `it ended with code ${code}`))
+    } catch (cause) {
+      this.fail(messageOf(cause))
+    }
+  }
+
+  private tell(exit: Exit.Exit<void, ThreadFailed>): void {
+    const all = [...this.listeners]
+    this.listeners.clear()
+    for (const listener of all) listener(exit)
+  }
+
+  private take(said: Said<B>): void {
+    // It keeps the process alive only while something waits for it.
+    this.worker?.unref()
+    if (said === "started") {
+      this.isStarted = true
+      return this.tell(Exit.void)
+    }
+    const { hear } = this
+    this.hear = undefined
+    hear?.(Exit.succeed(said.reply))
+  }
+
+  private ended(worker: Worker, detail: string): void {
+    if (this.worker !== worker) return
+    this.worker = undefined
+    this.fail(detail)
+  }
+
+  private fail(detail: string): void {
+    const { hear, isStarted } = this
+    this.hear = undefined
+    this.isStarted = false
+    hear?.(Exit.fail(new ThreadFailed({ detail: `the thread that writes has died: ${detail}`, isSent: true })))
+    const what = isStarted ? "has died" : "does not start"
+    this.tell(Exit.fail(new ThreadFailed({ detail: `the thread that writes ${what}: ${detail}`, isSent: false })))
+  }
+
+  /** Asks for something. A second question before the reply is a mistake. */
+  readonly ask = (request: A, transfer: ReadonlyArray<Transferable>): Effect.Effect<B, ThreadFailed> =>
+    Effect.callback<B, ThreadFailed>((resume) => {
+      const { worker } = this
+      if (worker === undefined || !this.isStarted) {
+        return resume(Exit.fail(new ThreadFailed({ detail: "the thread that writes is not there", isSent: false })))
+      }
+      this.hear = resume
+      worker.ref()
+      worker.postMessage({ request }, transfer)
+    })
+
+  /** Lets the thread end what it does, and waits for its end no longer than the deadline. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    const { worker } = this
+    this.isClosed = true
+    if (worker === undefined) return Effect.void
+    const end = Effect.callback<void>((resume) => {
+      worker.on("exit", () => resume(Effect.void))
+      worker.ref()
+      worker.postMessage("close", [])
+    })
+    return Effect.tap(Effect.timeoutOption(end, this.options.deadlineMillis), () =>
+      Effect.sync(() => {
+        // One that hangs in a call of the system ends with that call.
+        if (this.worker === worker) void worker.terminate()
+      }))
+  })
+}
+
+/** What a thread does with requests, and at its end. */
+export interface Work<A, B> {
+  readonly reply: (request: A) => { readonly reply: B; readonly transfer: ReadonlyArray<Transferable> }
+  readonly close: () => void
+}
+
+/** Inside the thread: does what is asked for until it is closed. `begin` gets what the thread was started with. */
+export const serve = <Data, A, B>(begin: (data: Data) => Work<A, B>): void => {
+  const port: MessagePort | null = parentPort
+  // Imported by a process: there is nothing to do in it.
+  if (port === null) return
+  const work = begin(workerData)
+  port.on("message", (message: { readonly request: A } | "close") => {
+    if (message === "close") {
+      work.close()
+      port.close()
+      return
+    }
+    const { reply, transfer } = work.reply(message.request)
+    port.postMessage({ reply }, transfer)
+  })
+  port.postMessage("started")
+}

@@ -1,0 +1,202 @@
+/**
+ * Commits what waits in a sink's queue, in transactions of the sink's own: in this thread, or in one of its own, so that
+ * the disk does not hold up the process.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import { AuditError, type AuditReason, CommitUnknown, SinkUnavailable } from "../AuditError.ts"
+import type { Sealed } from "../DatasetEvent.ts"
+import type { Durability, Evidence } from "../EventSink.ts"
+import { type Appended, type Committed, decodeReply, type Reply } from "../internal/committed.ts"
+import { Refused } from "../internal/duplicate.ts"
+import { removed } from "../internal/files.ts"
+import type * as GroupCommit from "../internal/groupCommit.ts"
+import { pack, rowsOf, type SealedRow } from "../internal/sealedRow.ts"
+import { Thread, type ThreadFailed } from "../internal/thread.ts"
+import { Commits } from "./commit.ts"
+import { type ClientConnection, noHead } from "./connection.ts"
+import type { Writing } from "./eventTable.ts"
+import type { Ask, Start } from "./messages.ts"
+import { attempt, goneAfterCommit, Problem, reasonOf, untilFree } from "./problem.ts"
+
+/** What a sink's ways of writing share. */
+export interface Sink {
+  readonly client: ClientConnection
+  readonly clock: Clock.Clock
+  readonly writing: Pick<Writing, "deployment" | "signedHead">
+}
+
+/** The error of an event that was not stored. */
+export const failed = (event: Sealed, reason: AuditReason) =>
+  new AuditError({ method: "EventSink.append", eventId: event.eventId, reason })
+
+type Waiting = GroupCommit.Waiting<Sealed, Evidence>
+type Batch = ReadonlyArray<GroupCommit.Entry<Sealed, Evidence>>
+type Commit = (rows: ReadonlyArray<SealedRow>) => Effect.Effect<Committed, Problem | ThreadFailed>
+
+/** Commits in this thread, on the connection that the application's transactions have too. */
+const here = ({ client, clock, writing }: Sink): Commit => {
+  const commits = new Commits(client)
+  return (rows) =>
+    Effect.sync(() =>
+      commits.commit(rows, { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "committed" })
+    )
+}
+
+/** Commits in a thread with a connection of its own. */
+const there = ({ clock, writing }: Sink, thread: Thread<Ask, Reply>): Commit => {
+  const { signedHead } = writing
+  const commit = (rows: ReadonlyArray<SealedRow>, heads: Ask["heads"]): ReturnType<Commit> =>
+    Effect.suspend(() => {
+      const packed = pack(rows)
+      const asked = thread.ask({ rows: packed, millis: clock.currentTimeMillisUnsafe(), heads }, [packed.bytes])
+      return Effect.flatMap(asked, (reply) => {
+        const committed = decodeReply(reply)
+        if (committed._tag !== "Asks") return Effect.succeed(committed)
+        const more = attempt(() => committed.origins.map((origin) => [origin, signedHead(origin)] as const))
+        return Effect.flatMap(more, (more) => commit(rows, new Map([...heads ?? [], ...more])))
+      })
+    })
+  const known: Ask["heads"] = signedHead === noHead ? undefined : new Map()
+  return (rows) => commit(rows, known)
+}
+
+/** A thread is worth its start, about 0.2 s of another core, once commits have held up this one for so long in all. */
+const patienceMillis = 50
+/** A thread that does not start, or died, is started again after so long. */
+const restartMillis = 1000
+
+/** Commits here until the thread is there, which is started once it is worth it. */
+const hereOrThere = (sink: Sink, thread: Thread<Ask, Reply>): Effect.Effect<Commit> =>
+  Effect.map(Effect.context<never>(), (services) => {
+    const [inProcess, inThread] = [here(sink), there(sink, thread)]
+    let heldUp = thread.isUp ? patienceMillis : 0
+    let startAt = 0
+    const start = () => {
+      startAt = performance.now() + restartMillis
+      Effect.runForkWith(services)(
+        Effect.catch(
+          thread.start,
+          ({ detail }) =>
+            Effect.logWarning(`effect-audit: ${detail}; events are written in the process, and the disk holds it up`)
+        )
+      )
+    }
+    return (rows) => {
+      if (thread.isUp) return inThread(rows)
+      const began = performance.now()
+      if (heldUp >= patienceMillis && began >= startAt) start()
+      return Effect.map(inProcess(rows), (committed) => {
+        heldUp += performance.now() - began
+        return committed
+      })
+    }
+  })
+
+/** Where a sink commits. */
+export interface Place {
+  /** The file of the thread; none to commit in this one. */
+  readonly url: URL | undefined
+  /** Whether the thread must be there from the beginning. */
+  readonly required: boolean
+}
+
+/** How a sink commits; fails where a thread is required that does not start. */
+const placed = Effect.fnUntraced(function*(
+  sink: Sink,
+  { required, url }: Place
+): Effect.fn.Return<Commit, AuditError, Scope.Scope> {
+  if (url === undefined) return here(sink)
+  const { deadlineMillis, filename, identity } = sink.client
+  const data: Start = { filename, identity, deadlineMillis, deployment: sink.writing.deployment }
+  const thread = new Thread<Ask, Reply>({ url, data, deadlineMillis })
+  yield* Effect.addFinalizer(() => thread.close)
+  if (required) {
+    yield* Effect.mapError(
+      thread.start,
+      ({ detail }) => new AuditError({ method: "SqliteSink.make", reason: new SinkUnavailable({ detail }) })
+    )
+  }
+  return yield* hereOrThere(sink, thread)
+})
+
+/** What a failure on the way to the commit, or back, means for the events. */
+const reasonOfFailure = (failure: Problem | ThreadFailed, filename: string): AuditReason =>
+  failure._tag === "Problem"
+    ? reasonOf(failure, filename, false)
+    : failure.isSent
+    ? new CommitUnknown({ detail: failure.detail })
+    : new SinkUnavailable({ detail: failure.detail })
+
+/** Why none of a batch was stored, if so. */
+const reasonFor = (committed: Committed, filename: string): AuditReason | undefined => {
+  switch (committed._tag) {
+    case "Failed":
+      return reasonOf(new Problem({ cause: committed.cause }), filename, committed.committing)
+    case "Gone":
+      return committed.committed ? goneAfterCommit(removed(filename)) : removed(filename)
+    default:
+      return undefined
+  }
+}
+
+/** Tells all of a batch why it failed. */
+const settleAll = (batch: Batch, reason: AuditReason): void => {
+  for (const { settle, value } of batch) settle(Exit.fail(failed(value, reason)))
+}
+
+/** What the caller hears of an event. */
+export const exitOf = (event: Sealed, outcome: Appended, durability: Durability): Exit.Exit<Evidence, AuditError> =>
+  outcome instanceof Refused
+    ? Exit.fail(failed(event, outcome.reason))
+    : Exit.succeed(
+      typeof outcome === "number"
+        ? { eventId: event.eventId, position: outcome, duplicate: false, durability }
+        : outcome
+    )
+
+/** Tells each of a batch what became of it. */
+const settleEach = (batch: Batch, outcomes: ReadonlyArray<Appended>): void => {
+  for (let i = 0; i < batch.length; i++) {
+    const { settle, value } = batch[i]!
+    settle(exitOf(value, outcomes[i]!, "committed"))
+  }
+}
+
+/** One commit. While another process holds the lock, entries stay in the queue, with their deadline. */
+const once =
+  ({ exclusively, filename }: ClientConnection, commit: Commit) => (waiting: Waiting): Effect.Effect<void> => {
+    const step = Effect.suspend(() => {
+      if (waiting.isEmpty()) return Effect.void
+      const batch = waiting.take()
+      return Effect.flatMap(Effect.result(commit(rowsOf(batch.map(({ value }) => value)))), (result) => {
+        if (Result.isSuccess(result) && result.success._tag === "NotBegun") {
+          waiting.giveBack()
+          return Effect.fail(new Problem({ cause: result.success.cause }))
+        }
+        // From now on the store may hold them, whatever is said of this try.
+        for (const { value } of batch) value.try()
+        if (Result.isFailure(result)) settleAll(batch, reasonOfFailure(result.failure, filename))
+        else {
+          const reason = reasonFor(result.success, filename)
+          if (reason !== undefined) settleAll(batch, reason)
+          else if (result.success._tag === "Committed") settleEach(batch, result.success.outcomes)
+        }
+        return Effect.void
+      })
+    })
+    return Effect.catch(
+      untilFree(exclusively(step), Infinity),
+      (problem) => Effect.sync(() => settleAll(waiting.take(), reasonOf(problem, filename, false)))
+    )
+  }
+
+/** Commits what waits, for as long as the scope. */
+export const make = (
+  sink: Sink,
+  place: Place
+): Effect.Effect<(waiting: Waiting) => Effect.Effect<void>, AuditError, Scope.Scope> =>
+  Effect.map(placed(sink, place), (commit) => once(sink.client, commit))
