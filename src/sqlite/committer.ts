@@ -1,6 +1,6 @@
 /**
- * Commits what waits in a sink's queue, in transactions of the sink's own: in this thread, or in one of its own, so that
- * the disk does not hold up the process.
+ * Commits what waits in a sink's queue, in transactions of the sink's own: in this thread, or in one of its own, so
+ * that the disk does not hold up the process.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

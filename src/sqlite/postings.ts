@@ -1,6 +1,7 @@
 /** Finds rows of events on one connection: by the search index, and what is not indexed yet by reading it. */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { uuidBytes } from "../internal/entropy.ts"
+import { segmentsOf } from "../trail/groups.ts"
 import { findId, findPosition, type Segments } from "../trail/segments.ts"
 import { bucketOf, indexVersion, logTerm, offsetsOf, segmentRows } from "../trail/terms.ts"
 import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
@@ -69,7 +70,7 @@ export class Postings implements Segments<EntryRow> {
     return low === undefined || high === undefined ? undefined : { low, high }
   }
 
-  /** The postings of a bucket of a segment, as they are stored. */
+  /** The postings of a bucket of a segment, as they are stored; of a group, where the number is -1, -2 and so on. */
   protected bucket(segment: number, bucket: number): Uint8Array | undefined {
     return blobOf(this.postings.get(segment, bucket), "postings")
   }
@@ -77,6 +78,11 @@ export class Postings implements Segments<EntryRow> {
   offsets(segment: number, wanted: number): Array<number> {
     const postings = this.bucket(segment, bucketOf(wanted))
     return postings === undefined ? [] : offsetsOf(postings, wanted)
+  }
+
+  ofGroup(group: number, wanted: number): number | undefined {
+    const bucket = this.bucket(-1 - group, bucketOf(wanted))
+    return bucket === undefined ? undefined : segmentsOf(bucket, wanted)
   }
 
   rowAt(segment: number, offset: number): EntryRow | undefined {

@@ -3,15 +3,19 @@ import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { eventFields, keysIn } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
+import { encodeGroup, groupSegments, isPresent } from "../trail/groups.ts"
 import { RecentRows } from "../trail/recentRows.ts"
 import {
+  bucketOf,
   buckets,
   eachTerm,
   encodeBuckets,
   idTerm,
+  indexVersion,
   logTerm,
   postingsOf,
   segmentRows,
+  versionTerm,
   versionTerms
 } from "../trail/terms.ts"
 import { type EntryRow, Postings } from "./postings.ts"
@@ -25,6 +29,7 @@ export class SearchIndex extends Postings {
   private readonly db: DatabaseSync
   private readonly recent = new RecentRows()
   private readonly body: StatementSync
+  private insert: StatementSync | undefined
 
   constructor(db: DatabaseSync) {
     super(db)
@@ -52,8 +57,10 @@ export class SearchIndex extends Postings {
     const update = this.db.prepare("UPDATE audit_bucket SET postings = ? WHERE segment = ? AND bucket = ?")
     const segments = Map.groupBy(seqs, (seq) => Math.floor((seq - 1) / segmentRows))
     const written = this.count
+    const groups = new Set<number>()
     for (const [segment, rows] of segments) {
       if (segment >= written) continue
+      groups.add(Math.floor(segment / groupSegments))
       const erased = new Set(rows.map((seq) => (seq - 1) % segmentRows))
       const kept = new Set(rows.flatMap((seq) => lastingTerms(this.row(seq))))
       for (const term of versionTerms) kept.add(term)
@@ -67,6 +74,8 @@ export class SearchIndex extends Postings {
       }
       encodeBuckets(left).forEach((bucket, index) => update.run(bucket, segment, index))
     }
+    const grouped = this.groups
+    for (const group of groups) if (group < grouped) this.writeGroup(group)
   }
 
   /** Writes the index of a segment that is full. */
@@ -92,13 +101,39 @@ export class SearchIndex extends Postings {
       "INSERT INTO audit_segment (id, min_recorded_at, max_recorded_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE " +
         "SET min_recorded_at = excluded.min_recorded_at, max_recorded_at = excluded.max_recorded_at"
     ).run(segment, from === Infinity ? 0 : from, until)
-    const insert = this.db.prepare(
+    encodeBuckets(postings).forEach((bucket, index) => {
+      if (bucket.length > 0) this.put(segment, index, bucket)
+    })
+    // One at a time, so that a store of before gets its groups by and by.
+    const next = this.groups
+    if ((next + 1) * groupSegments <= segment + 1) this.writeGroup(next)
+  }
+
+  private put(segment: number, bucket: number, postings: Uint8Array): void {
+    this.insert ??= this.db.prepare(
       "INSERT INTO audit_bucket (segment, bucket, postings) VALUES (?, ?, ?) " +
         "ON CONFLICT (segment, bucket) DO UPDATE SET postings = excluded.postings"
     )
-    encodeBuckets(postings).forEach((bucket, index) => {
-      if (bucket.length > 0) insert.run(segment, index, bucket)
-    })
+    this.insert.run(segment, bucket, postings)
+  }
+
+  /** Groups that were written, or passed over because a release of before has written one of their segments. */
+  private get groups(): number {
+    const first = integerOf(this.db.prepare("SELECT min(segment) AS first FROM audit_bucket").get(), "first")
+    return Math.max(0, -(first ?? 0))
+  }
+
+  private writeGroup(group: number): void {
+    const encoded = Array.from(
+      { length: buckets },
+      (_, bucket) =>
+        encodeGroup(Array.from({ length: groupSegments }, (_, n) => this.bucket(group * groupSegments + n, bucket)))
+    )
+    // Says that the group was looked at, beyond its buckets.
+    this.put(-1 - group, buckets, new Uint8Array(0))
+    if (isPresent(encoded[bucketOf(versionTerm(indexVersion))]!)) {
+      encoded.forEach((postings, bucket) => this.put(-1 - group, bucket, postings))
+    }
   }
 
   /**

@@ -1,4 +1,4 @@
-/** The thread that commits the events of a sink: with a connection of its own, so that no other thread waits for the disk. */
+/** The thread that commits the events of a sink, on a connection of its own: no other thread waits for the disk. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { encodeReply, type Reply } from "../internal/committed.ts"

@@ -4,6 +4,7 @@
  * Rows that are in no segment yet are for who keeps them.
  */
 import type { Search } from "./Filter.ts"
+import { allSegments, groupSegments } from "./groups.ts"
 import { idTerm, indexVersion, intersect, logTerm, segmentRows, term, versionTerm } from "./terms.ts"
 
 /** A row, as far as it must be compared with what was asked for. */
@@ -21,6 +22,8 @@ export interface Segments<Row extends IndexedRow> {
   /** Where in a segment rows may have a term: their offsets, ascending. */
   readonly offsets: (segment: number, term: number) => Array<number>
   readonly rowAt: (segment: number, offset: number) => Row | undefined
+  /** Which segments of a group may have a term, one bit for each; `undefined` if there is no such group. */
+  readonly ofGroup?: (group: number, term: number) => number | undefined
   /**
    * The first segment that was not full when a release of the present version of the index first opened the store;
    * those before hold no field that is new with it.
@@ -41,6 +44,26 @@ const segmentAt = <Row extends IndexedRow>(index: Segments<Row>, millis: number)
   return low
 }
 
+/** Whether a segment may have rows with all of some terms, by the groups; each group is asked once. */
+const mayHave = <Row extends IndexedRow>(index: Segments<Row>, terms: ReadonlyArray<number>) => {
+  const known = new Map<number, number>()
+  const bitsOf = (group: number): number => {
+    let bits = allSegments
+    for (let i = 0; i < terms.length && bits !== 0; i++) {
+      const some = index.ofGroup?.(group, terms[i]!)
+      if (some === undefined) return allSegments
+      bits &= some
+    }
+    return bits
+  }
+  return (segment: number): boolean => {
+    const group = Math.floor(segment / groupSegments)
+    const bits = known.get(group) ?? bitsOf(group)
+    known.set(group, bits)
+    return (bits >> (segment % groupSegments) & 1) === 1
+  }
+}
+
 /** The row of an event id that was made at a time: segments of about that time are looked at first. */
 export const findId = <Row extends IndexedRow>(
   index: Segments<Row>,
@@ -49,7 +72,9 @@ export const findId = <Row extends IndexedRow>(
   isIt: (row: Row) => boolean
 ): Row | undefined => {
   const wanted = idTerm(eventId)
+  const may = mayHave(index, [wanted])
   const find = (segment: number): Row | undefined => {
+    if (!may(segment)) return undefined
     for (const offset of index.offsets(segment, wanted)) {
       const row = index.rowAt(segment, offset)
       if (row !== undefined && isIt(row)) return row
@@ -151,9 +176,10 @@ export function* candidates<Row extends IndexedRow>(
   const { descending, first, last } = order
   const from = Math.floor((first - 1) / segmentRows)
   const until = Math.min(index.count - 1, Math.floor((last - 1) / segmentRows))
+  const may = mayHave(index, search.conditions.map(({ field, value }) => term(field.wire, value)))
   for (let step = 0; step <= until - from; step++) {
     const segment = descending ? until - step : from + step
-    if (!isInTime(index, segment, search)) continue
+    if (!may(segment) || !isInTime(index, segment, search)) continue
     const offsets = offsetsIn(index, segment, log, search)
     for (const offset of descending ? offsets.toReversed() : offsets) {
       const number = segment * segmentRows + 1 + offset

@@ -4,7 +4,7 @@ import { AuditError, AuditLogger, DatasetEvent, LoggingEngine, Merkle, PiiStripp
 import { Erasure } from "effect-audit/erasure"
 import { Checkpoint, Ledger, Proof, SignedNote, Signer, SigningKey } from "effect-audit/ledger"
 import { Memory } from "effect-audit/memory"
-import { AuditTrail } from "effect-audit/trail"
+import { AuditTrail, type Filter } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
 import { createHmac } from "node:crypto"
 import {
@@ -20,6 +20,7 @@ import {
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { gunzipSync } from "node:zlib"
+import { groupSegments, segmentsOf } from "../../src/trail/groups.ts"
 import { bucketOf, offsetsOf, term } from "../../src/trail/terms.ts"
 import { treeHash } from "../reference.ts"
 import { ledgerAt, ledgerFiles, log, sqliteAt, temporaryFolder, within } from "../support.ts"
@@ -611,6 +612,40 @@ describe("SqliteLedger: erasure", () => {
       assert.deepStrictEqual(offsets("event_id", gone.eventId), [1])
       db.close()
     }))
+
+  it.live("takes what is gone out of the groups of segments too, and leaves what stays", () =>
+    Effect.gen(function*() {
+      const { filename } = yield* ledgerFiles
+      yield* Effect.gen(function*() {
+        const about = (id: string) => emit(1, { actor: { type: "human", id }, correlationId: `corr_${id}` })
+        yield* about("u_gone")
+        yield* emitMany(2048 * groupSegments)
+        const { eventId } = yield* about("u_stays")
+        yield* emitMany(2048 * groupSegments)
+        const db = new DatabaseSync(filename, { readOnly: true })
+        const bits = (group: number, field: string, value: string) => {
+          const wanted = term(field, value)
+          const row = db.prepare("SELECT postings FROM audit_bucket WHERE segment = ? AND bucket = ?")
+            .get(-1 - group, bucketOf(wanted))
+          return row?.["postings"] instanceof Uint8Array ? segmentsOf(row["postings"], wanted) : undefined
+        }
+        assert.strictEqual(bits(0, "correlation_id", "corr_u_gone"), 1)
+        assert.strictEqual(bits(1, "correlation_id", "corr_u_gone"), 0)
+        assert.strictEqual(bits(1, "correlation_id", "corr_u_stays"), 1)
+        assert.isUndefined(bits(2, "correlation_id", "corr_u_stays"))
+        const found = (filter: Filter.Filter) =>
+          Effect.map(AuditTrail.query({ ...log, filter }), ({ items }) => items.map(({ eventId }) => eventId))
+        assert.deepStrictEqual(yield* found({ correlationId: "corr_u_stays" }), [eventId])
+        assert.strictEqual((yield* found({ correlationId: "corr_u_gone" })).length, 1)
+        yield* by(Erasure.erase({ person: "u_gone", reason: "r" }))
+        assert.strictEqual(bits(0, "correlation_id", "corr_u_gone"), 0)
+        assert.strictEqual(bits(0, "user_id", "u_gone"), 0)
+        assert.strictEqual(bits(1, "correlation_id", "corr_u_stays"), 1)
+        assert.deepStrictEqual(yield* found({ correlationId: "corr_u_gone" }), [])
+        assert.deepStrictEqual(yield* found({ correlationId: "corr_u_stays" }), [eventId])
+        db.close()
+      }).pipe(Effect.provide(ledgerAt({ filename })))
+    }), 60_000)
 
   it.live("leaves an event id used: no event of that id is answered as erased, in its own log neither", () =>
     Effect.gen(function*() {
