@@ -1,7 +1,7 @@
 /** Finds rows of events on one connection: by the search index, and what is not indexed yet by reading it. */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { uuidBytes } from "../internal/entropy.ts"
-import { segmentsOf } from "../trail/groups.ts"
+import { groupBucketOf, segmentsOf } from "../trail/groups.ts"
 import { findId, findPosition, type Segments } from "../trail/segments.ts"
 import { bucketOf, indexVersion, logTerm, offsetsOf, segmentRows } from "../trail/terms.ts"
 import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
@@ -81,7 +81,7 @@ export class Postings implements Segments<EntryRow> {
   }
 
   ofGroup(group: number, wanted: number): number | undefined {
-    const bucket = this.bucket(-1 - group, bucketOf(wanted))
+    const bucket = this.bucket(-1 - group, groupBucketOf(wanted))
     return bucket === undefined ? undefined : segmentsOf(bucket, wanted)
   }
 

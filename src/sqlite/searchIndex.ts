@@ -3,10 +3,9 @@ import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { eventFields, keysIn } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
-import { encodeGroup, groupSegments, isPresent } from "../trail/groups.ts"
+import { groupBuckets, groupSegments, mergeBuckets } from "../trail/groups.ts"
 import { RecentRows } from "../trail/recentRows.ts"
 import {
-  bucketOf,
   buckets,
   eachTerm,
   encodeBuckets,
@@ -24,6 +23,9 @@ import { blobOf, integerOf } from "./row.ts"
 /** The terms that stay of an erased row: its log and its event id. */
 const lastingTerms = (row: EntryRow | undefined): ReadonlyArray<number> =>
   row === undefined ? [] : [logTerm(row.log), idTerm(uuidText(row.eventId))]
+
+/** Buckets of segments that are merged with each segment: twice what keeps pace, so that a store of before catches up. */
+const mergedAtOnce = (buckets / groupSegments) * 2
 
 export class SearchIndex extends Postings {
   private readonly db: DatabaseSync
@@ -57,10 +59,10 @@ export class SearchIndex extends Postings {
     const update = this.db.prepare("UPDATE audit_bucket SET postings = ? WHERE segment = ? AND bucket = ?")
     const segments = Map.groupBy(seqs, (seq) => Math.floor((seq - 1) / segmentRows))
     const written = this.count
-    const groups = new Set<number>()
+    const gone = new Map<number, Set<number>>()
     for (const [segment, rows] of segments) {
       if (segment >= written) continue
-      groups.add(Math.floor(segment / groupSegments))
+      const group = Math.floor(segment / groupSegments)
       const erased = new Set(rows.map((seq) => (seq - 1) % segmentRows))
       const kept = new Set(rows.flatMap((seq) => lastingTerms(this.row(seq))))
       for (const term of versionTerms) kept.add(term)
@@ -70,12 +72,14 @@ export class SearchIndex extends Postings {
         for (const [term, offsets] of postings === undefined ? [] : postingsOf(postings)) {
           const rest = kept.has(term) ? offsets : offsets.filter((offset) => !erased.has(offset))
           if (rest.length > 0) left.set(term, rest)
+          else gone.set(group, (gone.get(group) ?? new Set()).add(bucket))
         }
       }
       encodeBuckets(left).forEach((bucket, index) => update.run(bucket, segment, index))
     }
-    const grouped = this.groups
-    for (const group of groups) if (group < grouped) this.writeGroup(group)
+    for (const [group, of] of gone) {
+      for (const bucket of of) if (this.bucket(-1 - group, bucket) !== undefined) this.mergeBucket(group, bucket)
+    }
   }
 
   /** Writes the index of a segment that is full. */
@@ -104,9 +108,7 @@ export class SearchIndex extends Postings {
     encodeBuckets(postings).forEach((bucket, index) => {
       if (bucket.length > 0) this.put(segment, index, bucket)
     })
-    // One at a time, so that a store of before gets its groups by and by.
-    const next = this.groups
-    if ((next + 1) * groupSegments <= segment + 1) this.writeGroup(next)
+    this.merge(segment + 1)
   }
 
   private put(segment: number, bucket: number, postings: Uint8Array): void {
@@ -117,23 +119,44 @@ export class SearchIndex extends Postings {
     this.insert.run(segment, bucket, postings)
   }
 
-  /** Groups that were written, or passed over because a release of before has written one of their segments. */
-  private get groups(): number {
-    const first = integerOf(this.db.prepare("SELECT min(segment) AS first FROM audit_bucket").get(), "first")
-    return Math.max(0, -(first ?? 0))
+  /** The group that was begun last, or passed over, and how many of its buckets there are; -1 before the first. */
+  private lastGroup(): { readonly group: number; readonly count: number } {
+    const row = this.db.prepare(
+      "SELECT segment, count(*) AS count FROM audit_bucket WHERE segment = (SELECT min(segment) FROM audit_bucket)"
+    ).get()
+    const segment = integerOf(row, "segment") ?? 0
+    return segment < 0
+      ? { group: -1 - segment, count: integerOf(row, "count") ?? 0 }
+      : { group: -1, count: groupBuckets }
   }
 
-  private writeGroup(group: number): void {
-    const encoded = Array.from(
-      { length: buckets },
-      (_, bucket) =>
-        encodeGroup(Array.from({ length: groupSegments }, (_, n) => this.bucket(group * groupSegments + n, bucket)))
-    )
-    // Says that the group was looked at, beyond its buckets.
-    this.put(-1 - group, buckets, new Uint8Array(0))
-    if (isPresent(encoded[bucketOf(versionTerm(indexVersion))]!)) {
-      encoded.forEach((postings, bucket) => this.put(-1 - group, bucket, postings))
+  /** Merges a few buckets of the oldest group that is not whole yet, if its segments are written. */
+  private merge(segments: number): void {
+    const { count, group: last } = this.lastGroup()
+    const isWhole = count >= groupBuckets || this.bucket(-1 - last, groupBuckets) !== undefined
+    const group = isWhole ? last + 1 : last
+    if ((group + 1) * groupSegments > segments) return
+    const begun = isWhole ? 0 : count / (groupBuckets / buckets)
+    if (begun === 0 && !this.isPresent(group)) {
+      // Passed over: says so beyond the buckets of a group.
+      this.put(-1 - group, groupBuckets, new Uint8Array(0))
+      return
     }
+    const until = Math.min(begun + mergedAtOnce, buckets)
+    for (let bucket = begun; bucket < until; bucket++) this.mergeBucket(group, bucket)
+  }
+
+  /** Whether all segments of a group are of the present version: those of before may not have all terms of their rows. */
+  private isPresent(group: number): boolean {
+    for (let n = 0; n < groupSegments; n++) {
+      if (this.offsets(group * groupSegments + n, versionTerm(indexVersion)).length === 0) return false
+    }
+    return true
+  }
+
+  private mergeBucket(group: number, bucket: number): void {
+    const ofSegments = Array.from({ length: groupSegments }, (_, n) => this.bucket(group * groupSegments + n, bucket))
+    for (const [number, merged] of mergeBuckets(bucket, ofSegments)) this.put(-1 - group, number, merged)
   }
 
   /**

@@ -60,7 +60,7 @@ const mayHave = <Row extends IndexedRow>(index: Segments<Row>, terms: ReadonlyAr
     const group = Math.floor(segment / groupSegments)
     const bits = known.get(group) ?? bitsOf(group)
     known.set(group, bits)
-    return (bits >> (segment % groupSegments) & 1) === 1
+    return (bits >>> (segment % groupSegments) & 1) === 1
   }
 }
 
