@@ -1,4 +1,4 @@
-/** `npm run bench [-- emit | query | pii | ledger | http [slow] | fair] [quick]` */
+/** `npm run bench [-- emit | query | pii | ledger | http [slow] | turn | fair] [quick]` */
 import * as Effect from "effect/Effect"
 import * as Emit from "./emit.bench.ts"
 import * as Fair from "./fair.bench.ts"
@@ -6,14 +6,16 @@ import * as Http from "./http.bench.ts"
 import * as Ledger from "./ledger.bench.ts"
 import * as Pii from "./pii.bench.ts"
 import * as Query from "./query.bench.ts"
+import * as Turn from "./turn.bench.ts"
 
 const quick = process.argv.includes("quick")
-const chosen = ["emit", "query", "pii", "ledger", "http", "fair"].filter((name) => process.argv.includes(name))
+const chosen = ["emit", "query", "pii", "ledger", "http", "turn", "fair"].filter((name) => process.argv.includes(name))
 const wants = (name: string) => chosen.length === 0 || chosen.includes(name)
 
 if (wants("emit")) await Effect.runPromise(Emit.run(quick))
 if (wants("query")) await Effect.runPromise(Query.run(quick))
 if (wants("pii")) Pii.run()
+if (wants("turn")) Turn.run(quick)
 if (wants("fair")) await Effect.runPromise(Fair.run)
 if (wants("http")) await Http.run(quick, process.argv.includes("slow"))
 if (wants("ledger")) await Effect.runPromise(Ledger.run(quick))
