@@ -15,6 +15,7 @@ import { ipv4At, ipv6At, macAt } from "./network.ts"
 import { cardAt, goesBack, ibanAt, mayDial, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
 import { placeholderEnd } from "./placeholder.ts"
 import { streetAt } from "./places.ts"
+import { randomAt } from "./random.ts"
 import type { Span } from "./span.ts"
 import { disguised, unmask } from "./unmask.ts"
 import { mayBeVendors } from "./vendors.ts"
@@ -125,6 +126,9 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
       else if ((kinds & DIGIT) !== 0 || code < 97 || next - i > 5 || goesOn(after)) {
         if (isTelling(text, i, next, length)) span = word(text, i, next, length)
       }
+      if (span === undefined && i > 3 && isMixed(kinds) && mayBeRandom(text, i, next, after)) {
+        span = randomAt(text, i, next, length)
+      }
     } else {
       if (kind === BRACKET) next = Math.max(next, placeholderEnd(text, i))
       else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
@@ -141,6 +145,14 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
 }
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
+const isMixed = (kinds: number): boolean => kinds === (WORD | DIGIT)
+/** Whether a word with letters and digits is long enough for a random token, or a part of something longer. */
+const mayBeRandom = (text: string, start: number, end: number, after: number): boolean => {
+  if (end - start >= 16) return true
+  if (end - start < 4) return false
+  const before = codeAt(text, start - 1, start)
+  return after === 45 || after === 43 || after === 47 || before === 45 || before === 43 || before === 47
+}
 /** Whether a sign follows a word behind which a token may go on. */
 const goesOn = (after: number): boolean => after >= 43 && after <= 58
 

@@ -1,0 +1,113 @@
+/**
+ * Random tokens after a word that says what they are: `STRIPE_KEY=...`, `using key ...`, `okta token - '...'`. No form
+ * of a vendor's is needed, but one word and enough chance in the characters.
+ */
+import { codeAt } from "./boundary.ts"
+import type { Span } from "./span.ts"
+
+const isDigit = (code: number): boolean => code >= 48 && code < 58
+const isLower = (code: number): boolean => code >= 97 && code < 123
+const isUpper = (code: number): boolean => code >= 65 && code < 91
+const isAlnum = (code: number): boolean => isDigit(code) || isLower(code) || isUpper(code)
+/** Signs inside a token: `-` `_` `.` `+` `/` `~`. */
+const isJoint = (code: number): boolean =>
+  code === 45 || code === 95 || code === 46 || code === 43 || code === 47 || code === 126
+
+const longest = 512
+
+/** Where the token goes on to, from a place in it; a joint at its end is none of it. */
+const endOf = (text: string, from: number, length: number): number => {
+  let end = from
+  while (end < length && end - from < longest) {
+    const code = codeAt(text, end, length)
+    if (!isAlnum(code) && !isJoint(code)) break
+    end++
+  }
+  while (end > from && isJoint(codeAt(text, end - 1, length))) end--
+  // Padding of base64.
+  for (let pad = 0; pad < 2 && codeAt(text, end, length) === 61; pad++) end++
+  return end
+}
+
+/** Where the token begins: parts before it belong to it if they have digits; `key-` in front of one is a name. */
+const startOf = (text: string, from: number): number => {
+  let start = from
+  for (let parts = 0; parts < 8 && start > 1 && isJoint(text.charCodeAt(start - 1)); parts++) {
+    let first = start - 1
+    let digits = 0
+    while (first > 0 && start - first < 48 && isAlnum(text.charCodeAt(first - 1))) {
+      if (isDigit(text.charCodeAt(--first))) digits++
+    }
+    if (digits === 0 || first === start - 1) break
+    start = first
+  }
+  return start
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** How much chance there is in a token: not enough, that of an id, or that of a key. */
+const chanceIn = (token: string): "none" | "id" | "key" => {
+  const length = token.length
+  if (uuid.test(token)) return "id"
+  let digits = 0
+  let letters = 0
+  let groups = 0
+  let changes = 0
+  let parts = 1
+  let plainParts = 0
+  let ofPart = 0
+  let last = 0
+  for (let i = 0; i < length; i++) {
+    const code = codeAt(token, i, length)
+    if (!isAlnum(code)) {
+      if (ofPart === 0 && i > 0) plainParts++
+      parts++
+      ofPart = 0
+      last = 0
+      continue
+    }
+    const kind = isDigit(code) ? 1 : isLower(code) ? 2 : 3
+    if (kind === 1) {
+      digits++
+      ofPart++
+      if (last !== 1) groups++
+    } else letters++
+    // A capital before a small letter begins a word: no change by chance.
+    if (last !== 0 && kind !== last && !(last === 3 && kind === 2)) changes++
+    last = kind
+  }
+  if (ofPart === 0) plainParts++
+  if (digits < 2 || letters < 2) return "none"
+  const alnum = digits + letters
+  if (parts === 1) return length >= 20 ? "key" : groups > 1 && length >= 16 ? "key" : "none"
+  if (alnum < 20) return "none"
+  // Words between the signs are those of a name or a path.
+  return plainParts === 0 || (changes * 4 >= alnum && digits >= 3 && plainParts * 3 <= parts) ? "key" : "none"
+}
+
+const strong =
+  "secrets?|tokens?|api[_ -]?keys?|access[_ -]?keys?|private[_ -]?keys?|passw(?:or)?ds?|passwd|pwd|pass|credentials?|" +
+  "bearer|auth(?:orization)?|apikey|secretkey|_pat|private|access"
+const between = "[\"'`\\])}]{0,3}(?:\\s{0,4}(?:is|was|:=|=>|->|=|:|,|>|\\||-|–|_|\\(|\\{|\\[)){0,3}\\s{0,4}[\"'`]{0,3}$"
+const strongCue = new RegExp(`(${strong})(?:[_ -]?(?:keys?|tokens?|secret|value|string))?${between}`, "i")
+const weakCue = new RegExp(`(?:keys?)${between}`, "i")
+/** Keys and tokens that are no secrets. */
+const exempt =
+  /(?:public|primary|foreign|partition|shard|sort|cache|idempotency|object|row|hash|page|next|continuation|pagination|cursor|sync|resume|lock|composite|unique|natural|surrogate|routing|message|map|group|index|query|dedup\w{0,12}|host|translation|i18n|node|react|by|stop|eos|bos|pad|unk|special|start|end|design|registry|id)[_ -]?$/i
+
+/** Whether what stands before a token says that it is one. */
+const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {
+  const before = text.slice(Math.max(0, start - 56), start)
+  const cue = strongCue.exec(before) ?? (chance === "key" ? weakCue.exec(before) : null)
+  return cue !== null && !exempt.test(before.slice(0, cue.index))
+}
+
+/** A random token whose name stands before it. `start` and `end` are of a word in it that has letters and digits. */
+export const randomAt = (text: string, start: number, end: number, length: number): Span | undefined => {
+  const last = endOf(text, end, length)
+  const first = startOf(text, start)
+  if (first === 0 || last - first < 16 || last - first >= longest) return undefined
+  const chance = chanceIn(text.slice(first, last))
+  return chance !== "none" && isCued(text, first, chance) ? { start: first, end: last, kind: "SECRET" } : undefined
+}
