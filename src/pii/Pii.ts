@@ -6,13 +6,13 @@
 import { networkOf } from "../internal/address.ts"
 import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
-import { isAspect, keyKind } from "./keyNames.ts"
+import { isAspect, keyKind, weakKey } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import { isArray, isFlat, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
 import { isPlainKey } from "./plainKeys.ts"
-import { couldBe } from "./plausible.ts"
+import { couldBe, couldBeSecret } from "./plausible.ts"
 import { defaultPolicy, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
 import { partial, pseudonym, type PseudonymKey } from "./pseudonym.ts"
 import { none, scan as scanText } from "./scanner.ts"
@@ -192,9 +192,16 @@ export class Stripper {
     if (this.policy.allow?.keys?.includes(key) === true) return value
     const kind = keyKind(key)
     if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind)
+    if (typeof value === "string" && this.isHinted(key, value)) return this.sensitive(value, "SECRET")
     return isArray(value) && isRawHeaders(key) && isFlat(value)
       ? this.flatPairs(value, depth)
       : this.value(value, depth)
+  }
+
+  /** Whether a key hints at a secret, and the value looks like one. */
+  private isHinted(key: string, value: string): boolean {
+    const weak = weakKey(key)
+    return weak !== undefined && couldBeSecret(weak, value) && !this.isAllowedPath()
   }
 
   private value(value: Json, depth: number): Json {

@@ -15,52 +15,73 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     bot token, deploy key, license key, consumer secret, api secret, otp, one time password, totp secret, mfa secret,
     x auth token, x vault token, personal access token, secret token, recovery code, backup code, password confirm, password confirmation, pgpassword,
     otp code, verification code, mfa code, totp, jwt, master key, ssh key, hmac key, security answer, pin number, new password,
-    old password, current password, passwords, api keys`
+    old password, current password, passwords, api keys, passwort, kennwort, contrasena, mot de passe, senha, haslo, wachtwoord,
+    repeat password, confirm password, csrf, xsrf, csrf middleware token, two factor code, two factor secret, otp secret, otp attempt, otp seed,
+    recovery codes, backup codes, security question, secret question, secret answer, question answer, seed phrase, mnemonic, mnemonic phrase, recovery phrase, phone code,
+    refresh token, app token, user token, device token, push token, service token, sso token, saml response, saml assertion, magic link, oauth, oauth token, auth header,
+    auth code, authorization code, app key, application key, storage key, subscription key, functions key, auth key, crypt key, gpg key, pgp key, priv key, tls key,
+    client key, server key, signature key, session secret, cookie secret, jwt secret, key material, pem, pem file, private key pem, kubeconfig,
+    x functions key, ocp apim subscription key, passw0rd, pass phrase, pgp private key, db password, db passwd, db pwd, root password, admin password, smtp password`
   ],
   [
     "SECRET",
     `access token, secret access key, aws secret access key, aws secret key, sig,
-    x amz signature, x goog signature, x amz security token, account key, shared access key, shared access signature,
+    x amz signature, x goog signature, x hub signature 256, x hub signature, stripe signature, x signature, request signature, api signature, signature,
+    secret string, secret binary, secret key base, database url, db url, redis url, mongo url, mongo uri, mongodb uri, mongodb url, postgres url, postgresql url, mysql url,
+    amqp url, broker url, dsn, webhook url, slack webhook url, connection uri, x amz security token, account key, shared access key, shared access signature,
     connection string`
   ],
   [
     "CVV",
-    "cvv, cvv2, cvc, cvc2, csc, cid code, card security code, security code, card verification value, card cvv, card cvc, cvv code, cvv number, cvc code"
+    "cvv, cvv2, cvc, cvc2, ccv, csc, cid code, security no, card code, cc cvv, cc cvc, card security number, card security code, security code, card verification value, card cvv, card cvc, cvv code, cvv number, cvc code"
   ],
   [
     "COOKIE",
     `cookie, cookies, set cookie, session id, sessionid, session key, session token, session cookie, connect sid,
-    jsessionid, phpsessid`
+    jsessionid, phpsessid, session data, user session, session value, asp net session id, connect sid, xsrf token cookie`
   ],
   ["EMAIL", "email, e mail, mail, email address, mail address, emails, mail to, reply to, cc email, bcc"],
   [
     "PHONE",
     `phone, phone number, mobile, mobile number, mobile phone, telephone, tel, fax, fax number, cell, cell phone, cellphone,
     msisdn, phonenumber, home phone, work phone, whatsapp, contact tel, phone e164, contact number, phone no, mobile no, telephone number, cell number,
-    whatsapp number, caller id`
+    whatsapp number, phone num, mobile num, telefon, telefono, telefone, handy, celular, landline, home phone number, work phone number, day phone, evening phone,
+    phone number formatted, sms number, emergency contact phone`
   ],
   [
     "CREDIT_CARD",
     `card number, cardnumber, credit card, creditcard, credit card number, debit card, pan, cc number, ccnum, card no,
-    card num, primary account number, payment card, ccn`
+    card num, primary account number, payment card, ccn, cc num, cc, credit card no, card pan, credit card num`
   ],
   ["IBAN", "iban"],
   [
     "BANK_ACCOUNT",
-    "account number, bank account, bank account number, routing number, sort code, account no, accountnumber"
+    `account number, bank account, bank account number, routing number, sort code, account no, accountnumber, bank routing number, routing no, aba, aba number,
+    clabe, bsb, ifsc, ifsc code, upi id, account num, acct number, acct no, bank account no, kontonummer`
   ],
-  ["US_SSN", "ssn, social security number, social security, us ssn, ssn number"],
+  [
+    "US_SSN",
+    "ssn, social security number, social security, us ssn, ssn number, social security no, ssn last four, ssn last 4, ssn4"
+  ],
   [
     "NATIONAL_ID",
     `national id, tax id, tax number, tin, nin, nino, cpf, pesel, dni, nie, aadhaar, aadhar, sin, nif, national insurance number,
     national id number, identity number, personal id, itin, identity card, id card number, personnummer, bsn, cnpj, tax id number, aadhaar number, pan number,
-    national insurance, vat id, id number`
+    national insurance, vat id, id number, curp, rfc, rut, run, cuit, cuil, cnic, npwp, nik, gstin, pps, ppsn, utr, bvn, hkid, nric, fin number, egn, jmbg, oib,
+    cnp, rodne cislo, rrn, henkilotunnus, hetu, fodselsnummer, cpr, cpr number, isikukood, asmens kodas, personas kods, steuer id, steuernummer, nir, insee, codice fiscale,
+    tax file number, tfn, social insurance number, resident registration number, citizen id, citizen number, personal number, personal id number, taxpayer id,
+    taxpayer identification number, tax identification number, national identification number, voter id, voter number, nhs number, medicare number, medical record number,
+    mrn, health insurance number, health card number, insurance number, patient id, drivers license, driver license, drivers license number, driver license number,
+    driving licence, driving licence number, driving license, license number, licence number, rg, rg number, document vatid, tax code, fiscal code, social number`
   ],
   [
     "PASSPORT",
     "passport, passport number, passport no, passport id, travel document, travel document number, passport num, document number"
   ],
-  ["DATE_OF_BIRTH", "dob, birth date, birthdate, date of birth, birthday, born on, birth day, born, d o b, bday"],
+  [
+    "DATE_OF_BIRTH",
+    "dob, birth date, birthdate, date of birth, birth, born at, birth dt, data nascimento, data de nascimento, geburtsdatum, fecha nacimiento, fecha de nacimiento, date naissance, birthday, born on, birth day, born, d o b, bday"
+  ],
   [
     "STREET_ADDRESS",
     `address, street, street address, address line, address line1, address line2, address line 1, address line 2,
@@ -69,7 +90,7 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
   ["POSTAL_CODE", "zip, zip code, zipcode, postal code, postalcode, postcode, post code, plz"],
   [
     "IP",
-    "ip, ip address, ip addr, client ip, remote ip, remote addr, x forwarded for, source ip, ipv4, ipv6, ipaddress, peer ip"
+    "ip, ip address, ip addr, x real ip, forwarded for, real ip, true client ip, cf connecting ip, user ip, client ip address, client ip, remote ip, remote addr, x forwarded for, source ip, ipv4, ipv6, ipaddress, peer ip"
   ],
   ["MAC", "mac, mac address, mac addr, macaddress, hwaddr, hw addr, hardware address"],
   ["CRYPTO_ADDRESS", "wallet address, btc address, eth address, crypto address"],
@@ -78,13 +99,20 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     `first name, firstname, last name, lastname, full name, fullname, given name, family name, surname, middle name,
     maiden name, patient name, customer name, contact name, cardholder, cardholder name, card holder, account holder, holder name,
     forename, person name, real name, legal name, given names, employee name, recipient name, fname, lname, name on card,
-    beneficiary name, sender name, passenger name, guest name,
+    beneficiary name, sender name, passenger name, guest name, name first, name last, name middle, nombre, apellido, apellidos, vorname, nachname, nome completo, cc name,
+    card name, account name, account holder name, nickname of person, mothers maiden name, mother maiden name,
     owner name, preferred name, contact person`
   ]
 ]
 
 const byName = new Map<string, Kind>(
   names.flatMap(([kind, list]) => list.split(",").map((name) => [name.trim(), kind] as const))
+)
+
+/** Names of several words written as one: `dateofbirth`, `privatekey`. Short ones could be anything. */
+const glued = new Map<string, Kind>(
+  [...byName].filter(([name]) => name.includes(" ")).map(([name, kind]) => [name.replaceAll(" ", ""), kind] as const)
+    .filter(([name]) => name.length >= 7)
 )
 
 /** Names that end like a sensitive one and are not: page tokens, ids of credentials in signed addresses. */
@@ -200,19 +228,39 @@ const aspects = new Set([
 /** Whether a key below a sensitive one names an aspect of it. */
 export const isAspect = (key: string): boolean => aspects.has(words(key).split(" ").at(-1) ?? "")
 
+/** Whatever stands around these words: `password_digest`, `a_password_here`, `secret_key_base`. */
+const says = /(?:^| )(?:password|passwd|passwort|passphrase|pwd|passw|csrf|xsrf)(?: |$)/
+/** But for words that say something about it. */
+const harmlessBeside = new Set([
+  ..."count counts type kind status enabled verified length size limit usage used total policy format version template"
+    .split(" "),
+  ..."hint expiry expires expired ttl at by index offset state valid validated validator required changed updated created"
+    .split(" "),
+  ..."label field input form page url uri link path route view screen reset forgot strength rules rule error errors message"
+    .split(" "),
+  ..."attempts attempt max min minutes hours days seconds ms scope provider method description placeholder title history id ids"
+    .split(" "),
+  ..."name config configuration settings options mode manager generator service controller handler checker store".split(
+    " "
+  ),
+  ..."exempt cookie header param parameter selector support supported protection check login mismatch cors age".split(
+    " "
+  )
+])
+
 const classify = (key: string): Kind | undefined => {
   // A placeholder (`[EMAIL]`) is not a name, and neither is so long a text.
   if (key.length > 64 || key.startsWith("[")) return undefined
   const name = words(key)
   if (exempt.has(name)) return undefined
-  const exact = byName.get(name)
+  const exact = byName.get(name) ?? glued.get(name.replaceAll(" ", ""))
   if (exact !== undefined) return exact
   const parts = name.split(" ")
   // Names qualify to the left: in `customer billing address` the last words say what it is.
   for (let start = 1; start < parts.length; start++) {
     const rest = parts.slice(start).join(" ")
     if (exempt.has(rest)) return undefined
-    const found = byName.get(rest)
+    const found = byName.get(rest) ?? glued.get(rest)
     if (found !== undefined) return found
   }
   const last = parts.at(-1) ?? ""
@@ -220,9 +268,66 @@ const classify = (key: string): Kind | undefined => {
     const singular = byName.get([...parts.slice(0, -1), last.slice(0, -1)].join(" ")) ?? byName.get(last.slice(0, -1))
     if (singular !== undefined) return singular
   }
+  if (ending.test(last)) return "PASSWORD"
+  if (parts.length > 1 && says.test(name) && !harmlessBeside.has(last)) return "PASSWORD"
   if (harmlessLast.has(last)) return undefined
   const digits = /^(.*?)\s?\d{1,2}$/.exec(name)
   return digits === null ? undefined : byName.get(digits[1] ?? "")
+}
+
+/** Words written together that end like one: `dbpass`, `stripetoken`. */
+const ending =
+  /[a-z]{2}(?:password|passwd|passwort|passphrase|secret|apikey|token|pwd|(?<!by|com|sur|tres|under|over|encom)pass)$/
+
+/** Keys that are no secrets. */
+const plainKeys = new Set([
+  ..."public primary foreign partition shard sort cache idempotency object row hash page next continuation pagination cursor"
+    .split(" "),
+  ..."sync resume lock composite unique natural surrogate routing message map group index query dedup deduplication host"
+    .split(" "),
+  ..."translation i18n locale node react by feature config setting settings metric label field column event entity resource item"
+    .split(" "),
+  ..."document file folder path s3 blob image asset upload download product project issue ticket jira campaign template error"
+    .split(" "),
+  ..."property attribute tag lookup search range order sorting grouping join parent child record data json map dict enum option"
+    .split(" "),
+  ..."translation content menu shortcut hot access_key arrow function return enter escape control shift alt space tab"
+    .split(" ")
+])
+/** Last words of names whose values may be secrets: only a value that looks like one is. */
+const weakLast = new Set(
+  "session sid nonce salt hmac sso saml seed sign signed jti hash digest fingerprint cipher 2fa crypt tokens".split(" ")
+)
+
+const weakName = (key: string): "key" | "session" | undefined => {
+  const name = words(key)
+  if (name.length > 64 || exempt.has(name)) return undefined
+  const parts = name.split(" ")
+  const last = parts.at(-1) ?? ""
+  if (last === "value" && parts.at(-2) === "token") return "session"
+  if (weakLast.has(last) || /(?:session|sid)$/.test(last)) {
+    return ["hash", "digest", "fingerprint", "sign", "signed", "seed", "cipher", "tokens"].includes(last)
+      ? "key"
+      : "session"
+  }
+  if (!/[a-z]?key$/.test(last)) return undefined
+  if (last === "key") return parts.length > 1 && !plainKeys.has(parts.at(-2) ?? "") ? "key" : undefined
+  return /^(?:hot|mon|tur|don|hoc|joc|whis|pubic|public|primary|foreign|sort|cache|object|row|hash|hos|jer|lac|lowk|mas|off|par|ris)/
+      .test(last)
+    ? undefined
+    : "key"
+}
+
+const weakCache = new Map<string, "key" | "session" | null>()
+
+/** What is asked of the value of a key that may hold a secret, if it may: `stripe_key`, `session`. */
+export const weakKey = (key: string): "key" | "session" | undefined => {
+  const known = weakCache.get(key)
+  if (known !== undefined) return known ?? undefined
+  const weak = weakName(key)
+  if (weakCache.size >= 4096) weakCache.clear()
+  weakCache.set(key, weak ?? null)
+  return weak
 }
 
 const cache = new Map<string, Kind | null>()

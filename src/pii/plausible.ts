@@ -22,3 +22,14 @@ export const couldBe = (kind: Kind, value: string | number): boolean => {
   const least = leastDigits[kind]
   return least === undefined || text.replace(/\D/g, "").length >= least
 }
+
+const uuidForm = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
+/** Times and versions are no secrets. */
+const plainForm = /^\d{4}-\d\d-\d\d|^v?\d+(?:\.\d+)+|:\/\/|^[\w.-]+\/[\w./-]+\.[a-z]{1,5}$/i
+
+/** Whether a value may be the secret that the name of its key only hints at. */
+export const couldBeSecret = (weak: "key" | "session", value: string): boolean => {
+  if (value.length < (weak === "key" ? 16 : 12) || value.length > 8192 || !/^[\x21-\x7e]+$/.test(value)) return false
+  if (!/\d/.test(value) || !/[A-Za-z]/.test(value) || plainForm.test(value)) return false
+  return weak === "session" || !uuidForm.test(value)
+}
