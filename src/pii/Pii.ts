@@ -6,18 +6,29 @@
 import { networkOf } from "../internal/address.ts"
 import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
-import { isAspect, keyKind, weakKey } from "./keyNames.ts"
+import { keyKind, lastWord, weakKey } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
-import { isArray, isFlat, isListOfPairs, isRawHeaders, isValueKey, nameIn } from "./pairs.ts"
+import {
+  isArray,
+  isCarrier,
+  isFlat,
+  isListOfPairs,
+  isRawHeaders,
+  isSchema,
+  isValueKey,
+  nameIn,
+  saysToken,
+  unused
+} from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
 import { isPlainKey } from "./plainKeys.ts"
-import { couldBe, couldBeSecret } from "./plausible.ts"
+import { couldBe, couldBeSecret, couldBeUnder, ownKind } from "./plausible.ts"
 import { defaultPolicy, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
 import { partial, pseudonym, type PseudonymKey } from "./pseudonym.ts"
 import { none, scan as scanText } from "./scanner.ts"
 import type { Span } from "./span.ts"
-import { isCard, isSsn } from "./validate.ts"
+import { isCard } from "./validate.ts"
 
 export { pseudonym, type PseudonymKey } from "./pseudonym.ts"
 export type { Span } from "./span.ts"
@@ -191,8 +202,8 @@ export class Stripper {
   private keyed(value: Json, key: string, depth: number): Json {
     if (this.policy.allow?.keys?.includes(key) === true) return value
     const kind = keyKind(key)
-    if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind)
-    if (typeof value === "string" && this.isHinted(key, value)) return this.sensitive(value, "SECRET")
+    if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind, key, depth)
+    if (typeof value === "string" && this.isHinted(key, value)) return this.sensitive(value, "SECRET", "", depth)
     return isArray(value) && isRawHeaders(key) && isFlat(value)
       ? this.flatPairs(value, depth)
       : this.value(value, depth)
@@ -299,6 +310,7 @@ export class Stripper {
 
   private object(object: JsonObject, depth: number): Json {
     const named = nameIn(object)
+    const spoken = saysToken(object)
     let result: Record<string, Json> | undefined
     const keys = Object.keys(object)
     for (let i = 0; i < keys.length; i++) {
@@ -308,7 +320,9 @@ export class Stripper {
       const value = object[given]!
       this.path?.push(key)
       const name = this.detectsNothingElse && isPlainKey(key) ? key : this.text(key)
-      const stripped = this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)
+      const stripped = spoken !== undefined && spoken(key)
+        ? this.value(value, depth)
+        : this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)
       this.path?.pop()
       if (result === undefined && (stripped !== value || name !== key)) {
         result = {}
@@ -319,36 +333,52 @@ export class Stripper {
     return result ?? object
   }
 
-  /** Under a key that names a kind every leaf is of that kind, unless the text itself says more. */
-  private sensitive(value: Json, kind: Kind): Json {
+  /** Under a key that names a kind a leaf, or each of a list, is of that kind, unless the text itself says more. */
+  private sensitive(value: Json, kind: Kind, key: string, depth: number): Json {
     if (typeof value === "boolean" || value === null || value === "") return value
+    if (isArray(value)) return this.sensitiveList(value, kind, key, depth)
+    if (typeof value === "object") return this.sensitiveObject(value, kind, key, depth)
     const literal = typeof value === "string" ? exactNumber(value) : undefined
     if (this.isAllowedPath() || this.isAllowedValue(literal ?? String(value))) return value
-    if ((typeof value === "number" || typeof value === "string") && !couldBe(kind, value)) return this.value(value, 0)
+    if (!couldBe(kind, value)) return this.value(value, 0)
     if (typeof value === "number") return this.leaf(value, kind, false)
-    if (typeof value === "string") {
-      if (literal !== undefined) return Number.isInteger(Number(literal)) ? this.leaf(value, kind, false) : value
-      if (isPlaceholder(value)) return value
-      const own = ownKind(value, kind)
-      return this.leaf(value, own ?? kind, own !== undefined)
-    }
-    if (isArray(value)) return value.map((item, index) => this.at(index, () => this.sensitive(item, kind)))
-    const result: Record<string, Json> = {}
-    for (const [given, item] of Object.entries(value)) {
-      const repeated = repetition(given)
-      const key = given.slice(repeated.length)
-      const stripped = this.at(
-        key,
-        () => this.isPlain(key) ? this.value(item, 0) : this.sensitive(item, keyKind(key) ?? kind)
-      )
-      setKey(result, unused(result, repeated + this.text(key)), stripped)
-    }
-    return result
+    if (literal !== undefined) return Number.isInteger(Number(literal)) ? this.leaf(value, kind, false) : value
+    if (isPlaceholder(value)) return value
+    if (!couldBeUnder(kind, lastWord(key), value)) return this.value(value, depth)
+    const own = ownKind(value, kind)
+    return this.leaf(value, own ?? kind, own !== undefined)
   }
 
-  /** Whether a key below a sensitive one takes its value out of it. */
-  private isPlain(key: string): boolean {
-    return isAspect(key) || this.policy.allow?.keys?.includes(key) === true
+  private sensitiveList(values: ReadonlyArray<Json>, kind: Kind, key: string, depth: number): Json {
+    let isSame = true
+    const stripped = values.map((item, index) =>
+      this.at(index, () => {
+        const next = this.sensitive(item, kind, key, depth)
+        isSame &&= next === item
+        return next
+      })
+    )
+    return isSame ? values : stripped
+  }
+
+  /**
+   * What is below such a key has names of its own; only a `value` is what the key says. A schema, a list of choices or a
+   * configuration says something about it.
+   */
+  private sensitiveObject(object: JsonObject, kind: Kind, key: string, depth: number): Json {
+    const carries = (name: string) => isCarrier(name) && keyKind(name) === undefined
+    if (!Object.keys(object).some(carries) || isSchema(object)) return this.object(object, depth)
+    const result: Record<string, Json> = {}
+    for (const [given, item] of Object.entries(object)) {
+      const repeated = repetition(given)
+      const name = given.slice(repeated.length)
+      const stripped = this.at(
+        name,
+        () => carries(name) ? this.sensitive(item, kind, key, depth) : this.keyed(item, name, depth)
+      )
+      setKey(result, unused(result, repeated + this.text(name)), stripped)
+    }
+    return result
   }
 
   private leaf(value: string | number, kind: Kind, byForm: boolean): Json {
@@ -361,36 +391,6 @@ export class Stripper {
 
 /** Texts settle after two; more are for hostile ones. */
 const maxPasses = 8
-
-/**
- * The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`.
- */
-const ownKind = (text: string, named: Kind): Kind | undefined => {
-  if (/^\d{9}$/.test(text) && named === "NATIONAL_ID" && isSsn(text.slice(0, 3), text.slice(3, 5), text.slice(5))) {
-    return "US_SSN"
-  }
-  const [first] = scanText(text)
-  if (first === undefined || (first.end - first.start) * 4 < text.length * 3) return undefined
-  // What is only said by a name inside the text says less than the key.
-  return first.kind === "PASSWORD" ? undefined : first.kind
-}
-
-/**
- * How often a key was used in each object that is being written: looking for a free name must not start over each time.
- */
-const used = new WeakMap<object, Map<string, number>>()
-
-/** Two keys that became the same placeholder are told apart by a number: neither value is lost. */
-const unused = (target: Record<string, Json>, name: string): string => {
-  if (!Object.hasOwn(target, name)) return name
-  const counts = used.get(target) ?? new Map<string, number>()
-  used.set(target, counts)
-  for (let n = (counts.get(name) ?? 1) + 1;; n++) {
-    if (Object.hasOwn(target, `${name} ${n}`)) continue
-    counts.set(name, n)
-    return `${name} ${n}`
-  }
-}
 
 /** A text or JSON value without personal data and secrets, and the kinds that were found. */
 export const strip = (

@@ -1,13 +1,11 @@
 /** Values in a text that stand after a name: `password=...`, `"apiKey": "..."`, `Authorization: Bearer ...`. */
+import { couldBeCode, isPlaceholderValue } from "./code.ts"
 import { azureSecretAt, jwtAt, privateKeyAt, tokenEnd, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
+import { nameBefore, nameIn } from "./names.ts"
 import { ssnAt } from "./numbers.ts"
 import type { Span } from "./span.ts"
-
-const isName = (code: number): boolean =>
-  (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code === 95 ||
-  code === 46
 
 /** Kinds whose values may be anything after a name in running text; others show themselves by their form. */
 const anyForm = new Set<Kind>([
@@ -34,34 +32,17 @@ const digitsOnly = new Set<Kind>([
   "BANK_ACCOUNT",
   "DATE_OF_BIRTH"
 ])
+const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
 
-const quoted = /\\?(["'`])((?:[^"'`\\\n]|\\(?!["'`])[^\n]){1,512})/y
 const bare = /[^\s"'`,;<>{}()[\]&|\\]{2,512}/y
-const phoneValue = /\+?\(?\d[\d ./()-]{4,22}\d/y
-const scheme = /(?:Bearer|Basic|Token|Digest|Bot|ApiKey)\s+/iy
-/** What stands where a value should: variables, templates, masks, types, versions. */
-const placeholder = new RegExp(
-  "^(?:" + [
-    "\\$|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+",
-    "(?:null|none|undefined|true|false|nil|empty|required|string|invalid|missing|expired|optional|example|changeme)$",
-    "redacted|process\\.env|os\\.environ|env\\.|your[_-]|arn:|/(?:etc|usr|var|home|srv|opt|run|tmp)/|[A-Za-z_.]+\\(|id=|(?:[A-Z]+_)+[A-Z]+$"
-  ].join("|") + ")",
-  "i"
-)
-
-/** The name that ends before `end`, and where it starts. */
-const nameBefore = (text: string, end: number): readonly [number, string] | undefined => {
-  let last = end
-  // `:=`, `!=`, `?=` and the like.
-  while (last > 0 && end - last < 4 && /[:!?+]/.test(text[last - 1]!)) last--
-  while (last > 0 && (text[last - 1] === " " || text[last - 1] === "\t") && end - last < 6) last--
-  const quote = text[last - 1]
-  if (quote === "\"" || quote === "'" || quote === "`") last--
-  if (text[last - 1] === "\\") last--
-  let first = last
-  while (first > 0 && last - first < 48 && isName(text.charCodeAt(first - 1))) first--
-  return first === last ? undefined : [first, text.slice(first, last)]
-}
+/** What a secret that is longer goes on with. */
+const more = /[A-Za-z0-9+/=_.~-]{1,16384}/y
+/** A number with its groups: `130 692 544`, `AB 12 34 56 C`. */
+const grouped = /[A-Z]{0,4}[ -]?\d[\dA-Za-z]*(?:[ ./-]{1,2}(?=[\dA-Za-z]*\d)[\dA-Za-z]{1,12}){0,7}/iy
+const phoneValue = /\+?\(?\d[\d ./()-]{4,22}\d(?: ?(?:x|ext\.?|#) ?\d{1,6})?/iy
+const scheme = /(?:Bearer|Basic|Token|Digest|Bot|ApiKey|SSWS|OAuth|GenieKey|Key|Negotiate|NTLM|JWT)\s+/iy
+/** A scheme of `Authorization` that is no word of this list: RFC 9110, section 11.4. */
+const anyScheme = /[A-Za-z][A-Za-z0-9-]{1,31} {1,4}(?=\S)/y
 
 const kindOf = (name: string): Kind | undefined => {
   const dotted = name.lastIndexOf(".")
@@ -82,24 +63,32 @@ const twoWords = (text: string, first: number, name: string): Kind | undefined =
 
 const cookiePair = /[A-Za-z0-9_.$-]{1,64}=/y
 
-/** A value after a name that says what it is. `i` stands at the `=` or `:`. */
+/** A value after a name that says what it is. `i` stands at the `=` or `:`, or at the comma between two texts. */
 export const assignmentAt = (text: string, i: number): Span | undefined => {
   // `::`, `==`: the name, if there is one, was looked at before the first of them.
   if (i > 0 && text.charCodeAt(i - 1) === text.charCodeAt(i)) return undefined
-  const named = nameBefore(text, i)
+  // A path of names: `cookie::Key`.
+  if (text.charCodeAt(i) === 58 && text.charCodeAt(i + 1) === 58) return undefined
+  const named = nameIn(text, i)
   if (named === undefined) return undefined
   const [first, name] = named
   const kind = twoWords(text, first, name) ?? kindOf(name)
   if (kind === undefined || !anyForm.has(kind)) return undefined
   let from = i + 1
   while (from - i < 4 && (text[from] === "=" || text[from] === ">" || text[from] === ":")) from++
-  while (from < text.length && from - i < 8 && (text[from] === " " || text[from] === "\t")) from++
-  return valueAt(text, from, kind, isPasswordName.test(name))
+  while (from < text.length && from - i < 48 && (text[from] === " " || text[from] === "\t")) from++
+  // A literal of C#.
+  if (text[from] === "@" && text[from + 1] === "\"") from++
+  return valueAt(text, from, kind, { typed: isPasswordName.test(name), authorization: /authorization$/i.test(name) })
 }
 
-/**
- * Names of what a person types: whatever follows may be one. Keys and tokens are told from words by digits and length.
- */
+/** How a value is named. */
+interface Named {
+  /** As what a person types: whatever follows may be one. Keys and tokens are told from words by digits and length. */
+  readonly typed: boolean
+  readonly authorization?: boolean
+}
+
 const isPasswordName = /pass|pwd|psw|^pw$|^pin$/i
 
 const url = /[a-z][a-z0-9+.-]{1,20}:\/\//iy
@@ -120,40 +109,95 @@ const strongAt = (text: string, start: number): Span | undefined => {
   return scheme === -1 ? undefined : webhookAt(text, start + scheme)
 }
 
+/** A token that goes on behind what its vendor's form says: none of it stays. */
+const whole = (text: string, span: Span, limit: number): Span => {
+  if (span.kind !== "SECRET" && span.kind !== "JWT") return span
+  more.lastIndex = span.end
+  if (!more.test(text)) return span
+  let end = limit > span.end ? Math.min(more.lastIndex, limit) : more.lastIndex
+  while (end > span.end && /[.]/.test(text[end - 1]!)) end--
+  return { ...span, end }
+}
+
+const longestQuoted = 8192
+
+/** Where the text that a quote begins has its characters, up to the same quote; `undefined` without a quote. */
+const quotedAt = (text: string, from: number): { readonly start: number; readonly end: number } | undefined => {
+  const escaped = text[from] === "\\"
+  const quote = text[escaped ? from + 1 : from]
+  if (quote !== "\"" && quote !== "'" && quote !== "`") return undefined
+  const start = escaped ? from + 2 : from + 1
+  for (let end = start; end < text.length && end - start < longestQuoted; end++) {
+    const char = text[end]!
+    if (char === "\n") return undefined
+    if (char === "\\") {
+      if (escaped && text[end + 1] === quote) return { start, end }
+      end++
+    } else if (char === quote) return { start, end }
+  }
+  return undefined
+}
+
 /** The value that starts here, of the kind that its name promises, unless it shows itself to be of another. */
-const valueAt = (text: string, from: number, kind: Kind, typed: boolean): Span | undefined => {
-  quoted.lastIndex = from
-  const match = quoted.exec(text)
-  let start = match === null ? from : from + match[0].length - match[2]!.length
+const valueAt = (text: string, from: number, kind: Kind, named: Named): Span | undefined => {
+  const quote = quotedAt(text, from)
+  let start = quote === undefined ? from : quote.start
+  if (quote === undefined && /["'`\\]/.test(text[start] ?? "")) start += text[start] === "\\" ? 2 : 1
   if (kind === "PASSWORD") {
     scheme.lastIndex = start
+    anyScheme.lastIndex = start
     if (scheme.test(text)) start = scheme.lastIndex
+    else if (named.authorization === true && anyScheme.test(text)) {
+      return headerAt(text, anyScheme.lastIndex, quote?.end)
+    }
   }
   cookiePair.lastIndex = start
   if (cookiePair.test(text)) {
     const inner = text.slice(start, cookiePair.lastIndex - 1)
     if (kind === "COOKIE") start = cookiePair.lastIndex
     else if (kind !== "SECRET" && keyKind(inner) === "SECRET") {
-      return valueAt(text, cookiePair.lastIndex, "SECRET", false)
+      return valueAt(text, cookiePair.lastIndex, "SECRET", { typed: false })
     }
   }
   const own = strongAt(text, start)
-  if (own !== undefined) return own
-  let end = match === null ? start : from + match[0].length
-  if (match === null || kind === "COOKIE") {
-    const value = kind === "PHONE" ? phoneValue : bare
-    value.lastIndex = start
-    if (!value.test(text)) return undefined
-    end = value.lastIndex
-    while (end > start && (text[end - 1] === "." || text[end - 1] === ":" || text[end - 1] === "!")) end--
-  }
-  if (!isValue(text.slice(start, end), kind, match !== null, typed)) return undefined
+  if (own !== undefined) return whole(text, own, quote?.end ?? 0)
+  const end = quote !== undefined && kind !== "COOKIE" ? quote.end : bareEnd(text, start, kind)
+  if (end === -1) return undefined
+  const value = text.slice(start, end)
+  if (!isValue(value, kind, quote !== undefined, named.typed)) return undefined
+  if (secretKinds.has(kind) && couldBeCode(text, start, end, quote !== undefined)) return undefined
   // In running text a session is as good as a password.
   return { start, end, kind: kind === "COOKIE" ? "PASSWORD" : kind }
 }
 
+/** The rest of a header: parameters of a scheme have their own quotes. */
+const headerAt = (text: string, start: number, quoteEnd: number | undefined): Span | undefined => {
+  const line = /[^\r\n]{8,2048}/y
+  line.lastIndex = start
+  if (quoteEnd !== undefined) return quoteEnd - start >= 8 ? { start, end: quoteEnd, kind: "PASSWORD" } : undefined
+  if (!line.test(text)) return undefined
+  const value = text.slice(start, line.lastIndex)
+  const pairs = /^(?:[A-Za-z_-]{1,32}=("[^"\n]{0,512}"|[^\s,"']{1,1024}),?\s?){1,12}/.exec(value)
+  if (pairs !== null) return { start, end: start + pairs[0].trimEnd().length, kind: "PASSWORD" }
+  return undefined
+}
+
+/** Where a value ends that no quotes enclose; -1 if there is none. */
+const bareEnd = (text: string, start: number, kind: Kind): number => {
+  const value = kind === "PHONE" ? phoneValue : digitsOnly.has(kind) && kind !== "DATE_OF_BIRTH" ? grouped : bare
+  value.lastIndex = start
+  if (!value.test(text)) return -1
+  let end = value.lastIndex
+  if (end - start === 512) {
+    more.lastIndex = end
+    if (more.test(text)) end = more.lastIndex
+  }
+  while (end > start && (text[end - 1] === "." || text[end - 1] === ":" || text[end - 1] === "!")) end--
+  return end
+}
+
 const passwordWord = /^(?:password|passwd|pwd|passphrase|passcode|secret)$/i
-const passwordSays = /\s{1,2}(?:is|was|=>|->)\s{1,2}|\s(?=["'`])/y
+const passwordSays = /(?:\s{1,2}for [^\n]{1,40}?)?\s{1,2}(?:is|was|=>|->)(?:\s{1,2}|:\s?)|\s(?=["'`])/iy
 
 /** `my password is hunter2`, `with passwd 'hunter2'`: a value after the word itself. */
 export const passwordAfterWord = (text: string, start: number, end: number): Span | undefined => {
@@ -165,42 +209,61 @@ export const passwordAfterWord = (text: string, start: number, end: number): Spa
   passwordSays.lastIndex = end
   if (!passwordSays.test(text)) return undefined
   const from = passwordSays.lastIndex
-  const value = valueAt(text, from, "PASSWORD", true)
-  // After "is" may stand a password, or just a word: only one with a digit or a sign in it is meant.
-  return value !== undefined && /[^A-Za-z]/.test(text.slice(value.start, value.end)) ? value : undefined
+  const value = valueAt(text, from, "PASSWORD", { typed: true })
+  // After "is" may stand a password, or just a word: only one in quotes, or with a digit or a sign in it, is meant.
+  return value !== undefined && (value.start > from || /[^A-Za-z]/.test(text.slice(value.start, value.end)))
+    ? value
+    : undefined
 }
 
 const curlUser = /-(?:u|-user|-proxy-user)[ =]["']?[^\s:"']{0,64}:/y
-const flag = /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?key)[ =]["']?(?!-)/iy
+const flag = /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?key|app-key|auth-key)[ =]["']?(?!-)/iy
 
 /** `curl -u user:password`, `--password value`. `i` stands at the first `-`. */
 export const flagAt = (text: string, i: number): Span | undefined => {
   curlUser.lastIndex = i
   flag.lastIndex = i
-  const start = curlUser.test(text) ? curlUser.lastIndex : flag.test(text) ? flag.lastIndex : -1
+  const isUser = curlUser.test(text)
+  let start = isUser ? curlUser.lastIndex : flag.test(text) ? flag.lastIndex : -1
   if (start === -1) return undefined
+  // `-u token:` has the token before the colon.
+  if (isUser && /["'\s]/.test(text[start] ?? " ")) start -= curlName(text, i, start)
   const own = strongAt(text, start)
-  if (own !== undefined) return own
+  if (own !== undefined) return whole(text, own, 0)
   const quote = /["']/.exec(text.slice(i, start))?.[0]
   const close = quote === undefined ? -1 : text.indexOf(quote, start)
   bare.lastIndex = start
   const end = close !== -1 && close - start < 128 ? close : bare.test(text) ? bare.lastIndex : start
   const value = text.slice(start, end)
-  return value.length >= 3 && /[^a-z]/.test(value) && !placeholder.test(value)
+  return value.length >= 3 && /[^a-z]/.test(value) && !isPlaceholderValue(value) &&
+      !couldBeCode(text, start, end, quote !== undefined)
     ? { start, end, kind: "PASSWORD" }
     : undefined
 }
 
+/** How long the name before the colon of `-u name:` is, colon included. */
+const curlName = (text: string, i: number, end: number): number => {
+  let first = end - 1
+  while (first > i && /[^\s"'=]/.test(text[first - 1]!)) first--
+  return end - first
+}
+
 const isValue = (value: string, kind: Kind, inQuotes: boolean, typed: boolean): boolean => {
-  if (placeholder.test(value)) return false
+  if (isPlaceholderValue(value)) return false
   if (digitsOnly.has(kind)) {
     const digits = value.replace(/\D/g, "").length
     return kind === "PHONE"
-      ? digits >= 6 && digits <= 15 && /^[\d ()+./x-]+$/i.test(value)
+      ? digits >= 6 && digits <= 17 && /^[\d ()+./x#-]+(?:ext\.? ?\d+)?$/i.test(value)
       : digits >= 3 && value.length <= 40
   }
   if (typed) return value.length >= 3 && (inQuotes || /[^a-z]/.test(value) || value.length >= 5)
-  // A word after "token:" or "secret=" is a word; a secret has digits, or both cases and some length.
+  // No key and no token has spaces.
+  if (/\s/.test(value)) return false
+  // A word after "token:" or "secret=" is a word; a secret has digits, or both cases and some length, or many signs.
   return value.length >= 6 &&
-    (/\d/.test(value) ? value.length >= 8 || inQuotes : value.length >= 16 && /[A-Z]/.test(value))
+    (/\d/.test(value)
+      ? value.length >= 8 || inQuotes
+      : (value.length >= 12 && /[A-Z]/.test(value) && /[a-z]/.test(value) ||
+        value.length >= 16 && /[A-Z]/.test(value)) ||
+        (value.length >= 10 && value.replace(/[\w.-]/g, "").length >= 3))
 }

@@ -67,12 +67,12 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     "NATIONAL_ID",
     `national id, tax id, tax number, tin, nin, nino, cpf, pesel, dni, nie, aadhaar, aadhar, sin, nif, national insurance number,
     national id number, identity number, personal id, itin, identity card, id card number, personnummer, bsn, cnpj, tax id number, aadhaar number, pan number,
-    national insurance, vat id, id number, curp, rfc, rut, run, cuit, cuil, cnic, npwp, nik, gstin, pps, ppsn, utr, bvn, hkid, nric, fin number, egn, jmbg, oib,
-    cnp, rodne cislo, rrn, henkilotunnus, hetu, fodselsnummer, cpr, cpr number, isikukood, asmens kodas, personas kods, steuer id, steuernummer, nir, insee, codice fiscale,
+    national insurance, vat id, id number, curp, cuit, cuil, cnic, npwp, gstin, ppsn, bvn, hkid, nric, fin number, jmbg,
+    rodne cislo, henkilotunnus, hetu, fodselsnummer, cpr number, isikukood, asmens kodas, personas kods, steuer id, steuernummer, insee, codice fiscale,
     tax file number, tfn, social insurance number, resident registration number, citizen id, citizen number, personal number, personal id number, taxpayer id,
     taxpayer identification number, tax identification number, national identification number, voter id, voter number, nhs number, medicare number, medical record number,
     mrn, health insurance number, health card number, insurance number, patient id, drivers license, driver license, drivers license number, driver license number,
-    driving licence, driving licence number, driving license, license number, licence number, rg, rg number, document vatid, tax code, fiscal code, social number`
+    driving licence, driving licence number, driving license, license number, licence number, rg number, document vatid, tax code, fiscal code, social number`
   ],
   [
     "PASSPORT",
@@ -109,6 +109,11 @@ const byName = new Map<string, Kind>(
   names.flatMap(([kind, list]) => list.split(",").map((name) => [name.trim(), kind] as const))
 )
 
+/** Short names that mean something else behind other words: only as a whole. */
+const alone = new Map<string, Kind>(
+  "rfc rut nik pps utr egn oib cnp rrn cpr nir rg".split(" ").map((name) => [name, "NATIONAL_ID"] as const)
+)
+
 /** Names of several words written as one: `dateofbirth`, `privatekey`. Short ones could be anything. */
 const glued = new Map<string, Kind>(
   [...byName].filter(([name]) => name.includes(" ")).map(([name, kind]) => [name.replaceAll(" ", ""), kind] as const)
@@ -131,7 +136,35 @@ const exempt = new Set([
   "token address",
   "in reply to",
   "remote address",
-  "source address"
+  "source address",
+  "thought signature",
+  "turn token",
+  "key token",
+  "lexer token",
+  "text signature",
+  "server address",
+  "peer address",
+  "local address",
+  "bind address",
+  "listen address",
+  "contract address",
+  ...[
+    "eos",
+    "bos",
+    "pad",
+    "unk",
+    "sep",
+    "cls",
+    "mask",
+    "image",
+    "video",
+    "audio",
+    "stop",
+    "special",
+    "added",
+    "prefix",
+    "suffix"
+  ].map((name) => `${name} token`)
 ])
 
 /** Last words that turn a sensitive name into a harmless one: `token_count`, `session_name`, `email_verified`. */
@@ -194,40 +227,6 @@ const words = (key: string): string =>
     .trim()
     .toLowerCase()
 
-/** Names that say something about what they stand in, not what it is: `token.type`, `auth.method`, `address.count`. */
-const aspects = new Set([
-  "count",
-  "counts",
-  "type",
-  "kind",
-  "status",
-  "enabled",
-  "verified",
-  "required",
-  "length",
-  "size",
-  "limit",
-  "total",
-  "method",
-  "methods",
-  "scope",
-  "scopes",
-  "provider",
-  "version",
-  "ttl",
-  "duration",
-  "expires",
-  "expiry",
-  "at",
-  "in",
-  "algorithm",
-  "alg",
-  "issuer"
-])
-
-/** Whether a key below a sensitive one names an aspect of it. */
-export const isAspect = (key: string): boolean => aspects.has(words(key).split(" ").at(-1) ?? "")
-
 /** Whatever stands around these words: `password_digest`, `a_password_here`, `secret_key_base`. */
 const says = /(?:^| )(?:password|passwd|passwort|passphrase|pwd|passw|csrf|xsrf)(?: |$)/
 /** But for words that say something about it. */
@@ -253,7 +252,7 @@ const classify = (key: string): Kind | undefined => {
   if (key.length > 64 || key.startsWith("[")) return undefined
   const name = words(key)
   if (exempt.has(name)) return undefined
-  const exact = byName.get(name) ?? glued.get(name.replaceAll(" ", ""))
+  const exact = byName.get(name) ?? alone.get(name) ?? glued.get(name.replaceAll(" ", ""))
   if (exact !== undefined) return exact
   const parts = name.split(" ")
   // Names qualify to the left: in `customer billing address` the last words say what it is.
@@ -277,7 +276,7 @@ const classify = (key: string): Kind | undefined => {
 
 /** Words written together that end like one: `dbpass`, `stripetoken`. */
 const ending =
-  /[a-z]{2}(?:password|passwd|passwort|passphrase|secret|apikey|token|pwd|(?<!by|com|sur|tres|under|over|encom)pass)$/
+  /[a-z]{2}(?:password|passwd|passwort|passphrase|secret|apikey|token|pwd)$|^(?:db|user|root|admin|my|smtp|ftp|mail|email|new|old|app|proxy)pass$/
 
 /** Keys that are no secrets. */
 const plainKeys = new Set([
@@ -296,7 +295,7 @@ const plainKeys = new Set([
 ])
 /** Last words of names whose values may be secrets: only a value that looks like one is. */
 const weakLast = new Set(
-  "session sid nonce salt hmac sso saml seed sign signed jti hash digest fingerprint cipher 2fa crypt tokens".split(" ")
+  "session sid nonce salt hmac sso saml seed jti 2fa crypt".split(" ")
 )
 
 const weakName = (key: string): "key" | "session" | undefined => {
@@ -306,9 +305,7 @@ const weakName = (key: string): "key" | "session" | undefined => {
   const last = parts.at(-1) ?? ""
   if (last === "value" && parts.at(-2) === "token") return "session"
   if (weakLast.has(last) || /(?:session|sid)$/.test(last)) {
-    return ["hash", "digest", "fingerprint", "sign", "signed", "seed", "cipher", "tokens"].includes(last)
-      ? "key"
-      : "session"
+    return last === "seed" ? "key" : "session"
   }
   if (!/[a-z]?key$/.test(last)) return undefined
   if (last === "key") return parts.length > 1 && !plainKeys.has(parts.at(-2) ?? "") ? "key" : undefined
@@ -329,6 +326,9 @@ export const weakKey = (key: string): "key" | "session" | undefined => {
   weakCache.set(key, weak ?? null)
   return weak
 }
+
+/** The last word of a name. */
+export const lastWord = (key: string): string => words(key).split(" ").at(-1) ?? ""
 
 const cache = new Map<string, Kind | null>()
 

@@ -28,3 +28,61 @@ export const nameIn = (object: JsonObject): string | undefined => {
   const names = [object["name"], object["Name"], object["key"], object["Key"]]
   return names.find((name): name is string => typeof name === "string" && keyKind(name) !== undefined)
 }
+
+/** Whether a key below one that names a kind holds what it names. */
+export const isCarrier = (key: string): boolean => /^(?:value|raw|plain|plaintext|text|number)$/i.test(key)
+
+/** Whether an object describes values (JSON Schema, OpenAPI) and holds none. */
+export const isSchema = (object: JsonObject): boolean =>
+  Object.hasOwn(object, "description") || Object.hasOwn(object, "properties") || Object.hasOwn(object, "$ref") ||
+  (typeof object["type"] === "string" && /^(?:string|number|integer|boolean|object|array)$/.test(object["type"]))
+
+const isLogProbability = (key: string): boolean => key === "token" || key === "tokens"
+/** What stands beside the signature of a thought. */
+const ofThoughts = new Set([
+  "type",
+  "thinking",
+  "thought",
+  "text",
+  "signature",
+  "summary",
+  "id",
+  "redactedContent",
+  "index",
+  "content"
+])
+const isSignature = (key: string): boolean => key === "signature"
+
+/**
+ * In answers of language models a token is a piece of text that stands beside its probability, and a signature is that
+ * of a thought: which keys are such, if an object is one.
+ */
+export const saysToken = (object: JsonObject): ((key: string) => boolean) | undefined => {
+  if (Object.hasOwn(object, "token") || Object.hasOwn(object, "tokens")) {
+    return ["logprob", "log_probability", "logProbability", "tokenId", "token_id", "bytes", "top_logprobs"].some((
+        key
+      ) => Object.hasOwn(object, key)
+      )
+      ? isLogProbability
+      : undefined
+  }
+  if (!Object.hasOwn(object, "signature")) return undefined
+  return Object.keys(object).every((key) => ofThoughts.has(key)) ? isSignature : undefined
+}
+
+/**
+ * How often a key was used in each object that is being written: looking for a free name must not start over each time.
+ */
+const used = new WeakMap<object, Map<string, number>>()
+
+/** Two keys that became the same placeholder are told apart by a number: neither value is lost. */
+export const unused = (target: Record<string, Json>, name: string): string => {
+  if (!Object.hasOwn(target, name)) return name
+  const counts = used.get(target) ?? new Map<string, number>()
+  used.set(target, counts)
+  for (let n = (counts.get(name) ?? 1) + 1;; n++) {
+    if (Object.hasOwn(target, `${name} ${n}`)) continue
+    counts.set(name, n)
+    return `${name} ${n}`
+  }
+}

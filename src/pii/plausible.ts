@@ -1,5 +1,7 @@
 /** What a value under a key can be: a key such as `pan` or `mobile` may mean something else. */
 import type { Kind } from "./Kind.ts"
+import { scan } from "./scanner.ts"
+import { isSsn } from "./validate.ts"
 
 /** Digits that a value of a kind has at least. */
 const leastDigits: { readonly [Name in Kind]?: number } = {
@@ -32,4 +34,50 @@ export const couldBeSecret = (weak: "key" | "session", value: string): boolean =
   if (value.length < (weak === "key" ? 16 : 12) || value.length > 8192 || !/^[\x21-\x7e]+$/.test(value)) return false
   if (!/\d/.test(value) || !/[A-Za-z]/.test(value) || plainForm.test(value)) return false
   return weak === "session" || !uuidForm.test(value)
+}
+
+/** `^7.1.2`, `>=14`, `v1.2.3-beta`: what a package manager, not a person, gives. */
+const version = /^[\^~>=<v ]{0,4}\d{1,5}(?:\.(?:\d{1,6}|x|\*)){1,3}(?:[-+][\w.]{1,32})?(?: \|\| .*)?$/
+/** Variables, templates, markup, references into a document. */
+const standsForAnother = /^(?:<[^<>]*>|\[[A-Z_|]+\]|\$\{?[A-Za-z_{(].*|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,})$/i
+const aWord =
+  /^(?:none|null|nil|undefined|true|false|yes|no|on|off|bearer|basic|digest|oauth2?|apikey|http|https|string|number|boolean|object|required|optional|default|inherit|auto|manual|enabled|disabled|password|secret|token|unknown|n\/a|empty|redacted|hidden|public|private)$/i
+/** Last words of names whose values are made by machines: a word is none of them. */
+const machineMade = new Set("token tokens auth credential credentials signature key keys sig otp code".split(" "))
+const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/[^\s@?]*$/i
+
+/** Whether a text may be the password, token or key that the name of its key says. */
+const couldBePassword = (last: string, text: string): boolean => {
+  if (standsForAnother.test(text) || aWord.test(text) || url.test(text)) return false
+  if (!machineMade.has(last)) return true
+  if (/^\s|\s$/.test(text) || text.length < 6) return /^\d{4,}$/.test(text)
+  return /\d/.test(text) || /[a-z][A-Z].*[a-z][A-Z]|[^\w\s:./-]/.test(text) || text.length >= 24
+}
+
+const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
+
+/** Whether a text under a key could be what the key names, by the last word of its name. */
+export const couldBeUnder = (kind: Kind, last: string, text: string): boolean => {
+  if (kind === "PERSON") return !text.includes("/")
+  if (kind === "STREET_ADDRESS") {
+    return /[\s\d,]/.test(text) && !/^[\w.-]+\.[a-z]{2,}(?::\d+)?$|^sha\d+-/i.test(text) && !version.test(text)
+  }
+  if (kind === "EMAIL" || kind === "IP" || kind === "MAC" || kind === "IBAN") return true
+  if (version.test(text) && !/^\d+\.\d+$/.test(text)) {
+    return kind !== "PASSWORD" && !secretKinds.has(kind) && kind !== "PASSPORT"
+  }
+  return !secretKinds.has(kind) || couldBePassword(last, text)
+}
+
+/**
+ * The kind that a whole value shows itself to be, whatever its key says: a token of a vendor's under `authorization`.
+ */
+export const ownKind = (text: string, named: Kind): Kind | undefined => {
+  if (/^\d{9}$/.test(text) && named === "NATIONAL_ID" && isSsn(text.slice(0, 3), text.slice(3, 5), text.slice(5))) {
+    return "US_SSN"
+  }
+  const [first] = scan(text)
+  if (first === undefined || (first.end - first.start) * 4 < text.length * 3) return undefined
+  // What is only said by a name inside the text says less than the key.
+  return first.kind === "PASSWORD" ? undefined : first.kind
 }
