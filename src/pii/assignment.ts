@@ -267,3 +267,32 @@ const isValue = (value: string, kind: Kind, inQuotes: boolean, typed: boolean): 
         value.length >= 16 && /[A-Z]/.test(value)) ||
         (value.length >= 10 && value.replace(/[\w.-]/g, "").length >= 3))
 }
+
+const openTag = /<([A-Za-z][\w.:-]{1,63})(?:\s[^<>]{0,128})?>$/
+const element = /\s{0,64}([^<>]{3,8192}?)\s{0,64}<\//y
+
+/** `<password>hunter2</password>`: what an element of such a name has in it. `i` stands at the `>` of its tag. */
+export const elementAt = (text: string, i: number): Span | undefined => {
+  const tag = openTag.exec(text.slice(Math.max(0, i - 96), i + 1))
+  if (tag === null) return undefined
+  const name = tag[1]!.slice(Math.max(tag[1]!.lastIndexOf(":"), tag[1]!.lastIndexOf(".")) + 1)
+  const kind = keyKind(name)
+  if (kind === undefined || !anyForm.has(kind)) return undefined
+  element.lastIndex = i + 1
+  const match = element.exec(text)
+  if (match === null || match[1] === undefined) return undefined
+  const start = i + 1 + match[0].indexOf(match[1])
+  const end = start + match[1].length
+  // An encrypted value of Jenkins stands in braces.
+  const value = /^\{.*\}$/.test(match[1]) ? match[1].slice(1, -1).trim() : match[1]
+  if (!isValue(value.split(/\s+/).at(-1) ?? "", kind, true, isPasswordName.test(name))) return undefined
+  return { start, end, kind: kind === "COOKIE" ? "PASSWORD" : kind }
+}
+
+/** `setenv("API_TOKEN", "...")`: a name and its value as arguments. `i` stands at the comma between them. */
+export const argumentAt = (text: string, i: number): Span | undefined => {
+  let from = i + 1
+  while (from - i < 8 && text[from] === " ") from++
+  const quote = text[from]
+  return quote === "\"" || quote === "'" ? assignmentAt(text, i) : undefined
+}

@@ -2,9 +2,9 @@
 
 const placeholder = new RegExp(
   "^(?:" + [
-    "\\$[{(A-Za-z_]|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|#{3,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+|@[A-Za-z]+[@(]|&[a-z]+;|0x[0-9a-f]{1,16}$",
+    "\\$[{(A-Za-z_]|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|#{3,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+|@[A-Za-z]+[@(]|&[a-z]+;|0x[0-9a-f]{1,16}$|:|!(?:Ref|Sub|ImportValue|GetAtt|Join|If)\\b|https?://[^@]*$",
     "(?:null|none|nil|undefined|true|false|empty|required|optional|string|str|bool|int|invalid|missing|expired|example|changeme)$",
-    "(?:yes|no|ok|on|off|all|any|set|fail|failed|pass|passed|check|self|auto|manual|default|basic|bearer|digest|prompt|inherit|hidden|text|hashed|encrypted|plain|disabled|enabled|valid|unknown|value)$",
+    "(?:yes|no|ok|on|off|all|any|set|fail|failed|pass|passed|check|self|auto|manual|default|basic|bearer|digest|prompt|inherit|hidden|text|hashed|encrypted|plain|bytes|routes|buffer|uint8array|disabled|enabled|valid|unknown|value)$",
     "(?:password|passwd|secret|token|key|apikey|credentials?)$",
     "redacted|process\\.env|os\\.environ|env\\.|your[_-]|my[_-]?(?:password|secret|token)$|put[_-]|insert[_-]|enter[_-]|arn:|id=|SecretString:|resolve:|urn:|sha\\d{1,3}//",
     "/(?:\\w|$)[\\w./-]*$|\\.{1,2}/|~/|[A-Za-z_.]+\\(|(?:[A-Z]+_)+[A-Z]+$"
@@ -34,14 +34,17 @@ export const couldBeCode = (text: string, start: number, end: number, inQuotes: 
   const value = text.slice(start, end)
   if (inQuotes) return isTemplate(value)
   const after = text.slice(end, end + 6)
+  if (value.endsWith("-") && after.startsWith(">")) return true
   if (callsAfter.test(after) && /^[*&!]?[A-Za-z_$][\w$.]*[-]?$/.test(value)) return true
   if (path.test(value)) return !numbered.test(value)
   if (named.test(value)) return value.length < 40
+  // `Set this to ...`: prose.
+  if (/^[A-Z][a-z]+$/.test(value) && /^ [a-z]/.test(after)) return true
   if (/^[A-Za-z_]+$/.test(value)) {
     // A word at the end of a statement, or one that names what it holds.
     return saysSo.test(value) || /^[;,)]/.test(after)
   }
-  return /^[)\]};,+*/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:days|hours|minutes|weeks)|^:[a-z]/.test(value)
+  return /^[)\]};,+*/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:day|hour|minute|week)s?\b|^:[a-z]/.test(value)
 }
 
 /** A text that a program fills in: `#{password}`, `{{ token }}`, `" + x + "`. */

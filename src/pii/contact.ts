@@ -73,5 +73,7 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   while (end > at && text[end - 1] === "-") end--
   const top = text.charCodeAt(dot + 1)
   if (dot <= at + 1 || end - dot < 3 || (top >= 48 && top < 58)) return undefined
+  // Names of algorithms: `sk-ssh-ed25519@openssh.com` (RFC 4251, section 6).
+  if (text.startsWith("openssh.com", at + 1) && text.slice(start, sign).includes("-")) return undefined
   return notDomains.test(text.slice(at, end)) ? undefined : { start, end, kind: "EMAIL" }
 }

@@ -106,6 +106,10 @@ export const webhookAt = (text: string, i: number): Span | undefined => {
   return webhook.test(text) ? { start, end: webhook.lastIndex, kind: "SECRET" } : undefined
 }
 
+/** A password that a program fills in, or that is masked already. */
+const isTemplate = (password: string): boolean =>
+  /^(?:\$\{.*|\$[A-Za-z_]\w*|\{.*\}|<.*>|%\w+%|\[.*\]|[*•x]{3,}|\.{3})$/i.test(password)
+
 /** RFC 3986, section 3.2.1: the `user:password` of a URL. `i` stands at the colon of `://`. */
 export const urlCredentialsAt = (text: string, i: number): Span | undefined => {
   if (!text.startsWith("://", i)) return undefined
@@ -118,5 +122,30 @@ export const urlCredentialsAt = (text: string, i: number): Span | undefined => {
     if (char === ":" && colon === -1) colon = end
     if (char === "@") at = end
   }
-  return at > start && colon !== -1 && colon < at - 1 ? { start, end: at, kind: "URL_CREDENTIALS" } : undefined
+  return at > start && colon !== -1 && colon < at - 1 && !isTemplate(text.slice(colon + 1, at))
+    ? { start, end: at, kind: "URL_CREDENTIALS" }
+    : undefined
+}
+
+const hashes = new RegExp(
+  "\\$(?:" + [
+    "2[abxy]?\\$\\d\\d\\$[./A-Za-z0-9]{53}",
+    "(?:1|apr1)\\$[./A-Za-z0-9]{1,8}\\$[./A-Za-z0-9]{22}",
+    "5\\$(?:rounds=\\d{1,9}\\$)?[./A-Za-z0-9]{1,16}\\$[./A-Za-z0-9]{43}",
+    "6\\$(?:rounds=\\d{1,9}\\$)?[./A-Za-z0-9]{1,16}\\$[./A-Za-z0-9]{86}",
+    "[89]\\$[./A-Za-z0-9]{14}\\$[./A-Za-z0-9]{43}",
+    "y\\$[./A-Za-z0-9]{1,8}\\$[./A-Za-z0-9]{1,86}\\$[./A-Za-z0-9]{43}",
+    "argon2(?:id|i|d)\\$v=\\d+\\$m=\\d+,t=\\d+,p=\\d+\\$[A-Za-z0-9+/]{8,88}\\$[A-Za-z0-9+/]{16,172}",
+    "krb5(?:asrep|tgs)\\$[^\\s\"']{64,4096}"
+  ].join("|") + ")",
+  "y"
+)
+
+/** Hashes of passwords as crypt(5) has them, and those of tickets: what can be tried against a list of passwords. */
+export const passwordHashAt = (text: string, i: number): Span | undefined => {
+  const next = codeAt(text, i + 1, text.length)
+  // The letters and digits that they begin with.
+  if (!(next >= 49 && next <= 57) && next !== 97 && next !== 121 && next !== 107) return undefined
+  hashes.lastIndex = i
+  return hashes.test(text) ? { start: i, end: hashes.lastIndex, kind: "SECRET" } : undefined
 }

@@ -78,6 +78,8 @@ export const identityAt = (text: string, start: number): Span | undefined => {
   value.lastIndex = start
   const match = value.exec(text)
   if (match === null) return undefined
+  // `RFC 2617` is a document; the number of a Mexican taxpayer begins with letters.
+  if (/^[\d/]+$/.test(match[0]) && /\bRFC\s*$/i.test(behind)) return undefined
   const digits = match[0].replace(/\D/g, "").length
   return digits >= 5 && digits <= 16 && match[0].length <= 28
     ? { start, end: start + match[0].length, kind }

@@ -18,8 +18,8 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     old password, current password, passwords, api keys, passwort, kennwort, contrasena, mot de passe, senha, haslo, wachtwoord,
     repeat password, confirm password, csrf, xsrf, csrf middleware token, two factor code, two factor secret, otp secret, otp attempt, otp seed,
     recovery codes, backup codes, security question, secret question, secret answer, question answer, seed phrase, mnemonic, mnemonic phrase, recovery phrase, phone code,
-    refresh token, app token, user token, device token, push token, service token, sso token, saml response, saml assertion, magic link, oauth, oauth token, auth header,
-    auth code, authorization code, app key, application key, storage key, subscription key, functions key, auth key, crypt key, gpg key, pgp key, priv key, tls key,
+    refresh token, app token, user token, device token, push token, service token, sso token, saml response, saml assertion, magic link, oauth token, auth header,
+    authorization code, app key, application key, storage key, subscription key, functions key, auth key, crypt key, gpg key, pgp key, priv key, tls key,
     client key, server key, signature key, session secret, cookie secret, jwt secret, key material, pem, pem file, private key pem, kubeconfig,
     x functions key, ocp apim subscription key, passw0rd, pass phrase, pgp private key, db password, db passwd, db pwd, root password, admin password, smtp password`
   ],
@@ -111,7 +111,7 @@ const byName = new Map<string, Kind>(
 
 /** Short names that mean something else behind other words: only as a whole. */
 const alone = new Map<string, Kind>(
-  "rfc rut nik pps utr egn oib cnp rrn cpr nir rg".split(" ").map((name) => [name, "NATIONAL_ID"] as const)
+  "rfc rut nik pps utr egn oib cnp cpr nir rg".split(" ").map((name) => [name, "NATIONAL_ID"] as const)
 )
 
 /** Names of several words written as one: `dateofbirth`, `privatekey`. Short ones could be anything. */

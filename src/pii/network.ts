@@ -12,7 +12,8 @@ const isWord = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 95
 
 /** A version, not an address: `version 1.2.3.4`, `Chrome/113.0.0.0`, `libfoo-1.2.3.4`. */
-const versionBefore = /(?:\b(?:version|ver|release|build|rev)[\s:="]*|[A-Za-z]\/v?|\bv)$/i
+const versionBefore =
+  /(?:\b(?:version|ver|release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|§|tizen|android)[\s:="]*|[A-Za-z]\/v?|\bv|~)$/i
 
 /** Dotted quads; a longer dotted number or a version (`v1.2.3.4`) is not one. */
 export const ipv4At = (text: string, start: number): Span | undefined => {
@@ -22,7 +23,8 @@ export const ipv4At = (text: string, start: number): Span | undefined => {
   const end = start + match[0].length
   if (isWord(text.charCodeAt(end)) || (text[end] === "." && isWord(text.charCodeAt(end + 1)))) return undefined
   if (start > 0 && (text[start - 1] === "." || text[start - 1] === "-")) return undefined
-  if (versionBefore.test(text.slice(Math.max(0, start - 20), start))) return undefined
+  // A browser says its version, not an address.
+  if (text.startsWith("Mozilla/") || versionBefore.test(text.slice(Math.max(0, start - 20), start))) return undefined
   return { start, end, kind: "IP" }
 }
 

@@ -138,7 +138,12 @@ export const mayDial = (text: string, start: number): boolean => {
 
 /** Telephone numbers: international with `+` (E.164), the US form, or any beside a word such as "call" or "office". */
 export const phoneAt = (text: string, start: number): Span | undefined => {
-  if (goesBack(text, start) || isWord(codeBefore(text, start))) return undefined
+  const before = codeBefore(text, start)
+  if (goesBack(text, start) || isWord(before)) return undefined
+  // `Chrome/120.0.6099.43 Mobile`: a version of a program.
+  if (before === 47 && isWord(codeAt(text, start - 2, start)) && !isDigit(codeAt(text, start - 2, start))) {
+    if (!/(?:wa\.me|t\.me|tel:)\/{1,2}$/i.test(text.slice(Math.max(0, start - 8), start))) return undefined
+  }
   usPattern.lastIndex = start
   const us = usPattern.exec(text)
   const usEnd = us === null ? -1 : phoneEnd(text, start + us[0].length)

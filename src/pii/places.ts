@@ -26,6 +26,8 @@ const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/
 const locatedBefore =
   /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
 
+const notAStreet = /^,? (?:Section|Chapter|Figure|Table|Appendix|Version|Step|Page|Line|Part|PLUS\)|Build)\b/
+
 const unitWord = /apt|apartment|suite|unit/i
 /** Whether a capital or a digit begins the next word, as the name of a street. */
 const mayBeNamed = (text: string, from: number): boolean => {
@@ -43,6 +45,8 @@ export const streetAt = (text: string, start: number): Span | undefined => {
   while (digits < text.length && digits - start < 7 && isDigit(text.charCodeAt(digits))) digits++
   const after = text.charCodeAt(digits)
   if (digits - start > 6 || (after !== 32 && after !== 44 && !/[A-Za-z]/.test(text[digits] ?? ""))) return undefined
+  // `RFC 8252 Section 7`, `5 PLUS) AppleWebKit/`.
+  if (notAStreet.test(text.slice(digits, digits + 24))) return undefined
   named.lastIndex = start
   if (mayBeNamed(text, digits) && named.test(text)) return { start, end: named.lastIndex, kind: "STREET_ADDRESS" }
   withUnit.lastIndex = start

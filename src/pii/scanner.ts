@@ -4,10 +4,18 @@
  * One pass over the characters, word by word: at the start of a word, and at rare characters between words (`@`, `:`,
  * `=`, `-`, `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
  */
-import { assignmentAt, flagAt, passwordAfterWord } from "./assignment.ts"
+import { argumentAt, assignmentAt, elementAt, flagAt, passwordAfterWord } from "./assignment.ts"
 import { codeAt, escapeEnd } from "./boundary.ts"
 import { emailAt, spelledEmailAt } from "./contact.ts"
-import { azureSecretAt, jwtAt, privateKeyAt, secretAt, urlCredentialsAt, webhookAt } from "./credentials.ts"
+import {
+  azureSecretAt,
+  jwtAt,
+  passwordHashAt,
+  privateKeyAt,
+  secretAt,
+  urlCredentialsAt,
+  webhookAt
+} from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
 import { identityAt } from "./identity.ts"
 import type { Kind } from "./Kind.ts"
@@ -34,6 +42,9 @@ const PAREN = 8
 const TILDE = 9
 const BRACKET = 10
 const ESCAPE = 11
+const TAG = 12
+const COMMA = 13
+const DOLLAR = 14
 
 const classes = new Uint8Array(128)
 for (let code = 48; code < 58; code++) classes[code] = DIGIT
@@ -53,7 +64,10 @@ for (
     ["%", ESCAPE],
     ["&", ESCAPE],
     ["\u001b", ESCAPE],
-    ["\\", ESCAPE]
+    ["\\", ESCAPE],
+    [">", TAG],
+    [",", COMMA],
+    ["$", DOLLAR]
   ] as const
 ) {
   classes[char.charCodeAt(0)] = trigger
@@ -223,6 +237,8 @@ const number = (text: string, start: number, end: number, all: number): Span | u
     streetAt(text, start)
 }
 
+const isQuote = (code: number): boolean => code === 34 || code === 39
+
 const mark = (text: string, i: number, kind: number): Span | undefined => {
   switch (kind) {
     case AT:
@@ -244,6 +260,12 @@ const mark = (text: string, i: number, kind: number): Span | undefined => {
         : text.startsWith("\\u0040", i)
         ? emailAt(text, i, 6)
         : undefined
+    case TAG:
+      return elementAt(text, i)
+    case COMMA:
+      return isQuote(codeAt(text, i - 1, i)) ? argumentAt(text, i) : undefined
+    case DOLLAR:
+      return passwordHashAt(text, i)
     case TILDE:
       return azureSecretAt(text, i)
     default:
