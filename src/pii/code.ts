@@ -15,7 +15,7 @@ const placeholder = new RegExp(
 /** Whether a text stands for a value: a variable, a template, a mask, a type, a version. */
 export const isPlaceholderValue = (value: string): boolean =>
   (placeholder.test(value) && !/^\/[A-Za-z0-9+/]{30,}=*$/.test(value)) || isRepeated(value) || value.endsWith("...") ||
-  /example|placeholder|your[-_]?(?:api|secret|token|key|pass)/i.test(value)
+  /(?:^|[_-])(?:example|placeholder)(?:[_-]|$)|your[-_]?(?:api|secret|token|key|pass)/i.test(value)
 
 /** `xxxxxxxx`, `00000000`: one character, whatever stands before it. */
 const isRepeated = (value: string): boolean => value.length >= 6 && /^(.)\1{5,}$/.test(value)
@@ -23,7 +23,13 @@ const isRepeated = (value: string): boolean => value.length >= 6 && /^(.)\1{5,}$
 /** A path through objects: `user.password`, `this.#config.KEY`, `params?.token`, `pw->passwd`. */
 const path = /^[*&!#]{0,2}[A-Za-z_$][\w$]*(?:(?:\?\.|\.|->|::)#?[A-Za-z_$][\w$]*)+$/
 /** A name in camel case or in words: `providerRefreshToken`, `ProgressTokenSchema`, `new_password`. */
-const named = /^(?:[a-z]+(?:[A-Z][a-z]+|[A-Z]{2,})+|(?:[A-Z][a-z]+|[A-Z]{2,}){2,}|_?[a-z]+(?:_[a-z]+)+)$/
+const isIdentifier = (value: string): boolean => {
+  if (value.length >= 40) return false
+  if (/^_?[a-z]+(?:_[a-z]+)+$/.test(value)) return true
+  if (!/^[A-Za-z]+$/.test(value)) return false
+  const words = value.split(/(?<=[a-z])(?=[A-Z])/).length
+  return words > 1 && value.length >= words * 3
+}
 const saysSo = /pass(?:word|wd|phrase)?|secret|token|key|cred|auth/i
 /** What follows a name in code: a call, an index, a generic type, an operator. */
 const callsAfter = /^(?:[([<{]|\?\.|\s*(?:\?\?|\?[^=]|&&|\|\||=>|===?|!==?)|->|::)/
@@ -37,7 +43,7 @@ export const couldBeCode = (text: string, start: number, end: number, inQuotes: 
   if (value.endsWith("-") && after.startsWith(">")) return true
   if (callsAfter.test(after) && /^[*&!]?[A-Za-z_$][\w$.]*[-]?$/.test(value)) return true
   if (path.test(value)) return !numbered.test(value)
-  if (named.test(value)) return value.length < 40
+  if (isIdentifier(value)) return true
   // `Set this to ...`: prose.
   if (/^[A-Z][a-z]+$/.test(value) && /^ [a-z]/.test(after)) return true
   if (/^[A-Za-z_]+$/.test(value)) {

@@ -36,7 +36,7 @@ export const jwtAt = (text: string, start: number): Span | undefined => {
 
 const discord = /[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}(?![A-Za-z0-9])/y
 const terraform = /[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,80}/y
-const telegram = /\d{8,10}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])/y
+const telegram = /\d{8,10}:AA[A-Za-z0-9_-]{32,34}(?![A-Za-z0-9_-])/y
 const mailchimp = /[a-f0-9]{32}-us\d{1,2}(?![A-Za-z0-9])/y
 const asana = /[012]\/\d{16}(?:\/\d{16})?:[a-f0-9]{32}(?![A-Za-z0-9])/y
 const mailgun = /[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}(?![A-Za-z0-9-])/y
@@ -93,7 +93,8 @@ const webhook = new RegExp(
   "https?://(?:" + [
     "(?:\\w{1,16}\\.)?discord(?:app)?\\.com/api/(?:v\\d{1,2}/)?webhooks/\\d{5,25}/[A-Za-z0-9_-]{40,90}",
     "hooks\\.slack(?:-gov)?\\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,90}",
-    "[a-z0-9-]{1,63}\\.webhook\\.office\\.com/webhookb2/[A-Za-z0-9@/-]{60,200}"
+    "(?:[a-z0-9-]{1,63}\\.webhook|outlook)\\.office\\.com/webhook(?:b2)?/[A-Za-z0-9@/-]{60,200}",
+    "hooks\\.zapier\\.com/hooks/catch/\\d{4,12}/[A-Za-z0-9]{4,16}"
   ].join("|") + ")",
   "y"
 )

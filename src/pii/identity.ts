@@ -5,57 +5,104 @@
 import type { Kind } from "./Kind.ts"
 import type { Span } from "./span.ts"
 
+/** Words and abbreviations of the countries that give them out, and what they are called in English. */
 const nationalWords = [
-  "pesel|nip|regon|dow[oó]d(?:u osobistego)?|cpf|cnpj|dni|nif|nie|cif|n[uú]mero de identificaci[oó]n de extranjero|nino|ni number",
-  "national insurance(?: (?:number|no\\.?))?|nhs(?: (?:number|no\\.?))?|national id(?:entity)?(?: (?:number|no\\.?|card))?",
-  "aadhaar|aadhar|uidai|pan(?: card)?|sin|social insurance(?: (?:number|no\\.?))?|tin|itin|ein|tax(?:payer)? id(?: number)?|vat(?: (?:id|no\\.?|number))?",
-  "steuer-?id(?:entifikationsnummer)?|ust-?id(?:nr)?|personnummer|organisationsnummer|hetu|bsn|abn|acn|tfn|medicare|npi|bsnr|lanr",
-  "codice fiscale|partita iva|identity (?:number|code|card)(?: (?:number|no\\.?))?|id card(?: (?:number|no\\.?))?|fin|nric|curp|rfc|tckn|tc kimlik(?: no)?"
+  "pesel|nip|regon|dow[oó]d(?:u)?(?: osobist(?:y|ego))?|cpf|cnpj|dni|nif|nie|cif|nino|ni number|nhs|aadhaar|aadhar|uidai|pan(?: card)?|sin|tin|itin|ein|atin|ptin",
+  "n[uú]mero de identificaci[oó]n(?: de extranjero| fiscal| tributaria| personal)?|documento nacional de identidad|c[eé]dula(?: de)?(?: identidad| ciudadan[ií]a| residencia| persona f[ií]sica| extranjer[ií]a| jur[ií]dica)?",
+  "cuit|cuil|rut|rut chileno|rol [uú]nico tributario|nit|ruc|rnc|rif|curp|rfc|clabe|cbu|cui|cci|nss|n[uú]mero de seguridad social|carn[eé] de extranjer[ií]a",
+  "national insurance|social insurance|insurance number|national id(?:entity|entification)?|identity card|id card|identity document|resident registration|foreigner registration|alien registration",
+  "(?:national|personal|citizen|identity|identification|unique master citizen|resident|birth|population|civil) (?:id|identification|identity|registration|register|identifier|code|number)",
+  "tax(?:payer)?(?:'s)?(?: id(?:entification)?| identifier| file| reference| register| registration| code| reg\\.?)?|fiscal code|fiscal number|vat(?: id| reg(?:istration|\\.)?| code)?|tva|tfn|abn|acn|utr|unique taxpayer reference",
+  "steuer-?id(?:entifikationsnummer)?|idnr|steuer-?idnr\\.?|steuernummer|st\\.-nr\\.?|ust-?id(?:nr|nummer)?\\.?|umsatzsteuer-identifikationsnummer|versicherungsnummer|sozialversicherungsnummer|rentenversicherungsnummer|svnr|vsnr|kvnr|krankenversichertennummer|personalausweis(?:nummer)?|ausweisnummer|abgabenkontonummer|ahv(?:-nr|-nummer)?",
+  "personnummer|samordningsnummer|organisationsnummer|orgnr|organisasjonsnummer|hetu|henkil[oö]tunnus|y-tunnus|alv-numero|veronumero|f[oø]dselsnummer|d-nummer|cpr(?:-nummer|-nr\\.?)?|cvr(?:-nummer)?|kennitala|isikukood|asmens kodas|personas kods|pvn|pvm kodas|kmkr|registrikood",
+  "rodn[eé] [cč][ií]slo|r[cč]|di[cč]|i[cč]o|i[cč] dph|jmbg|emšo|emso|oib|osobni identifikacijski broj|jedinstveni mati[cč]ni broj(?: gra[dđ]ana)?|mati[cč]na številka|dav[cč]na številka|egn|cnp|cod numeric personal|pib|edb|nipt|nuis|ad[oó]azonos[ií]t[oó](?: jel)?|ad[oó]sz[aá]m|szem[eé]lyi sz[aá]m|taj(?: sz[aá]m)?",
+  "bsn|burgerservicenummer|sofinummer|onderwijsnummer|identiteitskaartnummer|btw(?:-nr\\.?|-nummer|-identificatienummer)?|rijksregisternummer|ondernemingsnummer|insz|niss|bis-?nummer|num[eé]ro national|num[eé]ro (?:de )?s[eé]curit[eé] sociale|s[eé]curit[eé] sociale|nir|insee|num[eé]ro fiscal|num[eé]ro d'identification(?: fiscale| personnelle)?|siren|siret|spi",
+  "codice fiscale|partita iva|p\\.? ?iva|carta d'identit[aà]|tessera sanitaria|cart[aã]o de cidad[aã]o|bilhete de identidade|n[uú]mero de identifica[cç][aã]o(?: fiscal| civil)?|nus|rg|registro geral|cadastro de pessoas f[ií]sicas|cnh|pis|nuit",
+  "pps(?:n)?(?: number| no\\.?)?|personal public service number|afm|amka|hkid|nric|fin|mykad|nik|nomor induk kependudukan|npwp|nomor pokok wajib pajak|mst|m[aã] s[oố] thu[eế]|cccd|cmnd|cnic|ntn|gstin|epic|voter id|nic|ird(?: number)?|medicare(?: card)?|mbi|medicare beneficiary identifier|npi|national provider identifier|bsnr|lanr|tckn|t\\.?c\\.? ?kimlik(?: no)?|vkn|vergi (?:no|numaras[iı])|bvn|nin|ssnit|uen|ubn|kra pin|personal health number|health (?:card|insurance)|pension insurance|medical record|mrn",
+  "permanent account|employer identification|(?:company|organi[sz]ation|business|enterprise)(?: registration| identification)?|driver'?s?'? licen[cs]e|driving licen[cs]e|f[uü]hrerschein(?:nummer)?|permis de conduire|licencia de conducir|prawo jazdy|patente|licen[cs]e plate|number plate|vehicle registration|registration plate|kennzeichen|matr[ií]cula|rendsz[aá]m",
+  "инн|снилс|огрн(?:ип)?|паспорт|егн|лнч|унп|рнокпп|єдрпоу|іпн|едб|αφμ|αμκα|תעודת זהות|מספר זהות|رقم الهوية|الرقم الوطني|الرقم القومي|کد ملی|身份证(?:号码?)?|居民身份证|身分證(?:字號)?|統一編號|统一社会信用代码|マイナンバー|個人番号|法人番号|주민등록번호|주민번호|외국인등록번호|운전면허번호|사업자 ?등록 ?번호|เลขประจำตัวประชาชน"
 ].join("|")
 const passportWords =
-  "passport(?: (?:number|no\\.?|#))?|travel document(?: (?:number|no\\.?))?|paszport(?:u)?|reisepass(?:nummer)?|pasaporte"
+  "passport|travel document|paszport(?:u)?|reisepass(?:nummer)?|passnummer|pasnummer|paspoort(?:nummer)?|pasaporte|passeport|passaporto|passaporte|pasaport|paspor|pasport|pașaport|putovnica|putovnice|cestovn[ií] pas|cestovn[yý] pas|útlevél|passin numero|διαβατήριο|护照(?:号码?)?|護照|旅券番号|여권번호|หนังสือเดินทาง|گذرنامه"
 const licenceWords =
-  "born(?: on)?|date of birth|birth ?date|dob|d\\.o\\.b\\.|urodzon(?:y|a|ym|ej)(?: dnia)?|geboren am|n[eé](?:e)? le"
+  "born(?: on)?|date of birth|birth ?date|birthday|dob|d\\.o\\.b\\.|data de nascimento|fecha de nacimiento|geburtsdatum|date de naissance|data di nascita|geboortedatum|født|född|urodzon(?:y|a|ym|ej)(?: dnia)?|geboren am|n[eé](?:e)? le"
 
 const codeWords = "cvv2?|cvc2?|csc|cid|security code|verification (?:code|value)"
 
 const before = (words: string): RegExp =>
-  new RegExp(`(?:^|[^\\p{L}])(?:${words})(?: (?:is|was|are|no|nr|number|of|:))*[^\\p{L}\\d\\n\\]]{0,12}$`, "iu")
+  new RegExp(
+    `(?:^|[^\\p{L}])(?:${words})(?:[ :]{1,2}(?:is|was|are|no\\.?|nr\\.?|num\\.?|n[°º]|n[uú]mero|number|card|code|id|identifier|of|for|é|es|ist|est|è|jest|er|on)){0,3}[^\\p{L}\\d\\n\\]]{0,12}$`,
+    "iu"
+  )
 const nationalBefore = before(nationalWords)
 const passportBefore = before(passportWords)
 const codeBefore = before(codeWords)
 const birthBefore = before(licenceWords)
 
+const isWide = (code: number): boolean => code > 0x0e00
+/** A word without its accents, in small letters. */
+const plainOf = (word: string): string => word.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase()
+
 /**
- * Every word that may be the last one before a value; a word of a pattern may have letters left out, hence its
- * beginning.
+ * Every word that may be the last one before a value, by its first five letters; where words are not separated, by its
+ * last three. A word of a pattern may have letters left out.
  */
 const lastWords = new Set(
-  `${nationalWords}|${passportWords}|${licenceWords}|${codeWords}|value|code|is|was|are|no|nr|number|of`.replace(
-    /[()?]/g,
-    " "
-  ).split(
-    /[^\p{L}]+/u
+  [
+    nationalWords,
+    passportWords,
+    licenceWords,
+    codeWords
+  ].join("|").replace(/\[(.)[^\]]*\]/g, "$1").replace(/[()?:]/g, " ").split(/[^\p{L}\p{M}]+/u).filter((word) =>
+    word !== ""
   )
-    .filter((word) => word !== "").map((word) => word.slice(0, 3).toLowerCase())
+    .flatMap((word) => {
+      const plain = plainOf(word)
+      return isWide(word.charCodeAt(0)) ? [word.slice(-3), word.slice(-2)] : [plain.slice(0, 5)]
+    })
+)
+
+/** Words between a name and its value. */
+const links = new Set(
+  "is was are no nr num number numero card code id identifier of for e es ist est jest er on value n".split(" ")
 )
 
 const isLetter = (code: number): boolean => (code >= 65 && code < 91) || (code >= 97 && code < 123) || code > 191
 
-/** Whether the word before could be one that names what follows: most are not, and cost no more than this. */
-const isNamed = (text: string, start: number): boolean => {
-  let end = start
-  while (end > 0 && start - end < 14 && !isLetter(text.charCodeAt(end - 1))) end--
-  if (end === 0 || !isLetter(text.charCodeAt(end - 1))) return false
-  let first = end
-  while (first > 0 && end - first < 32 && isLetter(text.charCodeAt(first - 1))) first--
-  return lastWords.has(text.slice(first, Math.min(end, first + 3)).toLowerCase())
+/** The first letters of a word without its accents; most words have none. */
+const startOfWord = (text: string, first: number, end: number): string => {
+  for (let i = first; i < end; i++) if (text.charCodeAt(i) > 127) return plainOf(text.slice(first, end)).slice(0, 5)
+  return text.slice(first, Math.min(end, first + 5)).toLowerCase()
 }
 
-const value = /[A-Z]{0,6}[ -]?\d[\dA-Z]*(?:[ ./-]{1,2}[\dA-Z]+){0,6}/y
+/** Whether the words before could name what follows: most do not, and cost no more than this. */
+const isNamed = (text: string, start: number): boolean => {
+  let end = start
+  for (let word = 0; word < 4; word++) {
+    const from = end
+    while (end > 0 && from - end < 14 && !isLetter(text.charCodeAt(end - 1))) {
+      const code = text.charCodeAt(--end)
+      if (code === 10 || (code >= 48 && code < 58)) return false
+    }
+    if (end === 0 || !isLetter(text.charCodeAt(end - 1))) return false
+    let first = end
+    while (first > 0 && end - first < 32 && isLetter(text.charCodeAt(first - 1))) first--
+    if (isWide(text.charCodeAt(end - 1))) {
+      return lastWords.has(text.slice(end - 3, end)) || lastWords.has(text.slice(end - 2, end))
+    }
+    const begin = startOfWord(text, first, end)
+    if (lastWords.has(begin)) return true
+    if (end - first > 10 || !links.has(end - first > 5 ? plainOf(text.slice(first, end)) : begin)) return false
+    end = first
+  }
+  return false
+}
+
+const value = /[A-Z]{0,6}[ -]?\d[\dA-Z]*(?:(?:[ ./-]{1,2}| - )(?=[A-Z]{0,6}\d|[A-Z]{1,3}\b)[\dA-Z]+){0,8}/y
+const lower = /[a-z]{1,4}\d{5,10}[a-z]{0,2}\b/y
 const code = /\d{3,4}(?![\w.-])/y
 const date =
-  /\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? (?:[A-Z][a-z]{2,9}) \d{4}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6} \d{1,2},? \d{4}/y
+  /\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}(?:st|nd|rd|th|\.|º)?(?: of| de)? (?:\p{L}{3,12})\.?,?(?: de| del)? \d{4}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}/uy
 
 /** A value with digits whose name stands before it: a national id, a passport, a date of birth. */
 export const identityAt = (text: string, start: number): Span | undefined => {
@@ -76,12 +123,15 @@ export const identityAt = (text: string, start: number): Span | undefined => {
     : undefined
   if (kind === undefined) return undefined
   value.lastIndex = start
-  const match = value.exec(text)
+  lower.lastIndex = start
+  const match = lower.exec(text) ?? value.exec(text)
   if (match === null) return undefined
   // `RFC 2617` is a document; the number of a Mexican taxpayer begins with letters.
   if (/^[\d/]+$/.test(match[0]) && /\bRFC\s*$/i.test(behind)) return undefined
   const digits = match[0].replace(/\D/g, "").length
-  return digits >= 5 && digits <= 16 && match[0].length <= 28
+  const letters = match[0].replace(/[^A-Za-z]/g, "").length
+  return (digits >= 5 || (digits >= 3 && letters >= 2 && digits + letters >= 6)) && digits <= 22 &&
+      match[0].length <= 36
     ? { start, end: start + match[0].length, kind }
     : undefined
 }

@@ -35,10 +35,11 @@ export const ssnAt = (text: string, start: number): Span | undefined => {
 }
 
 /**
- * As printed: four groups of four (and three more), 4-6-5, 4-6-4, or in one piece; with spaces, hyphens or full stops.
+ * As printed: four groups of four (and three more), 4-6-5, 4-6-4, in one piece, or in groups as someone types them; with
+ * spaces, hyphens or full stops.
  */
 const cardPattern =
-  /\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?(?!\d)|\d{4}([ .-])\d{6}\2\d{4,5}(?!\d)|\d{12,19}(?!\d)/y
+  /\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?(?!\d)|\d{4}([ .-])\d{6}\2\d{4,5}(?!\d)|[3-6]\d{3}([ -])\d{2,7}(?:\3\d{2,7}){1,3}(?!\d)|\d{12,19}(?!\d)/y
 const cardCue =
   /\b(?:card|credit|debit|visa|master ?card|amex|maestro|pan|cc|payment|discover|diners|jcb|unionpay)\b[^\d\n]{0,24}$/i
 
@@ -55,6 +56,8 @@ export const cardAt = (text: string, start: number): Span | undefined => {
   const end = start + match[0].length
   const digits = match[0].replace(/[ .-]/g, "")
   if (goesOn(text, end) || !isCard(digits)) return undefined
+  // In odd groups only what nearly all cards are.
+  if (match[3] !== undefined && !isCommonCard(digits)) return undefined
   const alone = start === 0 && end === text.length
   if (!alone && !isCommonCard(digits) && !cardCue.test(text.slice(Math.max(0, start - 40), start))) return undefined
   return { start, end, kind: "CREDIT_CARD" }
@@ -87,15 +90,16 @@ const usPattern = /(?:\+?(?:001|1)[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d
 const extension = / ?(?:x|ext\.? ?)\d{1,6}/iy
 const phoneWords = [
   "phone|tel|telephone|telefon|telefonu|tel[eé]fono|t[eé]l[eé]phone|mobile|cell|cellular|call|called|calling|fax|sms|texted",
-  "whatsapp|dial|ring|reach me|answering at|messages to|hotline|handy|kom[oó]rka"
+  "whatsapp|dial|ring|reach me|answering at|messages to|hotline|handy|kom[oó]rka|telefone|celular|m[oó]vil|mobil|mobiel|mob|cel|gsm|ph|phn|contact(?: me)?",
+  "(?:my|his|her|their|your|our|the) (?:new |old |other |work |home |cell |mobile |direct |office )?number|telepono|telefone?|puhelin|telefoon|tlf|tlfn|landline|switchboard|extension"
 ].join("|")
 const phoneBefore = new RegExp(
-  `(?:\\b(?:${phoneWords})\\b(?: (?:number|no\\.?|nr|me|us|him|her|them|at|on|is|kontaktowego))*[^0-9A-Za-z\\]]{0,12}|` +
-    "wa\\.me/|tel:|sms:)$",
+  `(?:\\b(?:${phoneWords})\\b\\.?(?: (?:number|no\\.?|nr|me|us|him|her|them|at|on|is|kontaktowego|to))*[^0-9A-Za-z\\]]{0,12}|` +
+    "wa\\.me/|tel:|sms:|(?:^|[\\s(])[MTPFDOCW]:\\s?|(?:тел|моб|телефон|电话|電話|手机|手機|携帯|전화|휴대폰|핸드폰|โทร|هاتف|טלפון|τηλ|t[eé]l)[.:：]?\\s{0,3})$",
   "i"
 )
 const phoneNounBefore =
-  /(?:\b(?:phone|tel|telephone|telefon|telefonu|mobile|cell|fax|whatsapp|hotline|handy)\b[^0-9\]]{0,24}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
+  /(?:\b(?:phone|tel|telephone|telefon|telefonu|telefono|mobile|cell|fax|whatsapp|hotline|handy|number|mob|ph|contact|call me at|reach me on|reach me at|landline|celular|telefone)\b[^0-9\]]{0,24}|(?:тел|电话|電話|手机|전화|휴대폰)[^0-9\]]{0,8}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
 const phoneAfter = /^[ -]{1,3}\(?(?:office|fax|mobile|cell|home|work|phone|tel)\b/i
 
 /**

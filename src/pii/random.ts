@@ -103,11 +103,20 @@ const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {
   return cue !== null && !exempt.test(before.slice(0, cue.index))
 }
 
+/**
+ * Keys of Azure have a signature in their middle or before their end, and New Relic's licences one at their end, so that
+ * they are known anywhere.
+ */
+const signed =
+  /^(?:[A-Za-z0-9]{52}JQQJ9[9B]|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}$|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb)[A-Za-z0-9+/]{6}==$|[A-Za-z0-9+/]{33}(?:\+AEh|\+ASb|AIoT)[A-Za-z0-9+/]{6}=$|[A-Za-z0-9+/]{42}(?:AzCa|\+ACR|AzSe|AzFu|APIM)[A-Za-z0-9+/]{6}={0,2}$|[0-9a-f]{36}NRAL$|[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk$)/
+
 /** A random token whose name stands before it. `start` and `end` are of a word in it that has letters and digits. */
 export const randomAt = (text: string, start: number, end: number, length: number): Span | undefined => {
   const last = endOf(text, end, length)
   const first = startOf(text, start)
-  if (first === 0 || last - first < 16 || last - first >= longest) return undefined
+  if (last - first < 16 || last - first >= longest) return undefined
+  if (last - first >= 40 && signed.test(text.slice(first, last))) return { start: first, end: last, kind: "SECRET" }
+  if (first === 0) return undefined
   const chance = chanceIn(text.slice(first, last))
   return chance !== "none" && isCued(text, first, chance) ? { start: first, end: last, kind: "SECRET" } : undefined
 }

@@ -123,7 +123,7 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
       continue
     }
     const kind = classes[code]!
-    if (kind === 0) {
+    if (kind === 0 || (kind === COMMA && !isQuote(codeAt(text, i - 1, i)))) {
       i++
       continue
     }
@@ -140,7 +140,7 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
       else if ((kinds & DIGIT) !== 0 || code < 97 || next - i > 5 || goesOn(after)) {
         if (isTelling(text, i, next, length)) span = word(text, i, next, length)
       }
-      if (span === undefined && i > 3 && isMixed(kinds) && mayBeRandom(text, i, next, after)) {
+      if (span === undefined && isMixed(kinds) && mayBeRandom(text, i, next, after)) {
         span = randomAt(text, i, next, length)
       }
     } else {
@@ -263,7 +263,7 @@ const mark = (text: string, i: number, kind: number): Span | undefined => {
     case TAG:
       return elementAt(text, i)
     case COMMA:
-      return isQuote(codeAt(text, i - 1, i)) ? argumentAt(text, i) : undefined
+      return argumentAt(text, i)
     case DOLLAR:
       return passwordHashAt(text, i)
     case TILDE:

@@ -28,7 +28,7 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["LTAI", `${a}{12,30}`],
   ["AKID", `${a}{13,40}`],
   ["do", `[opr]_v1_${hex}{64}`],
-  ["dapi", `${hex}{32}(?:-\\d)?`],
+  ["dapi", "[a-fA-F0-9]{32}(?:-\\d)?"],
   ["HRKU-", `${w}{36,64}`],
   ["fo1_", `${w}{43}`],
   ["fm1", "[ar]_[A-Za-z0-9+/]{90,}={0,3}(?:,fm1[ar]_[A-Za-z0-9+/]{20,}={0,3})*"],
@@ -36,7 +36,7 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["pscale_", `(?:tkn|oauth|pw)_[A-Za-z0-9_.=-]{32,64}`],
   ["sbp_", `${hex}{40}`],
   ["sb_secret_", `${w}{20,}`],
-  ["vc", `[pirak]_${a}{24,80}`],
+  ["vc", `[pirakc]_${w}{24,80}`],
   ["cf", `(?:k|ut|at|oat)_${a}{32,60}`],
   ["v1.0-", `${hex}{24}-${hex}{146}`],
   ["nvapi-", `${w}{60,80}`],
@@ -49,9 +49,9 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["ico-", `${a}{32}`],
   ["sha256~", `${w}{43}`],
   // Source, build, packages
-  ["gh", `[pousr]_${a}{36,255}`],
+  ["gh", `(?:s_\\d{1,12}_eyJ${w}{10,}\\.${w}{10,}\\.${w}{10,}|[pousr]_${a}{36,255})`],
   ["github_pat_", "[A-Za-z0-9_]{36,255}"],
-  ["gl", `(?:pat|dt|ft|soat|rt|rtr|cbt|ptt|agent|imt|wt|oas|ffct)-${w}{16,}(?:\\.[a-z0-9]{2}\\.[a-z0-9]{9})?`],
+  ["gl", `(?:pat|dt|ft|soat|rt|rtr|cbt|ptt|agent|imt|wt|oas|ffct)-${w}{16,}(?:\\.[a-z0-9]{2,9}){0,2}`],
   ["GR1348941", `${w}{20}`],
   ["npm_", `${a}{36}`],
   ["pypi-", `${w}{50,}`],
@@ -80,9 +80,9 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   // Models
   [
     "sk-",
-    `(?:(?:ant|proj|or|svcacct|admin|lf|None)-(?:[a-z0-9]{2,8}-)?${w}{20,200}|(?=${w}*\\d)(?:${a}{2,12}-){0,2}${a}[A-Za-z0-9_]{19,200})`
+    `(?:(?:ant|proj|or|svcacct|admin|lf|None)-(?:[a-z0-9]{2,8}-)?${w}{20,200}|(?=${w}*\\d)(?:(?:${a}{2,12}-){0,2}${a}[A-Za-z0-9_]{19,200}|(?=${w}*[A-Z])(?=${w}*[a-z])${w}{32,200}))`
   ],
-  ["hf_", `${a}{30,40}`],
+  ["hf_", `(?=${a}*[A-Z])(?=${a}*[a-z])${a}{30,40}`],
   ["api_org_", `${a}{30,40}`],
   ["r8_", `${a}{37,40}`],
   ["gsk_", `${a}{40,60}`],
@@ -90,7 +90,7 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["llx-", `${w}{36,64}`],
   ["pplx-", `${a}{40,64}`],
   // Messages, mail, chat
-  ["xox", `[abcdeoprs](?:\\.xox[bp])?-(?:\\d-)?[A-Za-z0-9-]{10,250}`],
+  ["xox", `[abcdeoprs](?:\\.xox[bp])?-(?:\\d-)?[A-Za-z0-9%+/=-]{10,250}`],
   ["xapp-", "[A-Za-z0-9-]{20,150}"],
   ["SG.", `${w}{16,32}\\.${w}{16,64}`],
   ["key-", `${hex}{32}`],
@@ -176,6 +176,58 @@ const formats: ReadonlyArray<readonly [prefix: string, rest: string]> = [
   ["bkct_", `${w}{30,}`],
   ["A3-", "[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})-[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{5}"],
   ["AGE-SECRET-KEY-1", "[0-9A-Z]{58}"],
+  // Of today, each by its vendor's documentation
+  ["phx_", `${w}{40,52}`],
+  ["phs_", `${w}{40,52}`],
+  ["CCDB1_", `${a}{22}_${a}{40}`],
+  ["apk_", "(?:user_)?[A-Za-z0-9+/_=-]{80,200}"],
+  ["cog_", "[a-z2-7]{52}"],
+  ["endr+", "[A-Za-z0-9-]{16}"],
+  ["unkey_", `${a}{20,32}`],
+  ["cfxk_", `${w}{20,100}`],
+  ["configcat-sdk-1/", `${w}{22}/${w}{22}`],
+  ["Mid-", `(?:server|client)-${w}{16,40}`],
+  ["SB-Mid-", `(?:server|client)-${w}{16,40}`],
+  ["pk_", `(?:\\d{5,12}_[A-Z0-9]{32}|[a-f0-9]{34})`],
+  ["wandb_v1_", "\\w{60,90}"],
+  ["essu_", `${w}{60,200}`],
+  ["csa_", `${hex}{30}${a}{6}`],
+  ["AQ.", `Ab8RN6${w}{40,60}`],
+  ["sat.", `${w}{22}\\.${hex}{24}\\.${a}{20}`],
+  ["odt_", `${a}{32,48}`],
+  ["key_", `${hex}{64}`],
+  ["sk_", `${hex}{48}`],
+  ["ion_", `${a}{42}`],
+  ["ak_", `(?:live|test)_${a}{24,40}`],
+  ["VF.", `(?:(?:DM|WS)\\.)?${hex}{24}\\.${a}{16}`],
+  ["BBFF-", `${a}{30,40}`],
+  ["shltm_", `${w}{40}`],
+  ["1000.", `${hex}{32}\\.${hex}{32}`],
+  ["sgp_", `${a}{64}`],
+  ["sec-c-", uuid],
+  ["tkn.v1_", "[A-Za-z0-9=_-]{60,100}"],
+  ["pdl_", `(?:live|sdbx)_apikey_[a-z0-9]{26}_${a}{22}_${a}{3}`],
+  ["polar_", `[a-z]{2,4}_${a}{30,64}`],
+  ["os_v2_", "(?:app|org)_[a-z2-7]{90,110}"],
+  ["STS.", `${a}{20,64}`],
+  ["rootly_", `${hex}{64}`],
+  ["spu-", `${hex}{32}`],
+  ["alcht_", `${a}{30}`],
+  ["pgar_", `${a}{27}`],
+  ["ptr_", "[A-Za-z0-9+/_=-]{36,60}"],
+  ["p8e-", `${hex}{32}`],
+  ["k2sk_v1_", `${a}{40}`],
+  ["api_live", `(?:_ca|_us)?\\.${w}{11}\\.${w}{32}`],
+  ["api_sandbox", `(?:_ca|_us)?\\.${w}{11}\\.${w}{32}`],
+  ["sl.B", `${w}{100,}`],
+  ["xprv", `${a}{100,110}`],
+  ["bfl_", `${a}{32,64}`],
+  ["fw_", `${a}{22,40}`],
+  ["vf_", `${hex}{32,64}`],
+  ["ctx7sk-", `${w}{30,64}`],
+  ["exa_", `${a}{30,64}`],
+  ["sk_car_", `${a}{20,64}`],
+  ["PuTTY-User-Key-File-", "\\d: [^\\n]{1,64}"],
   ["S", "[ACNOPUX][A-Z2-7]{56}"],
   ["s.", `(?=${a}*\\d)(?=${a}*[A-Z])${a}{24}`]
 ]
@@ -223,6 +275,9 @@ export const mayBeVendors = (first: number, second: number, third: number): bool
     (first === 101 && second === 121 && third === 74)
 }
 
+/** One character over and over: what documentation shows in place of a token. */
+const masked = /([xX0*.#-])\1{9,}$/
+
 /** Where a vendor's token that starts here ends; -1 if none does. */
 export const vendorTokenEnd = (text: string, start: number): number => {
   const first = codeAt(text, start, text.length)
@@ -235,7 +290,7 @@ export const vendorTokenEnd = (text: string, start: number): number => {
   for (const { prefix, rest } of byPair.get(key) ?? []) {
     if (!text.startsWith(prefix, start)) continue
     rest.lastIndex = start + prefix.length
-    if (rest.test(text)) return rest.lastIndex
+    if (rest.test(text) && !masked.test(text.slice(start + prefix.length, rest.lastIndex))) return rest.lastIndex
   }
   return -1
 }
