@@ -6,7 +6,7 @@
 import { networkOf } from "../internal/address.ts"
 import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
-import { keyKind, lastWord, weakKey } from "./keyNames.ts"
+import { keyKind, keyName, lastWord } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import {
@@ -14,11 +14,11 @@ import {
   isCarrier,
   isFlat,
   isListOfPairs,
+  isOfModel,
   isRawHeaders,
   isSchema,
   isValueKey,
   nameIn,
-  saysToken,
   unused
 } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
@@ -201,18 +201,14 @@ export class Stripper {
 
   private keyed(value: Json, key: string, depth: number): Json {
     if (this.policy.allow?.keys?.includes(key) === true) return value
-    const kind = keyKind(key)
+    const { kind, weak } = keyName(key)
     if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind, key, depth)
-    if (typeof value === "string" && this.isHinted(key, value)) return this.sensitive(value, "SECRET", "", depth)
+    if (weak !== undefined && typeof value === "string" && couldBeSecret(weak, value) && !this.isAllowedPath()) {
+      return this.sensitive(value, "SECRET", "", depth)
+    }
     return isArray(value) && isRawHeaders(key) && isFlat(value)
       ? this.flatPairs(value, depth)
       : this.value(value, depth)
-  }
-
-  /** Whether a key hints at a secret, and the value looks like one. */
-  private isHinted(key: string, value: string): boolean {
-    const weak = weakKey(key)
-    return weak !== undefined && couldBeSecret(weak, value) && !this.isAllowedPath()
   }
 
   private value(value: Json, depth: number): Json {
@@ -310,7 +306,6 @@ export class Stripper {
 
   private object(object: JsonObject, depth: number): Json {
     const named = nameIn(object)
-    const spoken = saysToken(object)
     let result: Record<string, Json> | undefined
     const keys = Object.keys(object)
     for (let i = 0; i < keys.length; i++) {
@@ -320,7 +315,7 @@ export class Stripper {
       const value = object[given]!
       this.path?.push(key)
       const name = this.detectsNothingElse && isPlainKey(key) ? key : this.text(key)
-      const stripped = spoken !== undefined && spoken(key)
+      const stripped = isOfModel(object, key)
         ? this.value(value, depth)
         : this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)
       this.path?.pop()

@@ -315,30 +315,30 @@ const weakName = (key: string): "key" | "session" | undefined => {
     : "key"
 }
 
-const weakCache = new Map<string, "key" | "session" | null>()
-
-/** What is asked of the value of a key that may hold a secret, if it may: `stripe_key`, `session`. */
-export const weakKey = (key: string): "key" | "session" | undefined => {
-  const known = weakCache.get(key)
-  if (known !== undefined) return known ?? undefined
-  const weak = weakName(key)
-  if (weakCache.size >= 4096) weakCache.clear()
-  weakCache.set(key, weak ?? null)
-  return weak
-}
-
 /** The last word of a name. */
 export const lastWord = (key: string): string => words(key).split(" ").at(-1) ?? ""
 
-const cache = new Map<string, Kind | null>()
+/** What a key's name says of its value. */
+export interface KeyName {
+  /** The kind that it promises, if it promises one. */
+  readonly kind: Kind | undefined
+  /** What is asked of the value where the name only hints at a secret: `stripe_key`, `session`. */
+  readonly weak: "key" | "session" | undefined
+}
 
-/** The kind that a key's name promises, if it promises one. */
-export const keyKind = (key: string): Kind | undefined => {
-  const known = cache.get(key)
-  if (known !== undefined) return known ?? undefined
+const cache = new Map<string, KeyName>()
+
+const learn = (key: string): KeyName => {
   const kind = classify(key)
+  const name = { kind, weak: kind === undefined && key.length <= 64 ? weakName(key) : undefined }
   // Keys come from callers: the cache starts again rather than grow without bound.
   if (cache.size >= 4096) cache.clear()
-  cache.set(key, kind ?? null)
-  return kind
+  cache.set(key, name)
+  return name
 }
+
+/** What a key's name says, which is looked up once for each key. */
+export const keyName = (key: string): KeyName => cache.get(key) ?? learn(key)
+
+/** The kind that a key's name promises, if it promises one. */
+export const keyKind = (key: string): Kind | undefined => keyName(key).kind

@@ -37,7 +37,6 @@ export const isSchema = (object: JsonObject): boolean =>
   Object.hasOwn(object, "description") || Object.hasOwn(object, "properties") || Object.hasOwn(object, "$ref") ||
   (typeof object["type"] === "string" && /^(?:string|number|integer|boolean|object|array)$/.test(object["type"]))
 
-const isLogProbability = (key: string): boolean => key === "token" || key === "tokens"
 /** What stands beside the signature of a thought. */
 const ofThoughts = new Set([
   "type",
@@ -51,24 +50,17 @@ const ofThoughts = new Set([
   "index",
   "content"
 ])
-const isSignature = (key: string): boolean => key === "signature"
+/** What stands beside a token of a model's answer. */
+const besideTokens = ["logprob", "log_probability", "logProbability", "tokenId", "token_id", "bytes", "top_logprobs"]
 
 /**
- * In answers of language models a token is a piece of text that stands beside its probability, and a signature is that
- * of a thought: which keys are such, if an object is one.
+ * Whether a key of an object is one of a language model's answer: a token, which is a piece of text beside its
+ * probability, or the signature of a thought.
  */
-export const saysToken = (object: JsonObject): ((key: string) => boolean) | undefined => {
-  if (Object.hasOwn(object, "token") || Object.hasOwn(object, "tokens")) {
-    return ["logprob", "log_probability", "logProbability", "tokenId", "token_id", "bytes", "top_logprobs"].some((
-        key
-      ) => Object.hasOwn(object, key)
-      )
-      ? isLogProbability
-      : undefined
-  }
-  if (!Object.hasOwn(object, "signature")) return undefined
-  return Object.keys(object).every((key) => ofThoughts.has(key)) ? isSignature : undefined
-}
+export const isOfModel = (object: JsonObject, key: string): boolean =>
+  key === "token" || key === "tokens"
+    ? besideTokens.some((name) => Object.hasOwn(object, name))
+    : key === "signature" && Object.keys(object).every((name) => ofThoughts.has(name))
 
 /**
  * How often a key was used in each object that is being written: looking for a free name must not start over each time.

@@ -123,7 +123,7 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
       continue
     }
     const kind = classes[code]!
-    if (kind === 0 || (kind === COMMA && !isQuote(codeAt(text, i - 1, i)))) {
+    if (kind === 0) {
       i++
       continue
     }
@@ -136,13 +136,8 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
         kinds |= of
         after = codeAt(text, ++next, length)
       }
-      if (kind === DIGIT) span = tokenAt(text, i, next) ?? number(text, i, next, length)
-      else if ((kinds & DIGIT) !== 0 || code < 97 || next - i > 5 || goesOn(after)) {
-        if (isTelling(text, i, next, length)) span = word(text, i, next, length)
-      }
-      if (span === undefined && isMixed(kinds) && mayBeRandom(text, i, next, after)) {
-        span = randomAt(text, i, next, length)
-      }
+      // Most words are short, of small letters, and followed by a space.
+      if (kinds !== WORD || code < 97 || next - i > 5 || goesOn(after)) span = atWord(text, i, next, length, kinds)
     } else {
       if (kind === BRACKET) next = Math.max(next, placeholderEnd(text, i))
       else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
@@ -159,14 +154,6 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
 }
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
-const isMixed = (kinds: number): boolean => kinds === (WORD | DIGIT)
-/** Whether a word with letters and digits is long enough for a random token, or a part of something longer. */
-const mayBeRandom = (text: string, start: number, end: number, after: number): boolean => {
-  if (end - start >= 16) return true
-  if (end - start < 4) return false
-  const before = codeAt(text, start - 1, start)
-  return after === 45 || after === 43 || after === 47 || before === 45 || before === 43 || before === 47
-}
 /** Whether a sign follows a word behind which a token may go on. */
 const goesOn = (after: number): boolean => after >= 43 && after <= 58
 
@@ -197,6 +184,28 @@ const isTelling = (text: string, start: number, end: number, all: number): boole
   const lower = first | 32
   return (lower === 112 || lower === 115) && isPasswordLength(length)
 }
+
+/** The detectors for a word or number, as far as its characters allow them. */
+const atWord = (text: string, start: number, end: number, length: number, kinds: number): Span | undefined => {
+  if (isDigit(codeAt(text, start, length))) {
+    const found = tokenAt(text, start, end) ?? number(text, start, end, length)
+    return found !== undefined || kinds === DIGIT ? found : randomIn(text, start, end, length)
+  }
+  const found = isTelling(text, start, end, length) ? word(text, start, end, length) : undefined
+  return found !== undefined || kinds === WORD ? found : randomIn(text, start, end, length)
+}
+
+/** A random token around a word with letters and digits that is long enough, or a part of something longer. */
+const randomIn = (text: string, start: number, end: number, length: number): Span | undefined => {
+  if (end - start < 16) {
+    if (end - start < 4) return undefined
+    const after = codeAt(text, end, length)
+    const before = codeAt(text, start - 1, start)
+    if (!isTokenSign(after) && !isTokenSign(before)) return undefined
+  }
+  return randomAt(text, start, end, length)
+}
+const isTokenSign = (code: number): boolean => code === 45 || code === 43 || code === 47
 
 /** Tokens that a word starts. */
 const tokenAt = (text: string, start: number, end: number): Span | undefined =>
@@ -263,7 +272,7 @@ const mark = (text: string, i: number, kind: number): Span | undefined => {
     case TAG:
       return elementAt(text, i)
     case COMMA:
-      return argumentAt(text, i)
+      return isQuote(codeAt(text, i - 1, i)) ? argumentAt(text, i) : undefined
     case DOLLAR:
       return passwordHashAt(text, i)
     case TILDE:
