@@ -6,7 +6,7 @@
 import { networkOf } from "../internal/address.ts"
 import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
-import { keyKind, keyName, lastWord } from "./keyNames.ts"
+import { keyKind, lastWord } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import {
@@ -22,7 +22,7 @@ import {
   unused
 } from "./pairs.ts"
 import { isPlaceholder } from "./placeholder.ts"
-import { isPlainKey } from "./plainKeys.ts"
+import { type KnownKey, knownKey } from "./plainKeys.ts"
 import { couldBe, couldBeSecret, couldBeUnder, ownKind } from "./plausible.ts"
 import { defaultPolicy, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
 import { partial, pseudonym, type PseudonymKey } from "./pseudonym.ts"
@@ -47,6 +47,8 @@ export interface Options {
 
 /** JSON inside strings is looked into this many times over; deeper, it is a text like any other. */
 const maxNestedJson = 4
+/** Texts settle after two; more are for hostile ones. */
+const maxPasses = 8
 
 /** Findings in a text, in order and without overlap; offsets in UTF-16 code units. */
 export const scan = (text: string): ReadonlyArray<Span> => scanText(text)
@@ -92,7 +94,7 @@ export class Stripper {
   }
 
   private once(text: string, isRepeated: boolean): string {
-    if (this.policy.allow?.values?.includes(text) === true || this.isAllowedPath()) return text
+    if (this.isAllowedValue(text) || this.isAllowedPath()) return text
     const spans = this.find(text)
     // Most texts have nothing in them.
     if (spans === none || spans.length === 0) return text
@@ -100,7 +102,7 @@ export class Stripper {
     let from = 0
     for (const span of spans) {
       const value = text.slice(span.start, span.end)
-      if (this.policy.allow?.values?.includes(value) === true) continue
+      if (this.isAllowedValue(value)) continue
       const treated = this.found(span.kind, true, isRepeated)
       if (treated === "keep") continue
       if (treated === "drop" || span.kind === "PASSWORD") this.again = true
@@ -199,9 +201,9 @@ export class Stripper {
     return this.path === undefined ? undefined : this.policy.paths?.find((rule) => this.matches(rule.path))?.treatment
   }
 
-  private keyed(value: Json, key: string, depth: number): Json {
+  private keyed(value: Json, key: string, depth: number, known: KnownKey): Json {
     if (this.policy.allow?.keys?.includes(key) === true) return value
-    const { kind, weak } = keyName(key)
+    const { kind, weak } = known
     if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind, key, depth)
     if (weak !== undefined && typeof value === "string" && couldBeSecret(weak, value) && !this.isAllowedPath()) {
       return this.sensitive(value, "SECRET", "", depth)
@@ -300,7 +302,10 @@ export class Stripper {
   private pair(name: Json, value: Json, at: number, depth: number): readonly [Json, Json] {
     return [
       this.at(at, () => this.value(name, depth)),
-      this.at(at + 1, () => typeof name === "string" ? this.keyed(value, name, depth) : this.value(value, depth))
+      this.at(
+        at + 1,
+        () => typeof name === "string" ? this.keyed(value, name, depth, knownKey(name)) : this.value(value, depth)
+      )
     ]
   }
 
@@ -314,10 +319,13 @@ export class Stripper {
       const key = repeated === "" ? given : given.slice(repeated.length)
       const value = object[given]!
       this.path?.push(key)
-      const name = this.detectsNothingElse && isPlainKey(key) ? key : this.text(key)
+      const known = knownKey(key)
+      const name = this.detectsNothingElse && known.isPlain ? key : this.text(key)
       const stripped = isOfModel(object, key)
         ? this.value(value, depth)
-        : this.keyed(value, named !== undefined && isValueKey(key) ? named : key, depth)
+        : named !== undefined && isValueKey(key)
+        ? this.keyed(value, named, depth, knownKey(named))
+        : this.keyed(value, key, depth, known)
       this.path?.pop()
       if (result === undefined && (stripped !== value || name !== key)) {
         result = {}
@@ -345,15 +353,8 @@ export class Stripper {
   }
 
   private sensitiveList(values: ReadonlyArray<Json>, kind: Kind, key: string, depth: number): Json {
-    let isSame = true
-    const stripped = values.map((item, index) =>
-      this.at(index, () => {
-        const next = this.sensitive(item, kind, key, depth)
-        isSame &&= next === item
-        return next
-      })
-    )
-    return isSame ? values : stripped
+    const stripped = values.map((item, index) => this.at(index, () => this.sensitive(item, kind, key, depth)))
+    return stripped.every((item, index) => item === values[index]) ? values : stripped
   }
 
   /**
@@ -369,7 +370,7 @@ export class Stripper {
       const name = given.slice(repeated.length)
       const stripped = this.at(
         name,
-        () => carries(name) ? this.sensitive(item, kind, key, depth) : this.keyed(item, name, depth)
+        () => carries(name) ? this.sensitive(item, kind, key, depth) : this.keyed(item, name, depth, knownKey(name))
       )
       setKey(result, unused(result, repeated + this.text(name)), stripped)
     }
@@ -383,9 +384,6 @@ export class Stripper {
     return this.replacement(treated, kind, exactNumber(text) ?? text)
   }
 }
-
-/** Texts settle after two; more are for hostile ones. */
-const maxPasses = 8
 
 /** A text or JSON value without personal data and secrets, and the kinds that were found. */
 export const strip = (

@@ -47,20 +47,22 @@ const plainOf = (word: string): string => word.normalize("NFD").replace(/\p{M}/g
  * Every word that may be the last one before a value, by its first five letters; where words are not separated, by its
  * last three. A word of a pattern may have letters left out.
  */
-const lastWords = new Set(
-  [
-    nationalWords,
-    passportWords,
-    licenceWords,
-    codeWords
-  ].join("|").replace(/\[(.)[^\]]*\]/g, "$1").replace(/[()?:]/g, " ").split(/[^\p{L}\p{M}]+/u).filter((word) =>
-    word !== ""
-  )
-    .flatMap((word) => {
-      const plain = plainOf(word)
-      return isWide(word.charCodeAt(0)) ? [word.slice(-3), word.slice(-2)] : [plain.slice(0, 5)]
-    })
-)
+const beginsOf = (words: string): ReadonlyArray<string> =>
+  words.replace(/\[(.)[^\]]*\]/g, "$1").replace(/[()?:]/g, " ").split(/[^\p{L}\p{M}]+/u).filter((word) => word !== "")
+    .flatMap((word) => isWide(word.charCodeAt(0)) ? [word.slice(-3), word.slice(-2)] : [plainOf(word).slice(0, 5)])
+
+const BIRTH = 1
+const CODE = 2
+const PASSPORT = 4
+const NATIONAL = 8
+/** Of each such word, which lists have it. */
+const lastWords = new Map<string, number>()
+for (
+  const [list, words] of [[BIRTH, licenceWords], [CODE, codeWords], [PASSPORT, passportWords], [
+    NATIONAL,
+    nationalWords
+  ]] as const
+) for (const word of beginsOf(words)) lastWords.set(word, (lastWords.get(word) ?? 0) | list)
 
 /** Words between a name and its value. */
 const links = new Set(
@@ -75,27 +77,29 @@ const startOfWord = (text: string, first: number, end: number): string => {
   return text.slice(first, Math.min(end, first + 5)).toLowerCase()
 }
 
-/** Whether the words before could name what follows: most do not, and cost no more than this. */
-const isNamed = (text: string, start: number): boolean => {
+/** The lists that the words before may be of: most are of none, and cost no more than this. */
+const listsBefore = (text: string, start: number): number => {
   let end = start
+  let lists = 0
   for (let word = 0; word < 4; word++) {
     const from = end
     while (end > 0 && from - end < 14 && !isLetter(text.charCodeAt(end - 1))) {
       const code = text.charCodeAt(--end)
-      if (code === 10 || (code >= 48 && code < 58)) return false
+      if (code === 10 || (code >= 48 && code < 58)) return lists
     }
-    if (end === 0 || !isLetter(text.charCodeAt(end - 1))) return false
+    if (end === 0 || !isLetter(text.charCodeAt(end - 1))) return lists
     let first = end
     while (first > 0 && end - first < 32 && isLetter(text.charCodeAt(first - 1))) first--
     if (isWide(text.charCodeAt(end - 1))) {
-      return lastWords.has(text.slice(end - 3, end)) || lastWords.has(text.slice(end - 2, end))
+      return lastWords.get(text.slice(end - 3, end)) ?? lastWords.get(text.slice(end - 2, end)) ?? 0
     }
     const begin = startOfWord(text, first, end)
-    if (lastWords.has(begin)) return true
-    if (end - first > 10 || !links.has(end - first > 5 ? plainOf(text.slice(first, end)) : begin)) return false
+    lists |= lastWords.get(begin) ?? 0
+    // Before a word that may be a link, or the name itself, may stand the name.
+    if (end - first > 10 || !links.has(end - first > 5 ? plainOf(text.slice(first, end)) : begin)) return lists
     end = first
   }
-  return false
+  return lists
 }
 
 const value = /[A-Z]{0,6}[ -]?\d[\dA-Z]*(?:(?:[ ./-]{1,2}| - )(?=[A-Z]{0,6}\d|[A-Z]{1,3}\b)[\dA-Z]+){0,8}/y
@@ -106,19 +110,20 @@ const date =
 
 /** A value with digits whose name stands before it: a national id, a passport, a date of birth. */
 export const identityAt = (text: string, start: number): Span | undefined => {
-  if (!isNamed(text, start)) return undefined
+  const lists = listsBefore(text, start)
+  if (lists === 0) return undefined
   const behind = text.slice(Math.max(0, start - 56), start)
-  if (birthBefore.test(behind)) {
+  if ((lists & BIRTH) !== 0 && birthBefore.test(behind)) {
     date.lastIndex = start
     return date.test(text) ? { start, end: date.lastIndex, kind: "DATE_OF_BIRTH" } : undefined
   }
-  if (codeBefore.test(behind)) {
+  if ((lists & CODE) !== 0 && codeBefore.test(behind)) {
     code.lastIndex = start
     return code.test(text) ? { start, end: code.lastIndex, kind: "CVV" } : undefined
   }
-  const kind: Kind | undefined = passportBefore.test(behind)
+  const kind: Kind | undefined = (lists & PASSPORT) !== 0 && passportBefore.test(behind)
     ? "PASSPORT"
-    : nationalBefore.test(behind)
+    : (lists & NATIONAL) !== 0 && nationalBefore.test(behind)
     ? "NATIONAL_ID"
     : undefined
   if (kind === undefined) return undefined

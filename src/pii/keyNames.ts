@@ -109,6 +109,9 @@ const byName = new Map<string, Kind>(
   names.flatMap(([kind, list]) => list.split(",").map((name) => [name.trim(), kind] as const))
 )
 
+/** The last words of all names: what ends with no other is none of them. */
+const lasts = new Set([...byName.keys()].map((name) => name.slice(name.lastIndexOf(" ") + 1)))
+
 /** Short names that mean something else behind other words: only as a whole. */
 const alone = new Map<string, Kind>(
   "rfc rut nik pps utr egn oib cnp cpr nir rg".split(" ").map((name) => [name, "NATIONAL_ID"] as const)
@@ -255,14 +258,17 @@ const classify = (key: string): Kind | undefined => {
   const exact = byName.get(name) ?? alone.get(name) ?? glued.get(name.replaceAll(" ", ""))
   if (exact !== undefined) return exact
   const parts = name.split(" ")
+  const last = parts.at(-1) ?? ""
+  if (last.length < 7 && !lasts.has(last) && !lasts.has(last.slice(0, -1)) && !/\d$/.test(last) && !says.test(name)) {
+    return undefined
+  }
   // Names qualify to the left: in `customer billing address` the last words say what it is.
   for (let start = 1; start < parts.length; start++) {
     const rest = parts.slice(start).join(" ")
     if (exempt.has(rest)) return undefined
-    const found = byName.get(rest) ?? glued.get(rest)
+    const found = byName.get(rest) ?? (rest.length < 7 ? undefined : glued.get(rest))
     if (found !== undefined) return found
   }
-  const last = parts.at(-1) ?? ""
   if (last.length > 3 && last.endsWith("s") && last !== "tokens") {
     const singular = byName.get([...parts.slice(0, -1), last.slice(0, -1)].join(" ")) ?? byName.get(last.slice(0, -1))
     if (singular !== undefined) return singular
@@ -298,7 +304,8 @@ const weakLast = new Set(
   "session sid nonce salt hmac sso saml seed jti 2fa crypt".split(" ")
 )
 
-const weakName = (key: string): "key" | "session" | undefined => {
+/** What is asked of the value where the name of a key only hints at a secret: `stripe_key`, `session`. */
+export const weakName = (key: string): "key" | "session" | undefined => {
   const name = words(key)
   if (name.length > 64 || exempt.has(name)) return undefined
   const parts = name.split(" ")
@@ -318,27 +325,15 @@ const weakName = (key: string): "key" | "session" | undefined => {
 /** The last word of a name. */
 export const lastWord = (key: string): string => words(key).split(" ").at(-1) ?? ""
 
-/** What a key's name says of its value. */
-export interface KeyName {
-  /** The kind that it promises, if it promises one. */
-  readonly kind: Kind | undefined
-  /** What is asked of the value where the name only hints at a secret: `stripe_key`, `session`. */
-  readonly weak: "key" | "session" | undefined
-}
-
-const cache = new Map<string, KeyName>()
-
-const learn = (key: string): KeyName => {
-  const kind = classify(key)
-  const name = { kind, weak: kind === undefined && key.length <= 64 ? weakName(key) : undefined }
-  // Keys come from callers: the cache starts again rather than grow without bound.
-  if (cache.size >= 4096) cache.clear()
-  cache.set(key, name)
-  return name
-}
-
-/** What a key's name says, which is looked up once for each key. */
-export const keyName = (key: string): KeyName => cache.get(key) ?? learn(key)
+const cache = new Map<string, Kind | null>()
 
 /** The kind that a key's name promises, if it promises one. */
-export const keyKind = (key: string): Kind | undefined => keyName(key).kind
+export const keyKind = (key: string): Kind | undefined => {
+  const known = cache.get(key)
+  if (known !== undefined) return known ?? undefined
+  const kind = classify(key)
+  // Keys come from callers: the cache starts again rather than grow without bound.
+  if (cache.size >= 8192) cache.clear()
+  cache.set(key, kind ?? null)
+  return kind
+}

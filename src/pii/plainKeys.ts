@@ -1,16 +1,29 @@
-/** Keys in which nothing is found: an application has few of them, and each is in every event. */
+/** What is known of keys: an application has few of them, and each is in every event. */
+import { keyKind, weakName } from "./keyNames.ts"
+import type { Kind } from "./Kind.ts"
 import { none, scan } from "./scanner.ts"
 
-const known = new Map<string, boolean>()
-
-const learn = (key: string): boolean => {
-  const isPlain = scan(key) === none
-  // Keys come from callers: neither many nor long ones are kept.
-  if (key.length > 64) return isPlain
-  if (known.size >= 4096) known.clear()
-  known.set(key, isPlain)
-  return isPlain
+/** What a key says of its value, and whether the key itself has nothing in it that is found in texts. */
+export interface KnownKey {
+  /** The kind that it promises, if it promises one. */
+  readonly kind: Kind | undefined
+  /** What is asked of the value where the name only hints at a secret. */
+  readonly weak: "key" | "session" | undefined
+  readonly isPlain: boolean
 }
 
-/** Whether a key has nothing in it that is found in texts. */
-export const isPlainKey = (key: string): boolean => known.get(key) ?? learn(key)
+const known = new Map<string, KnownKey>()
+
+const learn = (key: string): KnownKey => {
+  const kind = keyKind(key)
+  const weak = kind === undefined && key.length <= 64 ? weakName(key) : undefined
+  const learned = { kind, weak, isPlain: scan(key) === none }
+  // Keys come from callers: neither many nor long ones are kept.
+  if (key.length > 64) return learned
+  if (known.size >= 4096) known.clear()
+  known.set(key, learned)
+  return learned
+}
+
+/** What is known of a key, which is looked up once. */
+export const knownKey = (key: string): KnownKey => known.get(key) ?? learn(key)

@@ -110,12 +110,25 @@ const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {
 const signed =
   /^(?:[A-Za-z0-9]{52}JQQJ9[9B]|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}$|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb)[A-Za-z0-9+/]{6}==$|[A-Za-z0-9+/]{33}(?:\+AEh|\+ASb|AIoT)[A-Za-z0-9+/]{6}=$|[A-Za-z0-9+/]{42}(?:AzCa|\+ACR|AzSe|AzFu|APIM)[A-Za-z0-9+/]{6}={0,2}$|[0-9a-f]{36}NRAL$|[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk$)/
 
+/** Where the last token that was looked at ends: its further parts are not looked at again. */
+let lastEnd = 0
+/** Called before a text is looked through. */
+export const beginText = (): void => {
+  lastEnd = 0
+}
+
 /** A random token whose name stands before it. `start` and `end` are of a word in it that has letters and digits. */
 export const randomAt = (text: string, start: number, end: number, length: number): Span | undefined => {
+  // What is the whole of a text has no name before it.
+  if (start === 0 && end === length && length < 40) return undefined
+  if (start < lastEnd) return undefined
   const last = endOf(text, end, length)
+  lastEnd = last
   const first = startOf(text, start)
-  if (last - first < 16 || last - first >= longest) return undefined
-  if (last - first >= 40 && signed.test(text.slice(first, last))) return { start: first, end: last, kind: "SECRET" }
+  const size = last - first
+  if (size < 16 || size >= longest) return undefined
+  const isSize = size === 40 || size === 44 || (size >= 52 && size <= 54) || size === 84 || size === 88
+  if (isSize && signed.test(text.slice(first, last))) return { start: first, end: last, kind: "SECRET" }
   if (first === 0) return undefined
   const chance = chanceIn(text.slice(first, last))
   return chance !== "none" && isCued(text, first, chance) ? { start: first, end: last, kind: "SECRET" } : undefined

@@ -23,7 +23,7 @@ import { ipv4At, ipv6At, macAt } from "./network.ts"
 import { cardAt, goesBack, ibanAt, mayDial, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
 import { placeholderEnd } from "./placeholder.ts"
 import { streetAt } from "./places.ts"
-import { randomAt } from "./random.ts"
+import { beginText, randomAt } from "./random.ts"
 import type { Span } from "./span.ts"
 import { disguised, unmask } from "./unmask.ts"
 import { mayBeVendors } from "./vendors.ts"
@@ -109,12 +109,16 @@ export const scan = (text: string): ReadonlyArray<Span> => {
   }))
 }
 
+// As in `codeAt`, which a function of this size does not always take in.
+const { charCodeAt } = String.prototype
+
 const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | undefined => {
+  beginText()
   let found: Array<Span> | undefined
   let isAscii = asks
   const length = text.length
   for (let i = 0; i < length;) {
-    const code = codeAt(text, i, length)
+    const code = charCodeAt.call(text, i)
     if (code > 127) {
       // Most texts have none but ASCII, and of the others few are looked through for disguises.
       if (isAscii && disguised.test(text)) return "disguised"
@@ -131,10 +135,10 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
     let span: Span | undefined
     if (kind <= DIGIT) {
       let kinds = kind
-      let after = codeAt(text, next, length)
+      let after = next < length ? charCodeAt.call(text, next) : 0
       for (let of = inWord[after]!; of !== 0; of = inWord[after]!) {
         kinds |= of
-        after = codeAt(text, ++next, length)
+        after = ++next < length ? charCodeAt.call(text, next) : 0
       }
       // Most words are short, of small letters, and followed by a space.
       if (kinds !== WORD || code < 97 || next - i > 5 || goesOn(after)) span = atWord(text, i, next, length, kinds)
