@@ -126,7 +126,7 @@ describe("Pii.strip", () => {
     assert.strictEqual(Object.keys(Pii.strip(people).value as object).length, 2_000)
   })
 
-  it("treats what a key names as that kind, down into children, and leaves the rest", () => {
+  it("treats what a key names as that kind, each of a list as well, but not what is below it under other names", () => {
     const { counts, value } = Pii.strip({
       password: "hunter2",
       userEmail: "not an address",
@@ -134,6 +134,7 @@ describe("Pii.strip", () => {
       token_count: 3,
       session_name: "morning",
       address: { line1: "1 Main St", tags: ["a", "b"] },
+      addresses: ["2 Main St", "3 Main St"],
       "card-number": 4111111111111111,
       items: [{ phone: "555 0132" }, { phone: "iOS" }],
       pan: 0.5,
@@ -146,7 +147,8 @@ describe("Pii.strip", () => {
       user_id: "u1",
       token_count: 3,
       session_name: "morning",
-      address: { line1: "[STREET_ADDRESS]", tags: ["[STREET_ADDRESS]", "[STREET_ADDRESS]"] },
+      address: { line1: "[STREET_ADDRESS]", tags: ["a", "b"] },
+      addresses: ["[STREET_ADDRESS]", "[STREET_ADDRESS]"],
       "card-number": "[CREDIT_CARD]",
       items: [{ phone: "[PHONE]" }, { phone: "iOS" }],
       pan: 0.5,

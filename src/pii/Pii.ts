@@ -358,7 +358,7 @@ export class Stripper {
   }
 
   /**
-   * What is below such a key has names of its own; only a `value` is what the key says. A schema, a list of choices or a
+   * What is below such a key has names of its own; only a `value` is what the key says. A schema, a list of choices
    * configuration says something about it.
    */
   private sensitiveObject(object: JsonObject, kind: Kind, key: string, depth: number): Json {

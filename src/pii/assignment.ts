@@ -182,7 +182,7 @@ const headerAt = (text: string, start: number, quoteEnd: number | undefined): Sp
   return undefined
 }
 
-/** Where a value ends that no quotes enclose; -1 if there is none. */
+/** Where a value ends that no quotes enclose; -1 without one. */
 const bareEnd = (text: string, start: number, kind: Kind): number => {
   const value = kind === "PHONE" ? phoneValue : digitsOnly.has(kind) && kind !== "DATE_OF_BIRTH" ? grouped : bare
   value.lastIndex = start

@@ -1,8 +1,8 @@
-/** What stands where a secret should and is none: variables, templates, masks, types, calls. */
+/** What stands where a secret should, but is not one: variables, templates, masks, types, calls. */
 
 const placeholder = new RegExp(
   "^(?:" + [
-    "\\$[{(A-Za-z_]|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|#{3,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+|@[A-Za-z]+[@(]|&[a-z]+;|0x[0-9a-f]{1,16}$|:|!(?:Ref|Sub|ImportValue|GetAtt|Join|If)\\b|https?://[^@]*$",
+    "\\$[{(A-Za-z_]|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|#{3,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+|@[A-Za-z]+[@(]|&[a-z]+;|0x[0-9a-f]{1,16}$|:|!(?:Ref|Sub|ImportValue|GetAtt|Join|If)\\b|https?://[^@]*$|[a-z][a-z0-9+.-]*://$",
     "(?:null|none|nil|undefined|true|false|empty|required|optional|string|str|bool|int|invalid|missing|expired|example|changeme)$",
     "(?:yes|no|ok|on|off|all|any|set|fail|failed|pass|passed|check|self|auto|manual|default|basic|bearer|digest|prompt|inherit|hidden|text|hashed|encrypted|plain|bytes|routes|buffer|uint8array|disabled|enabled|valid|unknown|value)$",
     "(?:password|passwd|secret|token|key|apikey|credentials?)$",
@@ -14,7 +14,9 @@ const placeholder = new RegExp(
 
 /** Whether a text stands for a value: a variable, a template, a mask, a type, a version. */
 export const isPlaceholderValue = (value: string): boolean =>
-  (placeholder.test(value) && !/^\/[A-Za-z0-9+/]{30,}=*$/.test(value)) || isRepeated(value) || value.endsWith("...") ||
+  (placeholder.test(value) && !/^\/[A-Za-z0-9+/]{30,}=*$/.test(value)) ||
+  /\[[A-Z_]{2,32}(?::[^\]]{1,64})?\]/.test(value) ||
+  isRepeated(value) || value.endsWith("...") ||
   /(?:^|[_-])(?:example|placeholder)(?:[_-]|$)|your[-_]?(?:api|secret|token|key|pass)/i.test(value)
 
 /** `xxxxxxxx`, `00000000`: one character, whatever stands before it. */

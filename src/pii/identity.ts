@@ -20,6 +20,9 @@ const nationalWords = [
   "codice fiscale|partita iva|p\\.? ?iva|carta d'identit[aà]|tessera sanitaria|cart[aã]o de cidad[aã]o|bilhete de identidade|n[uú]mero de identifica[cç][aã]o(?: fiscal| civil)?|nus|rg|registro geral|cadastro de pessoas f[ií]sicas|cnh|pis|nuit",
   "pps(?:n)?(?: number| no\\.?)?|personal public service number|afm|amka|hkid|nric|fin|mykad|nik|nomor induk kependudukan|npwp|nomor pokok wajib pajak|mst|m[aã] s[oố] thu[eế]|cccd|cmnd|cnic|ntn|gstin|epic|voter id|nic|ird(?: number)?|medicare(?: card)?|mbi|medicare beneficiary identifier|npi|national provider identifier|bsnr|lanr|tckn|t\\.?c\\.? ?kimlik(?: no)?|vkn|vergi (?:no|numaras[iı])|bvn|nin|ssnit|uen|ubn|kra pin|personal health number|health (?:card|insurance)|pension insurance|medical record|mrn",
   "permanent account|employer identification|(?:company|organi[sz]ation|business|enterprise)(?: registration| identification)?|driver'?s?'? licen[cs]e|driving licen[cs]e|f[uü]hrerschein(?:nummer)?|permis de conduire|licencia de conducir|prawo jazdy|patente|licen[cs]e plate|number plate|vehicle registration|registration plate|kennzeichen|matr[ií]cula|rendsz[aá]m",
+  "n[uú]mero de registre tributari|nrt|numri i identifikimit|clave (?:bancaria|[uú]nica)(?: [\\p{L}]{2,12}){0,5}|clabe|registro (?:[uú]nico|nacional|federal)(?: de(?:l)?)?(?: contribuyentes?)?|c[oó]digo (?:[uú]nico )?de identificaci[oó]n(?: fiscal)?|n[uú]mero [uú]nico de identifica[cç][aã]o(?: tribut[aá]ria)?|cod(?:ul)? de identificare fiscal[aă]|cif|enotna mati[cč]na [sš]tevilka|identificatienummer(?: van de sociale zekerheid)?|num[eé]ro bis|bis|nn|num[eé]ro d.(?:immatriculation|inscription)(?: fiscale| au rnipp)?",
+  "kimlik numaras[iı]|t[uü]rkiye cumhuriyeti kimlik numaras[iı]|plaka|placa|rekisterinumero|registreringsnummer|spz|targa|kontrollschild|konto ?(?:nr\\.?|nummer)|mva|peid|personenidentifikationsnummer|v-number|vn|ninea|te tari taake|rntrc|natid|pwnr|ausweisen|merverdiavgift",
+  "единен граждански номер|идентификационный номер(?: налогоплательщика)?|личен номер|реєстраційний номер|учетный номер|中華民國國民身分證|身份證|香港身份證|國民身分證|護照號碼|บัตรประจำตัวประชาชน(?:ไทย)?|رقم بطاقة التعريف|رقم جواز السفر",
   "инн|снилс|огрн(?:ип)?|паспорт|егн|лнч|унп|рнокпп|єдрпоу|іпн|едб|αφμ|αμκα|תעודת זהות|מספר זהות|رقم الهوية|الرقم الوطني|الرقم القومي|کد ملی|身份证(?:号码?)?|居民身份证|身分證(?:字號)?|統一編號|统一社会信用代码|マイナンバー|個人番号|法人番号|주민등록번호|주민번호|외국인등록번호|운전면허번호|사업자 ?등록 ?번호|เลขประจำตัวประชาชน"
 ].join("|")
 const passportWords =
@@ -27,21 +30,34 @@ const passportWords =
 const licenceWords =
   "born(?: on)?|date of birth|birth ?date|birthday|dob|d\\.o\\.b\\.|data de nascimento|fecha de nacimiento|geburtsdatum|date de naissance|data di nascita|geboortedatum|født|född|urodzon(?:y|a|ym|ej)(?: dnia)?|geboren am|n[eé](?:e)? le"
 
+const bankWords =
+  "bank account|account|acct|a/c|checking account|savings account|routing|aba|aba routing|transit|sort code|bsb|ifsc|swift|bic|swift code|bic code|kontonummer|num[eé]ro de compte|cuenta|conto"
+/** ISO 9362. */
+const bic = /[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?(?![A-Za-z0-9])/y
+
 const codeWords = "cvv2?|cvc2?|csc|cid|security code|verification (?:code|value)"
 
 const before = (words: string): RegExp =>
   new RegExp(
-    `(?:^|[^\\p{L}])(?:${words})(?:[ :]{1,2}(?:is|was|are|no\\.?|nr\\.?|num\\.?|n[°º]|n[uú]mero|number|card|code|id|identifier|of|for|é|es|ist|est|è|jest|er|on)){0,3}[^\\p{L}\\d\\n\\]]{0,12}$`,
+    `(?:^|[^\\p{L}])(?:${words})(?:[ :]{1,2}(?:is|was|are|no\\.?|nr\\.?|num\\.?|n[°º]|n[uú]mero|number|card|code|id|identifier|of|for|é|es|ist|est|è|jest|je|este|är|er|on)){0,3}[^\\p{L}\\d\\n\\]]{0,12}$`,
     "iu"
   )
 const nationalBefore = before(nationalWords)
 const passportBefore = before(passportWords)
 const codeBefore = before(codeWords)
+const bankBefore = before(bankWords)
+const bicBefore = before("swift|bic|swift code|bic code")
 const birthBefore = before(licenceWords)
 
 const isWide = (code: number): boolean => code > 0x0e00
 /** A word without its accents, in small letters. */
-const plainOf = (word: string): string => word.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase()
+const plainOf = (word: string): string =>
+  word.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(
+    /[øłđıß]/g,
+    (letter) => undivided.get(letter) ?? ""
+  )
+/** Letters that are none of ASCII's with an accent. */
+const undivided = new Map([["ø", "o"], ["ł", "l"], ["đ", "d"], ["ı", "i"], ["ß", "ss"]])
 
 /**
  * Every word that may be the last one before a value, by its first five letters; where words are not separated, by its
@@ -55,18 +71,23 @@ const BIRTH = 1
 const CODE = 2
 const PASSPORT = 4
 const NATIONAL = 8
+const BANK = 16
 /** Of each such word, which lists have it. */
 const lastWords = new Map<string, number>()
-for (
-  const [list, words] of [[BIRTH, licenceWords], [CODE, codeWords], [PASSPORT, passportWords], [
-    NATIONAL,
-    nationalWords
-  ]] as const
-) for (const word of beginsOf(words)) lastWords.set(word, (lastWords.get(word) ?? 0) | list)
+const addWords = (list: number, words: string): void => {
+  for (const word of beginsOf(words)) lastWords.set(word, (lastWords.get(word) ?? 0) | list)
+}
+addWords(BIRTH, licenceWords)
+addWords(CODE, codeWords)
+addWords(PASSPORT, passportWords)
+addWords(NATIONAL, nationalWords)
+addWords(BANK, bankWords)
 
 /** Words between a name and its value. */
 const links = new Set(
-  "is was are no nr num number numero card code id identifier of for e es ist est jest er on value n".split(" ")
+  "is was are no nr num number numero card code id identifier of for e es ist est jest je este ar er on value n".split(
+    " "
+  )
 )
 
 const isLetter = (code: number): boolean => (code >= 65 && code < 91) || (code >= 97 && code < 123) || code > 191
@@ -108,11 +129,30 @@ const code = /\d{3,4}(?![\w.-])/y
 const date =
   /\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}(?:st|nd|rd|th|\.|º)?(?: of| de)? (?:\p{L}{3,12})\.?,?(?: de| del)? \d{4}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}/uy
 
+const account = /\d(?:[ -]?\d){5,16}(?![\d.,]*[\d%])/y
+
+/** A number of an account, or the code of a bank. */
+const accountAt = (text: string, start: number, behind: string): Span | undefined => {
+  bic.lastIndex = start
+  if (bic.test(text) && bicBefore.test(behind)) return { start, end: bic.lastIndex, kind: "BANK_ACCOUNT" }
+  account.lastIndex = start
+  return account.test(text) && bankBefore.test(behind)
+    ? { start, end: account.lastIndex, kind: "BANK_ACCOUNT" }
+    : undefined
+}
+
+const month =
+  /^(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)$/
+
+/** A date of birth that begins with its month. */
+export const birthAt = (text: string, start: number, end: number): Span | undefined =>
+  month.test(text.slice(start, end)) ? identityAt(text, start) : undefined
+
 /** A value with digits whose name stands before it: a national id, a passport, a date of birth. */
 export const identityAt = (text: string, start: number): Span | undefined => {
   const lists = listsBefore(text, start)
   if (lists === 0) return undefined
-  const behind = text.slice(Math.max(0, start - 56), start)
+  const behind = text.slice(Math.max(0, start - 72), start)
   if ((lists & BIRTH) !== 0 && birthBefore.test(behind)) {
     date.lastIndex = start
     return date.test(text) ? { start, end: date.lastIndex, kind: "DATE_OF_BIRTH" } : undefined
@@ -126,7 +166,7 @@ export const identityAt = (text: string, start: number): Span | undefined => {
     : (lists & NATIONAL) !== 0 && nationalBefore.test(behind)
     ? "NATIONAL_ID"
     : undefined
-  if (kind === undefined) return undefined
+  if (kind === undefined) return (lists & BANK) === 0 ? undefined : accountAt(text, start, behind)
   value.lastIndex = start
   lower.lastIndex = start
   const match = lower.exec(text) ?? value.exec(text)

@@ -20,7 +20,7 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     recovery codes, backup codes, security question, secret question, secret answer, question answer, seed phrase, mnemonic, mnemonic phrase, recovery phrase, phone code,
     refresh token, app token, user token, device token, push token, service token, sso token, saml response, saml assertion, magic link, oauth token, auth header,
     authorization code, app key, application key, storage key, subscription key, functions key, auth key, crypt key, gpg key, pgp key, priv key, tls key,
-    client key, server key, signature key, session secret, cookie secret, jwt secret, key material, pem, pem file, private key pem, kubeconfig,
+    client key, server key, signature key, session secret, cookie secret, jwt secret, key material, pem file, private key pem, kubeconfig,
     x functions key, ocp apim subscription key, passw0rd, pass phrase, pgp private key, db password, db passwd, db pwd, root password, admin password, smtp password`
   ],
   [
@@ -109,7 +109,7 @@ const byName = new Map<string, Kind>(
   names.flatMap(([kind, list]) => list.split(",").map((name) => [name.trim(), kind] as const))
 )
 
-/** The last words of all names: what ends with no other is none of them. */
+/** The last words of all names: no name ends with another. */
 const lasts = new Set([...byName.keys()].map((name) => name.slice(name.lastIndexOf(" ") + 1)))
 
 /** Short names that mean something else behind other words: only as a whole. */

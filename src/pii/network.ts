@@ -53,6 +53,10 @@ export const ipv6At = (text: string, i: number): Span | undefined => {
   while (end > start && (text[end - 1] === "." || (text[end - 1] === ":" && text[end - 2] !== ":"))) end--
   const candidate = text.slice(start, end)
   if (isWord(text.charCodeAt(end)) || candidate.length < 3 || (colons < 3 && !/\d/.test(candidate))) return undefined
+  // `rows[::2]`: a slice.
+  if (text[start - 1] === "[" && /^::\d{1,4}$/.test(candidate) && isWord(codeAt(text, start - 2, start))) {
+    return undefined
+  }
   return isIpv6(candidate) ? { start, end, kind: "IP" } : undefined
 }
 

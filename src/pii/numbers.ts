@@ -35,8 +35,8 @@ export const ssnAt = (text: string, start: number): Span | undefined => {
 }
 
 /**
- * As printed: four groups of four (and three more), 4-6-5, 4-6-4, in one piece, or in groups as someone types them; with
- * spaces, hyphens or full stops.
+ * As printed: four groups of four (and three more), 4-6-5, 4-6-4, in one piece, or in groups as someone types them;
+ * with spaces, hyphens or full stops.
  */
 const cardPattern =
   /\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?(?!\d)|\d{4}([ .-])\d{6}\2\d{4,5}(?!\d)|[3-6]\d{3}([ -])\d{2,7}(?:\3\d{2,7}){1,3}(?!\d)|\d{12,19}(?!\d)/y

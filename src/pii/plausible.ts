@@ -39,10 +39,10 @@ export const couldBeSecret = (weak: "key" | "session", value: string): boolean =
 /** `^7.1.2`, `>=14`, `v1.2.3-beta`: what a package manager, not a person, gives. */
 const version = /^[\^~>=<v ]{0,4}\d{1,5}(?:\.(?:\d{1,6}|x|\*)){1,3}(?:[-+][\w.]{1,32})?(?: \|\| .*)?$/
 /** Variables, templates, markup, references into a document. */
-const standsForAnother = /^(?:<[^<>]*>|\[[A-Z_|]+\]|\$\{?[A-Za-z_{(].*|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,})$/i
+const standsForAnother = /^(?:<[^<>]*>|\$\{?[A-Za-z_{(].*|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,})$/i
 const aWord =
   /^(?:none|null|nil|undefined|true|false|yes|no|on|off|bearer|basic|digest|oauth2?|apikey|http|https|string|number|boolean|object|required|optional|default|inherit|auto|manual|enabled|disabled|password|secret|token|unknown|n\/a|empty|redacted|hidden|public|private)$/i
-/** Last words of names whose values are made by machines: a word is none of them. */
+/** Last words of names whose values are made by machines: not words. */
 const machineMade = new Set("token tokens auth credential credentials signature key keys sig otp code".split(" "))
 const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/[^\s@?]*$/i
 
@@ -50,6 +50,8 @@ const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/[^\s@?]*$/i
 const couldBePassword = (last: string, text: string): boolean => {
   if (standsForAnother.test(text) || aWord.test(text) || url.test(text)) return false
   if (!machineMade.has(last)) return true
+  // `[CLS]`: a token of a language.
+  if (/^\[[A-Z_|]{2,16}\]$/.test(text)) return false
   if (/^\s|\s$/.test(text) || text.length < 6) return /^\d{4,}$/.test(text)
   return /\d/.test(text) || /[a-z][A-Z].*[a-z][A-Z]|[^\w\s:./-]/.test(text) || text.length >= 24
 }

@@ -15,7 +15,7 @@ const isJoint = (code: number): boolean =>
 
 const longest = 512
 
-/** Where the token goes on to, from a place in it; a joint at its end is none of it. */
+/** Where the token goes on to, from a place in it; without a joint at its end. */
 const endOf = (text: string, from: number, length: number): number => {
   let end = from
   while (end < length && end - from < longest) {
@@ -104,11 +104,19 @@ const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {
 }
 
 /**
- * Keys of Azure have a signature in their middle or before their end, and New Relic's licences one at their end, so that
- * they are known anywhere.
+ * Keys of Azure have a signature in their middle or before their end, and New Relic's licences one at their end: they
+ * are known anywhere.
  */
 const signed =
   /^(?:[A-Za-z0-9]{52}JQQJ9[9B]|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}$|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb)[A-Za-z0-9+/]{6}==$|[A-Za-z0-9+/]{33}(?:\+AEh|\+ASb|AIoT)[A-Za-z0-9+/]{6}=$|[A-Za-z0-9+/]{42}(?:AzCa|\+ACR|AzSe|AzFu|APIM)[A-Za-z0-9+/]{6}={0,2}$|[0-9a-f]{36}NRAL$|[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk$)/
+
+/** Lengths of such keys, and what those of most lengths end with: `L`, `k` or `=`. */
+const mayBeSigned = (size: number, end: number): boolean =>
+  size === 40
+    ? end === 76 || end === 107
+    : size === 44 || size === 88
+    ? end === 61
+    : size === 84 || (size >= 52 && size <= 54)
 
 /** Where the last token that was looked at ends: its further parts are not looked at again. */
 let lastEnd = 0
@@ -127,8 +135,9 @@ export const randomAt = (text: string, start: number, end: number, length: numbe
   const first = startOf(text, start)
   const size = last - first
   if (size < 16 || size >= longest) return undefined
-  const isSize = size === 40 || size === 44 || (size >= 52 && size <= 54) || size === 84 || size === 88
-  if (isSize && signed.test(text.slice(first, last))) return { start: first, end: last, kind: "SECRET" }
+  if (mayBeSigned(size, text.charCodeAt(last - 1)) && signed.test(text.slice(first, last))) {
+    return { start: first, end: last, kind: "SECRET" }
+  }
   if (first === 0) return undefined
   const chance = chanceIn(text.slice(first, last))
   return chance !== "none" && isCued(text, first, chance) ? { start: first, end: last, kind: "SECRET" } : undefined

@@ -17,7 +17,7 @@ import {
   webhookAt
 } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
-import { identityAt } from "./identity.ts"
+import { birthAt, identityAt } from "./identity.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
 import { cardAt, goesBack, ibanAt, mayDial, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
@@ -195,7 +195,10 @@ const atWord = (text: string, start: number, end: number, length: number, kinds:
     const found = tokenAt(text, start, end) ?? number(text, start, end, length)
     return found !== undefined || kinds === DIGIT ? found : randomIn(text, start, end, length)
   }
-  const found = isTelling(text, start, end, length) ? word(text, start, end, length) : undefined
+  const found = (isTelling(text, start, end, length) ? word(text, start, end, length) : undefined) ??
+    (codeAt(text, start, length) < 97 && codeAt(text, end, length) === 32 && isDigit(codeAt(text, end + 1, length))
+      ? birthAt(text, start, end)
+      : undefined)
   return found !== undefined || kinds === WORD ? found : randomIn(text, start, end, length)
 }
 

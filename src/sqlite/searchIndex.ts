@@ -24,7 +24,7 @@ import { blobOf, integerOf } from "./row.ts"
 const lastingTerms = (row: EntryRow | undefined): ReadonlyArray<number> =>
   row === undefined ? [] : [logTerm(row.log), idTerm(uuidText(row.eventId))]
 
-/** Buckets of segments that are merged with each segment: twice what keeps pace, so that a store of before catches up. */
+/** Buckets that are merged with each segment: twice what keeps pace, so that a store of before catches up. */
 const mergedAtOnce = (buckets / groupSegments) * 2
 
 export class SearchIndex extends Postings {
@@ -146,7 +146,7 @@ export class SearchIndex extends Postings {
     for (let bucket = begun; bucket < until; bucket++) this.mergeBucket(group, bucket)
   }
 
-  /** Whether all segments of a group are of the present version: those of before may not have all terms of their rows. */
+  /** Whether all segments of a group are of the present version: those of before may lack terms of their rows. */
   private isPresent(group: number): boolean {
     for (let n = 0; n < groupSegments; n++) {
       if (this.offsets(group * groupSegments + n, versionTerm(indexVersion)).length === 0) return false

@@ -1,9 +1,9 @@
 /**
  * Groups of segments of the search index: in which of 32 segments a term occurs.
  *
- * A look-up of a rare value would ask every segment; so it asks every group, and only the segments that have it. A group
- * is merged bucket by bucket once its segments are written, a few with each segment that follows, so that no commit waits
- * for it. What is not merged yet is looked for in the segments.
+ * A look-up of a rare value would ask every segment; so it asks every group, and only the segments that have it. A
+ * group is merged bucket by bucket once its segments are written, a few with each segment that follows, so that no
+ * commit waits for it. What is not merged yet is looked for in the segments.
  */
 import { buckets } from "./terms.ts"
 

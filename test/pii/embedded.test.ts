@@ -151,9 +151,9 @@ describe("a list of pairs", () => {
       [{ a: 1 }, "x"],
       ["first_name", "[PERSON]"]
     ])
-    assert.deepStrictEqual(stripped([["kim@example.com", 1], ["password", { a: "b c", n: [1] }]]) as unknown, [
+    assert.deepStrictEqual(stripped([["kim@example.com", 1], ["password", ["b c", 1]]]) as unknown, [
       ["[EMAIL]", 1],
-      ["password", { a: "[PASSWORD]", n: ["[PASSWORD]"] }]
+      ["password", ["[PASSWORD]", "[PASSWORD]"]]
     ])
   })
 
@@ -171,7 +171,7 @@ describe("a list of pairs", () => {
   })
 
   it("is read from raw headers, in which names and values take turns", () => {
-    const headers = ["Host", "example.com", "Cookie", "sid=abc", "X-Api-Key", "k 1", "Accept", "*/*"]
+    const headers = ["Host", "example.com", "Cookie", "sid=abc", "X-Api-Key", "k-12345", "Accept", "*/*"]
     const expected = ["Host", "example.com", "Cookie", "[COOKIE]", "X-Api-Key", "[PASSWORD]", "Accept", "*/*"]
     for (const key of ["rawHeaders", "raw_headers", "rawTrailers"]) {
       assert.deepStrictEqual(stripped({ [key]: headers }) as unknown, { [key]: expected })

@@ -1,0 +1,219 @@
+/** What looks like personal data or a secret and is not one is left as it is; and what is one beside it is found. */
+import { assert, describe, it } from "@effect/vitest"
+import { Pii } from "effect-audit/pii"
+
+const kept = (text: string) => assert.strictEqual(Pii.strip(text).value, text)
+const keeps = (value: Parameters<typeof Pii.strip>[0]) => assert.deepStrictEqual(Pii.strip(value).value, value)
+/** Nothing of the value stays. */
+const gone = (text: string, value: string) => {
+  const stripped = String(Pii.strip(text).value)
+  assert.isTrue(text.includes(value), text)
+  assert.notInclude(stripped, value)
+  // Nor a good part of it.
+  if (value.length > 12) {
+    assert.notInclude(stripped, value.slice(-8))
+    assert.notInclude(stripped, value.slice(0, 8))
+  }
+}
+
+describe("what is left alone", () => {
+  it("user agents", () => {
+    for (
+      const agent of [
+        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.6778.135 Mobile Safari/537.36",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/131.0.6778.73 Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (X11; U; Linux i686; en-US; rv:1.9.2.28) Gecko/20120306 Firefox/3.6.28",
+        "UCWEB/2.0 (MIDP-2.0; U; en-US) U2/1.0.0 UCBrowser/9.4.1.482 U2/1.0.0 Mobile"
+      ]
+    ) kept(agent)
+  })
+
+  it("code on the right-hand side of a name", () => {
+    for (
+      const code of [
+        "const client = connect({ password: options.password, user })",
+        "password := strings.TrimSpace(line)",
+        "apiToken = os.Getenv(\"API_TOKEN\")",
+        "if (params.token === user.recoveryToken) return",
+        "this.secret = secret;",
+        "const sessionId = session.sessionId;",
+        "def login(username: str, password: Optional[str] = None):",
+        "fn set_password(&mut self, password: Option<&str>) {",
+        "pw_password = pw->pw_passwd;",
+        "authorizations: AuthorizationResource;",
+        "password = var.db_password",
+        "password: ${DB_PASSWORD}",
+        "token: ${{ secrets.GITHUB_TOKEN }}",
+        "mask_token = getTokenFromConfig(config, 'mask')",
+        "ALL=(ALL) NOPASSWD: ALL",
+        "MYSQL_ALLOW_EMPTY_PASSWORD: \"yes\"",
+        "cookie::Key::derive_from(bytes)",
+        "image = rows[::2]",
+        "next-token: page 2 of 3",
+        "Second pass: 12 files checked"
+      ]
+    ) kept(code)
+  })
+
+  it("versions, sections, and names of algorithms", () => {
+    for (
+      const text of [
+        "Applicable package Package_1 ~31bf3856ad364e35~amd64~~6.1.1.2 is installed",
+        "see Section 5.2.1.1 of the document, and chapter 4.3.2.1",
+        "following RFC 2617/7616 and RFC 8252 Section 7.3",
+        "kex: sk-ssh-ed25519@openssh.com, chacha20-poly1305@openssh.com",
+        "deployed release 2.14.0.1 to the stage"
+      ]
+    ) kept(text)
+  })
+
+  it("schemas of tools, and what a document says of a sensitive name", () => {
+    keeps({
+      type: "object",
+      properties: {
+        password: { type: "string", description: "The password of the account", minLength: 8 },
+        email: { type: "string", format: "email" },
+        api_key: { $ref: "#/components/schemas/ApiKey" },
+        address: { type: "object", properties: { city: { type: "string", description: "City" } } }
+      },
+      required: ["password"]
+    })
+    keeps({
+      securitySchemes: { ApiKeyAuth: { type: "http", scheme: "bearer" } },
+      security: [{ shop_auth: ["write:pets"] }]
+    })
+  })
+
+  it("answers of language models: tokens, their probabilities, signatures of thoughts, settings of tokenizers", () => {
+    keeps({
+      logprobs: {
+        content: [{
+          token: " password",
+          logprob: -0.1,
+          bytes: [32],
+          top_logprobs: [{ token: "Hello1234", logprob: -1 }]
+        }]
+      }
+    })
+    keeps({ chosenCandidates: [{ token: " some", tokenId: 1063, logProbability: -0.2 }] })
+    keeps({
+      eos_token: "<|endoftext|>",
+      pad_token: "[PAD]",
+      unk_token: { content: "<unk>", lstrip: false },
+      bos_token_id: 50256
+    })
+    keeps({ content: [{ type: "thinking", thinking: "Let me see.", signature: "EqQBCgIYAhIkYmQ2N2Y5MTAtZTk4ZS00" }] })
+    keeps({ system_fingerprint: "fp_eaab8d114b_prod0820_fp8_kvcache", usage: { prompt_tokens: 12, total_tokens: 15 } })
+    keeps({ tool_calls: [{ id: "call_9vq3Yb0oJk2m4QxWz7Lr8TnS", function: { name: "get_token", arguments: "{}" } }] })
+  })
+
+  it("names of packages, hosts, repositories and settings under sensitive names", () => {
+    keeps({ dependencies: { minipass: "^7.1.2", passport: "0.7.0", cookie: "1.0.2", pgpass: "1.0.5" } })
+    keeps({ server: { address: "api.example.com" }, serverAddress: "us-central1.example.com" })
+    keeps({ full_name: "octo-org/octo-repo", license_key: "MIT", auth: "none", token: "required" })
+    keeps({
+      cache_key: "node-cache-Linux-x64-npm-5f2b8a9c0d1e",
+      public_key: "main-2024-key-01",
+      sort_key: "user#12345678901234"
+    })
+    keeps({ workflow_run: { id: 2823525, url: "https://api.github.example/runs/2823525" } })
+  })
+
+  it("templates and masks", () => {
+    for (
+      const text of [
+        "https://${USER}:${TOKEN}@example.com/repo.git",
+        "mysql://<username>:<password>@db/app",
+        "token: ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "api_key=YOUR_API_KEY",
+        "password: \"{{ vault_password }}\"",
+        "export PWD=/home/build"
+      ]
+    ) kept(text)
+  })
+})
+
+describe("what is found beside them", () => {
+  it("random tokens after a word that names them, without any vendor's form", () => {
+    for (
+      const [text, value] of [
+        ["weatherly key 8f3a9c1d7e5b4a2f9d8c7b6a5e4f3d2c", "8f3a9c1d7e5b4a2f9d8c7b6a5e4f3d2c"],
+        ["[DEBUG] using Key=q7Zp2LmX9sKd4VbN8tRf", "q7Zp2LmX9sKd4VbN8tRf"],
+        ["zendo token - 'Rk3vT9qLw2XcB7nM5pZd'", "Rk3vT9qLw2XcB7nM5pZd"],
+        ["acmeSECRET 3b1f6a20-9c4d-4e8f-a1b2-c3d4e5f60718", "3b1f6a20-9c4d-4e8f-a1b2-c3d4e5f60718"],
+        ["OKTA_KEY=00aBcD3fGh1jKlMn0pQrStUvWxYz12", "00aBcD3fGh1jKlMn0pQrStUvWxYz12"]
+      ] as const
+    ) gone(text, value)
+    for (
+      const text of [
+        "commit 8f3a9c1d7e5b4a2f9d8c7b6a5e4f3d2c1b0a9f8e",
+        "cache key: 8f3a9c1d7e5b4a2f9d8c7b6a5e4f3d2c",
+        "primary key 3b1f6a20-9c4d-4e8f-a1b2-c3d4e5f60718",
+        "trace 0af7651916cd43dd8448eb211c80319c ended"
+      ]
+    ) kept(text)
+  })
+
+  it("values behind types, brackets, arguments, elements, pairs and columns", () => {
+    for (
+      const [text, value] of [
+        ["var apiToken string = \"f81Kd0aPq27LmZx\"", "f81Kd0aPq27LmZx"],
+        ["let password: &str = \"tr0ub4dor&3\";", "tr0ub4dor&3"],
+        ["os.environ[\"API_TOKEN\"] = \"f81Kd0aPq27LmZx\"", "f81Kd0aPq27LmZx"],
+        ["setenv(\"SERVICE_TOKEN\", \"f81Kd0aPq27LmZx\", 1);", "f81Kd0aPq27LmZx"],
+        ["<password>tr0ub4dor</password>", "tr0ub4dor"],
+        ["<apiToken>\n    f81Kd0aPq27LmZx\n</apiToken>", "f81Kd0aPq27LmZx"],
+        ["<add key=\"DbPassword\" value=\"tr0ub4dor\"/>", "tr0ub4dor"],
+        ["{\"name\": \"DB_PASSWORD\", \"value\": \"tr0ub4dor\"}", "tr0ub4dor"],
+        ["password             =>    'tr0ub4dor'", "tr0ub4dor"],
+        ["secret: \"abc1'def2ghi3\"", "abc1'def2ghi3"],
+        ["Authorization: Hawk id=\"dh37\", ts=\"1353832234\", mac=\"6R4rV5iE+NPoym\"", "6R4rV5iE+NPoym"],
+        ["the default password for user kim is: tr0ub4dor", "tr0ub4dor"]
+      ] as const
+    ) gone(text, value)
+  })
+
+  it("the whole of a long value, and of a token that goes on behind its vendor's form", () => {
+    const long = Array.from({ length: 300 }, (_, n) => `${n * 7919 % 1000}aZ`).join("")
+    gone(`access_token=${long}`, long)
+    const token = `ghp_${"a1B2".repeat(9)}`
+    gone(`token: "${token}.tail-9x8y7z"`, `${token}.tail-9x8y7z`)
+  })
+
+  it("hashes of passwords", () => {
+    for (
+      const hash of [
+        "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
+        "$6$qoE2letU$wWPRl.PVczjzeMVgjiA8LLy2nOyZbf7Amj3qLIL978o18gbMySdKZ7uepq9tmMQXxyTIrS12Pln.2Q/6Xscao0",
+        "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b7dWRWJTmaQVa"
+      ]
+    ) gone(`kim:${hash}:19000:0:99999`, hash)
+  })
+
+  it("identity numbers by the word of their country, telephones and dates of birth by natural words", () => {
+    for (
+      const [text, value] of [
+        ["CPF: 529.982.247-25", "529.982.247-25"],
+        ["moje rodné číslo je 530101/1234", "530101/1234"],
+        ["fødselsnummer 13097248022", "13097248022"],
+        ["HKID: A123456(3)", "A123456"],
+        ["身份证号码：110101199003077571", "110101199003077571"],
+        ["my SIN: 130 692 544", "130 692 544"],
+        ["henkilötunnus 131052-308T", "131052-308T"],
+        ["driver's license: S123-4567-8901", "S123-4567-8901"],
+        ["my number is 0171 2345678", "0171 2345678"],
+        ["тел: 8 495 123-45-67", "495 123-45-67"],
+        ["born on April 12, 1990", "April 12, 1990"],
+        ["her birthday is 12th April 1990", "12th April 1990"],
+        ["card 3714 4963 5398 431", "3714 4963 5398 431"]
+      ] as const
+    ) gone(text, value)
+  })
+
+  it("keys that hint at a secret, where the value looks like one", () => {
+    for (const key of ["stripe_key", "session", "x_key", "csrftoken", "stripetoken", "password_digest", "privatekey"]) {
+      assert.deepStrictEqual(Pii.strip({ [key]: "Zx9-quite-a-value-77" }).value, { [key]: null }, key)
+    }
+    keeps({ session: "morning", stripe_key: "see vault", password_policy: "strict", token_count: 12 })
+  })
+})
