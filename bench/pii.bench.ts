@@ -45,7 +45,25 @@ const hostile = [
   "token: ",
   "{\"a\":\"",
   "é",
-  "０"
+  "０",
+  "pesel 1 ",
+  "tax id is 12 ",
+  "born on 1 ",
+  "May 1 ",
+  "my number is 1 ",
+  "key a1b2c3d4e5f6g7h8i9j0 ",
+  "a1-b2-c3-",
+  "secret=a1b2c3d4",
+  "<password>",
+  "<password>   ",
+  "setenv(\"TOKEN\", ",
+  "\"name\": \"x\", \"value\": ",
+  "Authorization: A b=",
+  "$2a$10$",
+  "4111 2222 ",
+  "token string = ",
+  "password     ",
+  "api_key='a"
 ]
 
 export const run = (): void => {

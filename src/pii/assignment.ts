@@ -269,7 +269,6 @@ const isValue = (value: string, kind: Kind, inQuotes: boolean, typed: boolean): 
 }
 
 const openTag = /<([A-Za-z][\w.:-]{1,63})(?:\s[^<>]{0,128})?>$/
-const element = /\s{0,64}([^<>]{3,8192}?)\s{0,64}<\//y
 
 /** `<password>hunter2</password>`: what an element of such a name has in it. `i` stands at the `>` of its tag. */
 export const elementAt = (text: string, i: number): Span | undefined => {
@@ -278,15 +277,15 @@ export const elementAt = (text: string, i: number): Span | undefined => {
   const name = tag[1]!.slice(Math.max(tag[1]!.lastIndexOf(":"), tag[1]!.lastIndexOf(".")) + 1)
   const kind = keyKind(name)
   if (kind === undefined || !anyForm.has(kind)) return undefined
-  element.lastIndex = i + 1
-  const match = element.exec(text)
-  if (match === null || match[1] === undefined) return undefined
-  const start = i + 1 + match[0].indexOf(match[1])
-  const end = start + match[1].length
+  const close = text.slice(i + 1, i + 1 + longestQuoted).indexOf("<")
+  if (close === -1 || text[i + 2 + close] !== "/") return undefined
+  const content = text.slice(i + 1, i + 1 + close)
+  const inside = content.trim()
+  const start = i + 1 + content.length - content.trimStart().length
   // An encrypted value of Jenkins stands in braces.
-  const value = /^\{.*\}$/.test(match[1]) ? match[1].slice(1, -1).trim() : match[1]
-  if (!isValue(value.split(/\s+/).at(-1) ?? "", kind, true, isPasswordName.test(name))) return undefined
-  return { start, end, kind: kind === "COOKIE" ? "PASSWORD" : kind }
+  const value = inside.startsWith("{") && inside.endsWith("}") ? inside.slice(1, -1).trim() : inside
+  if (!isValue(value.slice(value.lastIndexOf(" ") + 1), kind, true, isPasswordName.test(name))) return undefined
+  return { start, end: start + inside.length, kind: kind === "COOKIE" ? "PASSWORD" : kind }
 }
 
 /** `setenv("API_TOKEN", "...")`: a name and its value as arguments. `i` stands at the comma between them. */
