@@ -60,7 +60,7 @@ describe("the packed package", () => {
         .map((entry) => entry.name).filter((name) => name !== "internal" && name !== "cli")
       assert.deepStrictEqual(
         entries.toSorted(),
-        [".", ...folders.map((name) => `./${name}`), "./sqlite/writerThread"].toSorted()
+        [".", ...folders.map((name) => `./${name}`), "./sqlite/writerThread", "./pii/names"].toSorted()
       )
       const names = entries.map((entry) => entry.replace(/^\./, "effect-audit"))
       const program = names.map((name, n) =>
