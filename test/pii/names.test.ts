@@ -38,7 +38,7 @@ describe("names of persons", () => {
         "Morgan Stanley and the Johns Hopkins University agreed.",
         "On September 2 the release was cut.",
         "Will you mark the invoice as paid? Grace period ends in May.",
-        "class Daniel extends Robert.Base { maria_key = Emma() }",
+        "const user = Emma(); load(\"/srv/Daniel/x\"); Robert.base = maria_key",
         "Dear Customer, Dear Team, Hi All",
         "my name is not in the list",
         "GET /users/Emma/profile HTTP/1.1",

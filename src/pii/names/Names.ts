@@ -3,9 +3,8 @@
  *
  *     AuditLogger.layer({ pii: { detectors: [Names.detector] } })
  *
- * It finds capitalised words that begin with a known given name, and what stands after a title or words such as "my name
- * is". No model is behind it: of ten names in sentences it finds about seven, and names in small letters only after such
- * words.
+ * It finds capitalised words that begin with a known given name, and what stands after a title or words such as "my
+ * name is". No model is behind it: surnames alone stay, and names in small letters except after such words.
  *
  * @since 0.1.0
  */
