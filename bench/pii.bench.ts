@@ -63,7 +63,10 @@ const hostile = [
   "4111 2222 ",
   "token string = ",
   "password     ",
-  "api_key='a"
+  "api_key='a",
+  "]=",
+  "password=\"a${${${${${${\" ",
+  "身份证号码 1 "
 ]
 
 export const run = (): void => {

@@ -363,7 +363,9 @@ export class Stripper {
    */
   private sensitiveObject(object: JsonObject, kind: Kind, key: string, depth: number): Json {
     const carries = (name: string) => isCarrier(name) && keyKind(name) === undefined
-    if (!Object.keys(object).some(carries) || isSchema(object)) return this.object(object, depth)
+    if (!Object.keys(object).some(carries) || (isSchema(object) && typeof object["value"] !== "string")) {
+      return this.object(object, depth)
+    }
     const result: Record<string, Json> = {}
     for (const [given, item] of Object.entries(object)) {
       const repeated = repetition(given)

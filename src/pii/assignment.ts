@@ -77,9 +77,18 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   let from = i + 1
   while (from - i < 4 && (text[from] === "=" || text[from] === ">" || text[from] === ":")) from++
   while (from < text.length && from - i < 48 && (text[from] === " " || text[from] === "\t")) from++
-  // A literal of C#.
-  if (text[from] === "@" && text[from + 1] === "\"") from++
-  return valueAt(text, from, kind, { typed: isPasswordName.test(name), authorization: /authorization$/i.test(name) })
+  // `password= user=kim`: nothing is said of it.
+  if (from > i + 1 && isNextPair(text, i, from)) return undefined
+  // Literals of C#, Python, Rust.
+  if (/^(?:@|[bBuUrRfFL]{1,2})["']/.test(text.slice(from, from + 3))) {
+    from += text[from + 1] === "\"" || text[from + 1] === "'" ? 1 : 2
+  }
+  return valueAt(text, from, kind, {
+    typed: isPasswordName.test(name),
+    authorization: /authorization$/i.test(name),
+    isTight: text[i - 1] !== " " && text[i + 1] !== " ",
+    isConstant: /^[A-Z][A-Z0-9_]{2,}$/.test(name)
+  })
 }
 
 /** How a value is named. */
@@ -87,6 +96,20 @@ interface Named {
   /** As what a person types: whatever follows may be one. Keys and tokens are told from words by digits and length. */
   readonly typed: boolean
   readonly authorization?: boolean
+  readonly isTight?: boolean
+  readonly isConstant?: boolean
+}
+
+const pair = /[A-Za-z_][\w.-]{0,48}[=:][^=:/\s]/y
+const prose = /[a-z]+ [A-Za-z]/y
+/** Whether behind spaces another name has its value, or a sentence goes on. */
+const isNextPair = (text: string, i: number, from: number): boolean => {
+  pair.lastIndex = from
+  if (text[i] === "=" && text[i - 1] !== " " && !/["'`]/.test(text[from] ?? "")) return true
+  // Words that go on behind a place that is empty.
+  prose.lastIndex = from
+  if (from - i > 2 && prose.test(text)) return true
+  return pair.test(text) && text.charCodeAt(pair.lastIndex - 2) === 61
 }
 
 const isPasswordName = /pass|pwd|psw|^pw$|^pin$/i
@@ -143,10 +166,12 @@ const valueAt = (text: string, from: number, kind: Kind, named: Named): Span | u
   const quote = quotedAt(text, from)
   let start = quote === undefined ? from : quote.start
   if (quote === undefined && /["'`\\]/.test(text[start] ?? "")) start += text[start] === "\\" ? 2 : 1
+  let isScheme = false
   if (kind === "PASSWORD") {
     scheme.lastIndex = start
     anyScheme.lastIndex = start
-    if (scheme.test(text)) start = scheme.lastIndex
+    isScheme = scheme.test(text)
+    if (isScheme) start = scheme.lastIndex
     else if (named.authorization === true && anyScheme.test(text)) {
       return headerAt(text, anyScheme.lastIndex, quote?.end)
     }
@@ -164,8 +189,12 @@ const valueAt = (text: string, from: number, kind: Kind, named: Named): Span | u
   const end = quote !== undefined && kind !== "COOKIE" ? quote.end : bareEnd(text, start, kind)
   if (end === -1) return undefined
   const value = text.slice(start, end)
+  if (isScheme && /^[A-Za-z0-9+/_.-]{8,}={0,2}$/.test(value) && !isPlaceholderValue(value)) return { start, end, kind }
   if (!isValue(value, kind, quote !== undefined, named.typed)) return undefined
-  if (secretKinds.has(kind) && couldBeCode(text, start, end, quote !== undefined)) return undefined
+  const { isConstant = false, isTight = false } = named
+  if (secretKinds.has(kind) && couldBeCode(text, start, end, { inQuotes: quote !== undefined, isConstant, isTight })) {
+    return undefined
+  }
   // In running text a session is as good as a password.
   return { start, end, kind: kind === "COOKIE" ? "PASSWORD" : kind }
 }
@@ -199,6 +228,8 @@ const bareEnd = (text: string, start: number, kind: Kind): number => {
 const passwordWord = /^(?:password|passwd|pwd|passphrase|passcode|secret)$/i
 const passwordSays = /(?:\s{1,2}for [^\n]{1,40}?)?\s{1,2}(?:is|was|=>|->)(?:\s{1,2}|:\s?)|\s(?=["'`])/iy
 
+const logsIn = /\blogin\s+\S{1,64}\s+$/
+
 /** `my password is hunter2`, `with passwd 'hunter2'`: a value after the word itself. */
 export const passwordAfterWord = (text: string, start: number, end: number): Span | undefined => {
   const length = end - start
@@ -207,11 +238,14 @@ export const passwordAfterWord = (text: string, start: number, end: number): Spa
     return undefined
   }
   passwordSays.lastIndex = end
-  if (!passwordSays.test(text)) return undefined
-  const from = passwordSays.lastIndex
+  // `machine host login user password secret` (netrc), `... user password secret`
+  const isLogin = text[end] === " " && logsIn.test(text.slice(Math.max(0, start - 96), start))
+  if (!isLogin && !passwordSays.test(text)) return undefined
+  const from = isLogin ? end + 1 : passwordSays.lastIndex
+  if (isLogin) return valueAt(text, from, "PASSWORD", { typed: true, isTight: true, isConstant: true })
   const value = valueAt(text, from, "PASSWORD", { typed: true })
   // After "is" may stand a password, or just a word: only one in quotes, or with a digit or a sign in it, is meant.
-  return value !== undefined && (value.start > from || /[^A-Za-z]/.test(text.slice(value.start, value.end)))
+  return value !== undefined && !/^[a-z]+(?:-[a-z]+)*$/.test(text.slice(value.start, value.end))
     ? value
     : undefined
 }
@@ -219,12 +253,21 @@ export const passwordAfterWord = (text: string, start: number, end: number): Spa
 const curlUser = /-(?:u|-user|-proxy-user)[ =]["']?[^\s:"']{0,64}:/y
 const flag = /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?key|app-key|auth-key)[ =]["']?(?!-)/iy
 
+/** Programs whose short flag has a password: `sshpass -p`, `mysql -p`, `docker login -p`, `redis-cli -a`, `psexec -p`. */
+const shortFlag = /-(?:p ?|a )["']?(?=[^\s"'-])/y
+const takesPassword =
+  /(?:\b(?:sshpass|mysql\w*|mariadb\w*|psexec(?:\.exe)?|smbclient|plink|pscp|docker login|podman login|helm registry login|net use)\b|\bredis-cli\b|\baz login\b)[^\n|;&]{0,96}$/i
+
 /** `curl -u user:password`, `--password value`. `i` stands at the first `-`. */
 export const flagAt = (text: string, i: number): Span | undefined => {
   curlUser.lastIndex = i
   flag.lastIndex = i
   const isUser = curlUser.test(text)
-  let start = isUser ? curlUser.lastIndex : flag.test(text) ? flag.lastIndex : -1
+  shortFlag.lastIndex = i
+  const isLong = !isUser && flag.test(text)
+  const isShort = !isUser && !isLong && text[i - 1] !== "-" && shortFlag.test(text) &&
+    takesPassword.test(text.slice(Math.max(0, i - 128), i))
+  let start = isUser ? curlUser.lastIndex : isShort ? shortFlag.lastIndex : isLong ? flag.lastIndex : -1
   if (start === -1) return undefined
   // `-u token:` has the token before the colon.
   if (isUser && /["'\s]/.test(text[start] ?? " ")) start -= curlName(text, i, start)
@@ -235,8 +278,8 @@ export const flagAt = (text: string, i: number): Span | undefined => {
   bare.lastIndex = start
   const end = close !== -1 && close - start < 128 ? close : bare.test(text) ? bare.lastIndex : start
   const value = text.slice(start, end)
-  return value.length >= 3 && /[^a-z]/.test(value) && !isPlaceholderValue(value) &&
-      !couldBeCode(text, start, end, quote !== undefined)
+  return value.length >= 3 && (isUser || isShort || /[^a-z]/.test(value)) && !isPlaceholderValue(value) &&
+      !couldBeCode(text, start, end, { inQuotes: quote !== undefined, isTight: true, isConstant: true })
     ? { start, end, kind: "PASSWORD" }
     : undefined
 }
@@ -293,5 +336,14 @@ export const argumentAt = (text: string, i: number): Span | undefined => {
   let from = i + 1
   while (from - i < 8 && text[from] === " ") from++
   const quote = text[from]
-  return quote === "\"" || quote === "'" ? assignmentAt(text, i) : undefined
+  if (quote !== "\"" && quote !== "'") return undefined
+  const found = assignmentAt(text, i)
+  if (found === undefined) return undefined
+  // Names in a list are none of each other's values.
+  const value = text.slice(found.start, found.end)
+  const before = text.slice(Math.max(0, i - 96), i)
+  return (/[\d@!#$%^&*]/.test(value) && !/\s/.test(value)) || /["'][A-Z][A-Z0-9_]{2,}["']$/.test(before) ||
+      /(?:set\w*|put\w*|env|header|add|credential\w*)\(\s?["'][^"']{1,64}["']$/i.test(before)
+    ? found
+    : undefined
 }

@@ -27,34 +27,50 @@ const path = /^[*&!#]{0,2}[A-Za-z_$][\w$]*(?:(?:\?\.|\.|->|::)#?[A-Za-z_$][\w$]*
 /** A name in camel case or in words: `providerRefreshToken`, `ProgressTokenSchema`, `new_password`. */
 const isIdentifier = (value: string): boolean => {
   if (value.length >= 40) return false
-  if (/^_?[a-z]+(?:_[a-z]+)+$/.test(value)) return true
-  if (!/^[A-Za-z]+$/.test(value)) return false
-  const words = value.split(/(?<=[a-z])(?=[A-Z])/).length
-  return words > 1 && value.length >= words * 3
+  return /^_?[a-z]+(?:_[a-z]+)+$/.test(value) ||
+    /^(?:[a-z]+|[A-Z][a-z]{2,})(?:[A-Z][a-z]{2,})*(?:[A-Z][a-z]{2,}|[A-Z]{1,3})$/.test(value)
 }
+/** What code begins a path with. */
+const root =
+  /^[*&!#]{0,2}(?:this|self|args?|argv|options?|opts?|config|cfg|conf|params?|props|req|request|res|response|process|os|env|environ|settings?|ctx|context|user|data|body|var|local|module|secrets?|event|account|row|form|model|client|session|credentials?|creds|input|payload|state|store|app|server|auth)\b/
+
 const saysSo = /pass(?:word|wd|phrase)?|secret|token|key|cred|auth/i
-/** What follows a name in code: a call, an index, a generic type, an operator. */
-const callsAfter = /^(?:[([<{]|\?\.|\s*(?:\?\?|\?[^=]|&&|\|\||=>|===?|!==?)|->|::)/
 const numbered = /\d.*\d.*\d/
 
+/** How a value stands behind its name. */
+export interface Place {
+  readonly inQuotes: boolean
+  /** As in configurations, `NAME=value`: no space around the sign, or a name in capitals. */
+  readonly isTight: boolean
+  readonly isConstant: boolean
+}
+
 /** Whether what stands as a value is code rather than a literal. */
-export const couldBeCode = (text: string, start: number, end: number, inQuotes: boolean): boolean => {
+export const couldBeCode = (text: string, start: number, end: number, place: Place): boolean => {
   const value = text.slice(start, end)
-  if (inQuotes) return isTemplate(value)
+  if (place.inQuotes) return isTemplate(value)
   const after = text.slice(end, end + 6)
   if (value.endsWith("-") && after.startsWith(">")) return true
-  if (callsAfter.test(after) && /^[*&!]?[A-Za-z_$][\w$.]*[-]?$/.test(value)) return true
-  if (path.test(value)) return !numbered.test(value)
+  if (/^[)\]};,+*/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:day|hour|minute|week)s?\b|^:[a-z]/.test(value)) return true
+  const isName = /^[*&!]?[A-Za-z_$][\w$.]*$/.test(value)
+  if (isName && /^(?:\(|\[|\?\.|->|::|<)/.test(after) && !numbered.test(value)) {
+    return !place.isConstant || /^[([]/.test(after) && /[a-z][A-Z.]|^[a-z_]+$/.test(value)
+  }
+  if (path.test(value) && !numbered.test(value)) {
+    return root.test(value) || (saysSo.test(value) && !place.isConstant) || !(place.isTight || place.isConstant)
+  }
+  if (place.isConstant) return false
+  if (place.isTight) return isIdentifier(value) && saysSo.test(value) && /^[,)]/.test(after)
+  if (/^\s*(?:\?\?|\?[^=]|&&|\|\||=>|===?|!==?)/.test(after) && isName) return true
   if (isIdentifier(value)) return true
   // `Set this to ...`: prose.
   if (/^[A-Z][a-z]+$/.test(value) && /^ [a-z]/.test(after)) return true
-  if (/^[A-Za-z_]+$/.test(value)) {
-    // A word at the end of a statement, or one that names what it holds.
-    return saysSo.test(value) || /^[;,)]/.test(after)
-  }
-  return /^[)\]};,+*/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:day|hour|minute|week)s?\b|^:[a-z]/.test(value)
+  // A word at the end of a statement, or one that names what it holds.
+  return /^[A-Za-z_]+$/.test(value) &&
+    (saysSo.test(value) || /^[;,)](?:\s*$|\s*\n|\))/.test(after) || /^[;)]/.test(after))
 }
 
 /** A text that a program fills in: `#{password}`, `{{ token }}`, `" + x + "`. */
 const isTemplate = (value: string): boolean =>
-  /^\s*[#$%]?\{[^{}]*\}\}?\s*$|^\{\{|\$\{[^}]*\}|#\{[^}]*\}|^\s*\+\s|\s\+\s*$|%[sdv]\b|^:[a-z_]+$/.test(value)
+  /^\s*[#$%]?\{[^{}]*\}\}?\s*$|^\{\{|\$\{[^${}]*\}|#\{[^#{}]*\}|^\s*\+\s|\s\+\s*$|^%[sdv]$|[ /]%[sdv][ /]|^:[a-z_]+$/
+    .test(value)

@@ -12,16 +12,16 @@ const nationalWords = [
   "cuit|cuil|rut|rut chileno|rol [uú]nico tributario|nit|ruc|rnc|rif|curp|rfc|clabe|cbu|cui|cci|nss|n[uú]mero de seguridad social|carn[eé] de extranjer[ií]a",
   "national insurance|social insurance|insurance number|national id(?:entity|entification)?|identity card|id card|identity document|resident registration|foreigner registration|alien registration",
   "(?:national|personal|citizen|identity|identification|unique master citizen|resident|birth|population|civil) (?:id|identification|identity|registration|register|identifier|code|number)",
-  "tax(?:payer)?(?:'s)?(?: id(?:entification)?| identifier| file| reference| register| registration| code| reg\\.?)?|fiscal code|fiscal number|vat(?: id| reg(?:istration|\\.)?| code)?|tva|tfn|abn|acn|utr|unique taxpayer reference",
+  "tax(?:payer)?(?:'s)?(?: number| no\\.?| id(?:entification)?| identifier| file| reference| register| registration| code| reg\\.?)|fiscal code|fiscal number|vat(?: id| reg(?:istration|\\.)?| code)?|tva|tfn|abn|acn|utr|unique taxpayer reference",
   "steuer-?id(?:entifikationsnummer)?|idnr|steuer-?idnr\\.?|steuernummer|st\\.-nr\\.?|ust-?id(?:nr|nummer)?\\.?|umsatzsteuer-identifikationsnummer|versicherungsnummer|sozialversicherungsnummer|rentenversicherungsnummer|svnr|vsnr|kvnr|krankenversichertennummer|personalausweis(?:nummer)?|ausweisnummer|abgabenkontonummer|ahv(?:-nr|-nummer)?",
   "personnummer|samordningsnummer|organisationsnummer|orgnr|organisasjonsnummer|hetu|henkil[oö]tunnus|y-tunnus|alv-numero|veronumero|f[oø]dselsnummer|d-nummer|cpr(?:-nummer|-nr\\.?)?|cvr(?:-nummer)?|kennitala|isikukood|asmens kodas|personas kods|pvn|pvm kodas|kmkr|registrikood",
   "rodn[eé] [cč][ií]slo|r[cč]|di[cč]|i[cč]o|i[cč] dph|jmbg|emšo|emso|oib|osobni identifikacijski broj|jedinstveni mati[cč]ni broj(?: gra[dđ]ana)?|mati[cč]na številka|dav[cč]na številka|egn|cnp|cod numeric personal|pib|edb|nipt|nuis|ad[oó]azonos[ií]t[oó](?: jel)?|ad[oó]sz[aá]m|szem[eé]lyi sz[aá]m|taj(?: sz[aá]m)?",
-  "bsn|burgerservicenummer|sofinummer|onderwijsnummer|identiteitskaartnummer|btw(?:-nr\\.?|-nummer|-identificatienummer)?|rijksregisternummer|ondernemingsnummer|insz|niss|bis-?nummer|num[eé]ro national|num[eé]ro (?:de )?s[eé]curit[eé] sociale|s[eé]curit[eé] sociale|nir|insee|num[eé]ro fiscal|num[eé]ro d'identification(?: fiscale| personnelle)?|siren|siret|spi",
+  "bsn|burgerservicenummer|sofinummer|onderwijsnummer|identiteitskaartnummer|btw(?:-nr\\.?|-nummer|-identificatienummer)?|rijksregisternummer|ondernemingsnummer|insz|niss|bis-?nummer|num[eé]ro national|num[eé]ro (?:de )?s[eé]curit[eé] sociale|s[eé]curit[eé] sociale|nir|insee|num[eé]ro fiscal|num[eé]ro d'identification(?: fiscale| personnelle)?|siret",
   "codice fiscale|partita iva|p\\.? ?iva|carta d'identit[aà]|tessera sanitaria|cart[aã]o de cidad[aã]o|bilhete de identidade|n[uú]mero de identifica[cç][aã]o(?: fiscal| civil)?|nus|rg|registro geral|cadastro de pessoas f[ií]sicas|cnh|pis|nuit",
-  "pps(?:n)?(?: number| no\\.?)?|personal public service number|afm|amka|hkid|nric|fin|mykad|nik|nomor induk kependudukan|npwp|nomor pokok wajib pajak|mst|m[aã] s[oố] thu[eế]|cccd|cmnd|cnic|ntn|gstin|epic|voter id|nic|ird(?: number)?|medicare(?: card)?|mbi|medicare beneficiary identifier|npi|national provider identifier|bsnr|lanr|tckn|t\\.?c\\.? ?kimlik(?: no)?|vkn|vergi (?:no|numaras[iı])|bvn|nin|ssnit|uen|ubn|kra pin|personal health number|health (?:card|insurance)|pension insurance|medical record|mrn",
-  "permanent account|employer identification|(?:company|organi[sz]ation|business|enterprise)(?: registration| identification)?|driver'?s?'? licen[cs]e|driving licen[cs]e|f[uü]hrerschein(?:nummer)?|permis de conduire|licencia de conducir|prawo jazdy|patente|licen[cs]e plate|number plate|vehicle registration|registration plate|kennzeichen|matr[ií]cula|rendsz[aá]m",
-  "n[uú]mero de registre tributari|nrt|numri i identifikimit|clave (?:bancaria|[uú]nica)(?: [\\p{L}]{2,12}){0,5}|clabe|registro (?:[uú]nico|nacional|federal)(?: de(?:l)?)?(?: contribuyentes?)?|c[oó]digo (?:[uú]nico )?de identificaci[oó]n(?: fiscal)?|n[uú]mero [uú]nico de identifica[cç][aã]o(?: tribut[aá]ria)?|cod(?:ul)? de identificare fiscal[aă]|cif|enotna mati[cč]na [sš]tevilka|identificatienummer(?: van de sociale zekerheid)?|num[eé]ro bis|bis|nn|num[eé]ro d.(?:immatriculation|inscription)(?: fiscale| au rnipp)?",
-  "kimlik numaras[iı]|t[uü]rkiye cumhuriyeti kimlik numaras[iı]|plaka|placa|rekisterinumero|registreringsnummer|spz|targa|kontrollschild|konto ?(?:nr\\.?|nummer)|mva|peid|personenidentifikationsnummer|v-number|vn|ninea|te tari taake|rntrc|natid|pwnr|ausweisen|merverdiavgift",
+  "pps(?:n)?(?: number| no\\.?)?|personal public service number|afm|amka|hkid|nric|fin|mykad|nik|nomor induk kependudukan|npwp|nomor pokok wajib pajak|mst|m[aã] s[oố] thu[eế]|cccd|cmnd|cnic|ntn|gstin|voter id|ird(?: number)?|medicare(?: card)?|mbi|medicare beneficiary identifier|npi|national provider identifier|bsnr|lanr|tckn|t\\.?c\\.? ?kimlik(?: no)?|vkn|vergi (?:no|numaras[iı])|bvn|nin|ssnit|uen|ubn|kra pin|personal health number|health (?:card|insurance)|pension insurance|medical record|mrn",
+  "permanent account|employer identification|(?:company|organi[sz]ation|business|enterprise) (?:registration|identification|number|id)|driver'?s?'? licen[cs]e|driving licen[cs]e|f[uü]hrerschein(?:nummer)?|permis de conduire|licencia de conducir|prawo jazdy|patente|licen[cs]e plate|number plate|vehicle registration|registration plate|kennzeichen|matr[ií]cula|rendsz[aá]m",
+  "n[uú]mero de registre tributari|nrt|numri i identifikimit|clave (?:bancaria|[uú]nica)(?: [\\p{L}]{2,12}){0,5}|clabe|registro (?:[uú]nico|nacional|federal)(?: de(?:l)?)?(?: contribuyentes?)?|c[oó]digo (?:[uú]nico )?de identificaci[oó]n(?: fiscal)?|n[uú]mero [uú]nico de identifica[cç][aã]o(?: tribut[aá]ria)?|cod(?:ul)? de identificare fiscal[aă]|cif|enotna mati[cč]na [sš]tevilka|identificatienummer(?: van de sociale zekerheid)?|num[eé]ro bis|num[eé]ro d.(?:immatriculation|inscription)(?: fiscale| au rnipp)?",
+  "kimlik numaras[iı]|t[uü]rkiye cumhuriyeti kimlik numaras[iı]|plaka|placa|rekisterinumero|registreringsnummer|spz|targa|kontrollschild|konto ?(?:nr\\.?|nummer)|mva|peid|personenidentifikationsnummer|v-number|ninea|te tari taake|rntrc|natid|pwnr|ausweisen|merverdiavgift",
   "единен граждански номер|идентификационный номер(?: налогоплательщика)?|личен номер|реєстраційний номер|учетный номер|中華民國國民身分證|身份證|香港身份證|國民身分證|護照號碼|บัตรประจำตัวประชาชน(?:ไทย)?|رقم بطاقة التعريف|رقم جواز السفر",
   "инн|снилс|огрн(?:ип)?|паспорт|егн|лнч|унп|рнокпп|єдрпоу|іпн|едб|αφμ|αμκα|תעודת זהות|מספר זהות|رقم الهوية|الرقم الوطني|الرقم القومي|کد ملی|身份证(?:号码?)?|居民身份证|身分證(?:字號)?|統一編號|统一社会信用代码|マイナンバー|個人番号|法人番号|주민등록번호|주민번호|외국인등록번호|운전면허번호|사업자 ?등록 ?번호|เลขประจำตัวประชาชน"
 ].join("|")
@@ -31,7 +31,7 @@ const licenceWords =
   "born(?: on)?|date of birth|birth ?date|birthday|dob|d\\.o\\.b\\.|data de nascimento|fecha de nacimiento|geburtsdatum|date de naissance|data di nascita|geboortedatum|født|född|urodzon(?:y|a|ym|ej)(?: dnia)?|geboren am|n[eé](?:e)? le"
 
 const bankWords =
-  "bank account|account|acct|a/c|checking account|savings account|routing|aba|aba routing|transit|sort code|bsb|ifsc|swift|bic|swift code|bic code|kontonummer|num[eé]ro de compte|cuenta|conto"
+  "bank account|account (?:number|no\\.?|#)|acct(?: number| no\\.?)?|checking account|savings account|routing (?:number|no\\.?)|aba|aba routing|transit number|sort code|bsb|ifsc|swift|bic|swift code|bic code|kontonummer|num[eé]ro de compte|cuenta|conto"
 /** ISO 9362. */
 const bic = /[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?(?![A-Za-z0-9])/y
 
@@ -46,7 +46,7 @@ const nationalBefore = before(nationalWords)
 const passportBefore = before(passportWords)
 const codeBefore = before(codeWords)
 const bankBefore = before(bankWords)
-const bicBefore = before("swift|bic|swift code|bic code")
+const bicBefore = /(?:\b(?:swift|bic)\b(?: code)?(?: is)?\s?:\s{0,3}|\b(?:swift|bic) (?:code|is) )$/i
 const birthBefore = before(licenceWords)
 
 const isWide = (code: number): boolean => code > 0x0e00
@@ -152,7 +152,11 @@ export const birthAt = (text: string, start: number, end: number): Span | undefi
 export const identityAt = (text: string, start: number): Span | undefined => {
   const lists = listsBefore(text, start)
   if (lists === 0) return undefined
-  const behind = text.slice(Math.max(0, start - 72), start)
+  // Where words are not separated names are short.
+  const reach = start > 0 && isWide(text.charCodeAt(start - 1)) || (start > 1 && isWide(text.charCodeAt(start - 2)))
+    ? 16
+    : 72
+  const behind = text.slice(Math.max(0, start - reach), start)
   if ((lists & BIRTH) !== 0 && birthBefore.test(behind)) {
     date.lastIndex = start
     return date.test(text) ? { start, end: date.lastIndex, kind: "DATE_OF_BIRTH" } : undefined

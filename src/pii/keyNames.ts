@@ -19,9 +19,9 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     repeat password, confirm password, csrf, xsrf, csrf middleware token, two factor code, two factor secret, otp secret, otp attempt, otp seed,
     recovery codes, backup codes, security question, secret question, secret answer, question answer, seed phrase, mnemonic, mnemonic phrase, recovery phrase, phone code,
     refresh token, app token, user token, device token, push token, service token, sso token, saml response, saml assertion, magic link, oauth token, auth header,
-    authorization code, app key, application key, storage key, subscription key, functions key, auth key, crypt key, gpg key, pgp key, priv key, tls key,
-    client key, server key, signature key, session secret, cookie secret, jwt secret, key material, pem file, private key pem, kubeconfig,
-    x functions key, ocp apim subscription key, passw0rd, pass phrase, pgp private key, db password, db passwd, db pwd, root password, admin password, smtp password`
+    authorization code, functions key, auth key, crypt key, gpg key, pgp key, priv key, tls key,
+    signature key, session secret, cookie secret, jwt secret, key material, pem file, private key pem, kubeconfig,
+    two factor, authentication, pass hash, certificate pin, service account credentials, bcrypt, x functions key, ocp apim subscription key, passw0rd, pass phrase, pgp private key, db password, db passwd, db pwd, root password, admin password, smtp password`
   ],
   [
     "SECRET",
@@ -51,13 +51,13 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
   [
     "CREDIT_CARD",
     `card number, cardnumber, credit card, creditcard, credit card number, debit card, pan, cc number, ccnum, card no,
-    card num, primary account number, payment card, ccn, cc num, cc, credit card no, card pan, credit card num`
+    card num, primary account number, payment card, ccn, cc num, cc, card, credit card no, card pan, credit card num`
   ],
   ["IBAN", "iban"],
   [
     "BANK_ACCOUNT",
     `account number, bank account, bank account number, routing number, sort code, account no, accountnumber, bank routing number, routing no, aba, aba number,
-    clabe, bsb, ifsc, ifsc code, upi id, account num, acct number, acct no, bank account no, kontonummer`
+    clabe, bsb, ifsc, ifsc code, upi id, account num, acct number, acct no, bank account no, kontonummer, swift, swift code, bic, bic code, bank code`
   ],
   [
     "US_SSN",
@@ -70,7 +70,7 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     national insurance, vat id, id number, curp, cuit, cuil, cnic, npwp, gstin, ppsn, bvn, hkid, nric, fin number, jmbg,
     rodne cislo, henkilotunnus, hetu, fodselsnummer, cpr number, isikukood, asmens kodas, personas kods, steuer id, steuernummer, insee, codice fiscale,
     tax file number, tfn, social insurance number, resident registration number, citizen id, citizen number, personal number, personal id number, taxpayer id,
-    taxpayer identification number, tax identification number, national identification number, voter id, voter number, nhs number, medicare number, medical record number,
+    taxpayer identification number, tax identification number, vat number, vat no, national identification number, voter id, voter number, nhs number, medicare number, medical record number,
     mrn, health insurance number, health card number, insurance number, patient id, drivers license, driver license, drivers license number, driver license number,
     driving licence, driving licence number, driving license, license number, licence number, rg number, document vatid, tax code, fiscal code, social number`
   ],
@@ -85,9 +85,9 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
   [
     "STREET_ADDRESS",
     `address, street, street address, address line, address line1, address line2, address line 1, address line 2,
-    home address, billing address, shipping address, postal address, street name, delivery address, mailing address, line1, line2, addr line1`
+    home address, endereco, direccion, adresse, address details, billing address, shipping address, postal address, street name, delivery address, mailing address, line1, line2, addr line1`
   ],
-  ["POSTAL_CODE", "zip, zip code, zipcode, postal code, postalcode, postcode, post code, plz"],
+  ["POSTAL_CODE", "zip, zip code, zipcode, postal code, postalcode, postcode, post code, plz, cep, codigo postal"],
   [
     "IP",
     "ip, ip address, ip addr, x real ip, forwarded for, real ip, true client ip, cf connecting ip, user ip, client ip address, client ip, remote ip, remote addr, x forwarded for, source ip, ipv4, ipv6, ipaddress, peer ip"
@@ -238,7 +238,7 @@ const harmlessBeside = new Set([
     .split(" "),
   ..."hint expiry expires expired ttl at by index offset state valid validated validator required changed updated created"
     .split(" "),
-  ..."label field input form page url uri link path route view screen reset forgot strength rules rule error errors message"
+  ..."file path question label field input form page url uri link path route view screen reset forgot strength rules rule error errors message"
     .split(" "),
   ..."attempts attempt max min minutes hours days seconds ms scope provider method description placeholder title history id ids"
     .split(" "),
@@ -252,14 +252,21 @@ const harmlessBeside = new Set([
 
 const classify = (key: string): Kind | undefined => {
   // A placeholder (`[EMAIL]`) is not a name, and neither is so long a text.
-  if (key.length > 64 || key.startsWith("[")) return undefined
+  if (key.length > 64 || /\[[A-Z][A-Z0-9_]{1,31}(?::[^\]]*)?\]/.test(key)) return undefined
   const name = words(key)
   if (exempt.has(name)) return undefined
   const exact = byName.get(name) ?? alone.get(name) ?? glued.get(name.replaceAll(" ", ""))
   if (exact !== undefined) return exact
   const parts = name.split(" ")
   const last = parts.at(-1) ?? ""
-  if (last.length < 7 && !lasts.has(last) && !lasts.has(last.slice(0, -1)) && !/\d$/.test(last) && !says.test(name)) {
+  // Said twice, or written for people.
+  if (parts.length > 1 && ["confirmation", "confirm", "formatted"].includes(last)) {
+    return byName.get(parts.slice(0, -1).join(" ")) ?? byName.get(parts.slice(-3, -1).join(" "))
+  }
+  if (
+    last.length < 7 && !ending.test(last) && !lasts.has(last) && !lasts.has(last.slice(0, -1)) && !/\d$/.test(last) &&
+    !says.test(name)
+  ) {
     return undefined
   }
   // Names qualify to the left: in `customer billing address` the last words say what it is.
@@ -301,18 +308,18 @@ const plainKeys = new Set([
 ])
 /** Last words of names whose values may be secrets: only a value that looks like one is. */
 const weakLast = new Set(
-  "session sid nonce salt hmac sso saml seed jti 2fa crypt".split(" ")
+  "session sid nonce salt hmac sso saml seed jti 2fa crypt sign signed cipher oauth tokens pkcs8".split(" ")
 )
 
 /** What is asked of the value where the name of a key only hints at a secret: `stripe_key`, `session`. */
 export const weakName = (key: string): "key" | "session" | undefined => {
   const name = words(key)
-  if (name.length > 64 || exempt.has(name)) return undefined
+  if (key.includes("[") || name.length > 64 || exempt.has(name)) return undefined
   const parts = name.split(" ")
   const last = parts.at(-1) ?? ""
   if (last === "value" && parts.at(-2) === "token") return "session"
   if (weakLast.has(last) || /(?:session|sid)$/.test(last)) {
-    return last === "seed" ? "key" : "session"
+    return ["seed", "sign", "signed", "cipher", "tokens"].includes(last) ? "key" : "session"
   }
   if (!/[a-z]?key$/.test(last)) return undefined
   if (last === "key") return parts.length > 1 && !plainKeys.has(parts.at(-2) ?? "") ? "key" : undefined

@@ -15,10 +15,11 @@ export const nameBefore = (text: string, end: number): Name | undefined => {
   while (last > 0 && (text[last - 1] === " " || text[last - 1] === "\t") && end - last < 48) last--
   // An element: `os.environ["API_TOKEN"]`, `secret[25]`.
   if (text[last - 1] === "]") {
-    const open = text.lastIndexOf("[", last)
-    if (open === -1 || last - open > 64) return undefined
-    const quote = text[open + 1]
-    last = quote === "\"" || quote === "'" ? last - 1 : open
+    const near = Math.max(0, last - 64)
+    const open = text.slice(near, last).lastIndexOf("[") + near
+    if (text[open] !== "[") return undefined
+    // A name in the brackets, quoted or not, is the name: `user[password]=...`.
+    last = /^\[["']?[A-Za-z_]/.test(text.slice(open, open + 3)) ? last - 1 : open
   }
   const quote = text[last - 1]
   if (quote === "\"" || quote === "'" || quote === "`") last--
@@ -31,7 +32,7 @@ export const nameBefore = (text: string, end: number): Name | undefined => {
 const isType =
   /^(?:string|str|char|text|varchar|any|object|bytes?|secret-?string|wchar_t|tchar|lpcstr|nsstring|cstr|optional|var|let|val|auto)$/i
 const isValueName = /^(?:value|val|data|content|stringvalue|newvalue|default)$/i
-const pairName = /["'\s<{(](?:name|key|Name|Key|id)["']?\s{0,4}[:=]\s{0,4}["']([^"'\n]{2,64})["'][^"'\n]{0,32}["']?$/
+const pairName = /["'\s<{(-](?:name|key|Name|Key|id)["']?\s{0,4}[:=]\s{0,4}["']([^"'\n]{2,64})["'][^"'\n]{0,32}["']?$/
 
 /** The name of the value behind a sign at `i`, past the type that may stand between them, or of its pair. */
 export const nameIn = (text: string, i: number): Name | undefined => {

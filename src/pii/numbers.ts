@@ -99,7 +99,7 @@ const phoneBefore = new RegExp(
   "i"
 )
 const phoneNounBefore =
-  /(?:\b(?:phone|tel|telephone|telefon|telefonu|telefono|mobile|cell|fax|whatsapp|hotline|handy|number|mob|ph|contact|call me at|reach me on|reach me at|landline|celular|telefone)\b[^0-9\]]{0,24}|(?:тел|电话|電話|手机|전화|휴대폰)[^0-9\]]{0,8}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
+  /(?:\b(?:phone|tel|telephone|telefon|telefonu|telefono|mobile|cell|fax|whatsapp|hotline|handy|mob|call me at|reach me on|reach me at|landline|celular|telefone)\b[^0-9\]]{0,24}|(?:тел|电话|電話|手机|전화|휴대폰)[^0-9\]]{0,8}|answering at |messages to |wa\.me\/|tel:|sms:)$/i
 const phoneAfter = /^[ -]{1,3}\(?(?:office|fax|mobile|cell|home|work|phone|tel)\b/i
 
 /**

@@ -50,6 +50,9 @@ const ofThoughts = new Set([
   "index",
   "content"
 ])
+/** Signatures of thoughts are long, those of requests and webhooks are not. */
+const isLong = (value: Json | undefined): boolean => typeof value === "string" && value.length > 160
+
 /** What stands beside a token of a model's answer. */
 const besideTokens = ["logprob", "log_probability", "logProbability", "tokenId", "token_id", "bytes", "top_logprobs"]
 
@@ -60,7 +63,8 @@ const besideTokens = ["logprob", "log_probability", "logProbability", "tokenId",
 export const isOfModel = (object: JsonObject, key: string): boolean =>
   key === "token" || key === "tokens"
     ? besideTokens.some((name) => Object.hasOwn(object, name))
-    : key === "signature" && Object.keys(object).every((name) => ofThoughts.has(name))
+    : key === "signature" && Object.keys(object).every((name) => ofThoughts.has(name)) &&
+      (Object.keys(object).length > 1 || isLong(object["signature"]))
 
 /**
  * How often a key was used in each object that is being written: looking for a free name must not start over each time.

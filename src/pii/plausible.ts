@@ -29,21 +29,26 @@ const uuidForm = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 /** Times and versions are no secrets. */
 const plainForm = /^\d{4}-\d\d-\d\d|^v?\d+(?:\.\d+)+|:\/\/|^[\w.-]+\/[\w./-]+\.[a-z]{1,5}$/i
 
+/** Words with a number behind them, names of domains turned round, paths, empty numbers. */
+const namedForm =
+  /^[a-z]+(?:[-_.:][a-z]+)*[-_.:#]?\d{1,4}$|^[a-z]{2,}(?:\.[a-z][a-z0-9]*){2,}$|^[^+=]*\/[^+=]*\.\w{1,5}$|^0x0+\d?$/
+
 /** Whether a value may be the secret that the name of its key only hints at. */
 export const couldBeSecret = (weak: "key" | "session", value: string): boolean => {
   if (value.length < (weak === "key" ? 16 : 12) || value.length > 8192 || !/^[\x21-\x7e]+$/.test(value)) return false
-  if (!/\d/.test(value) || !/[A-Za-z]/.test(value) || plainForm.test(value)) return false
+  if (!/\d/.test(value) || !/[A-Za-z]/.test(value) || plainForm.test(value) || namedForm.test(value)) return false
   return weak === "session" || !uuidForm.test(value)
 }
 
 /** `^7.1.2`, `>=14`, `v1.2.3-beta`: what a package manager, not a person, gives. */
 const version = /^[\^~>=<v ]{0,4}\d{1,5}(?:\.(?:\d{1,6}|x|\*)){1,3}(?:[-+][\w.]{1,32})?(?: \|\| .*)?$/
 /** Variables, templates, markup, references into a document. */
-const standsForAnother = /^(?:<[^<>]*>|\$\{?[A-Za-z_{(].*|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,})$/i
+const standsForAnother =
+  /^(?:<[^<>]*>|\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\(.*\)|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,})$/i
 const aWord =
   /^(?:none|null|nil|undefined|true|false|yes|no|on|off|bearer|basic|digest|oauth2?|apikey|http|https|string|number|boolean|object|required|optional|default|inherit|auto|manual|enabled|disabled|password|secret|token|unknown|n\/a|empty|redacted|hidden|public|private)$/i
 /** Last words of names whose values are made by machines: not words. */
-const machineMade = new Set("token tokens auth credential credentials signature key keys sig otp code".split(" "))
+const machineMade = new Set("token tokens auth signature key keys sig".split(" "))
 const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/[^\s@?]*$/i
 
 /** Whether a text may be the password, token or key that the name of its key says. */
@@ -52,16 +57,17 @@ const couldBePassword = (last: string, text: string): boolean => {
   if (!machineMade.has(last)) return true
   // `[CLS]`: a token of a language.
   if (/^\[[A-Z_|]{2,16}\]$/.test(text)) return false
-  if (/^\s|\s$/.test(text) || text.length < 6) return /^\d{4,}$/.test(text)
-  return /\d/.test(text) || /[a-z][A-Z].*[a-z][A-Z]|[^\w\s:./-]/.test(text) || text.length >= 24
+  if (/^\s[A-Za-z]{0,12}$|^\s*$/.test(text)) return false
+  if (text.length < 6) return /^[A-Z0-9]{4,}$/.test(text)
+  return /\d/.test(text) || /[a-z][A-Z].*[a-z][A-Z]|[^\w\s:./-]|^[A-Z0-9]{6,}$/.test(text) || text.trim().length >= 16
 }
 
 const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
 
 /** Whether a text under a key could be what the key names, by the last word of its name. */
 export const couldBeUnder = (kind: Kind, last: string, text: string): boolean => {
-  if (kind === "PERSON") return !text.includes("/")
-  if (kind === "STREET_ADDRESS") {
+  if (kind === "PERSON") return !/^[\w.-]+\/[\w.-]+$|:\/\//.test(text)
+  if (kind === "STREET_ADDRESS" && last === "address") {
     return /[\s\d,]/.test(text) && !/^[\w.-]+\.[a-z]{2,}(?::\d+)?$|^sha\d+-/i.test(text) && !version.test(text)
   }
   if (kind === "EMAIL" || kind === "IP" || kind === "MAC" || kind === "IBAN") return true

@@ -87,14 +87,14 @@ const chanceIn = (token: string): "none" | "id" | "key" => {
 }
 
 const strong =
-  "secrets?|tokens?|api[_ -]?keys?|access[_ -]?keys?|private[_ -]?keys?|passw(?:or)?ds?|passwd|pwd|pass|credentials?|" +
-  "bearer|auth(?:orization)?|apikey|secretkey|_pat|private|access"
+  "secrets?|tokens?|api[_ -]?keys?|access[_ -]?keys?|private[_ -]?keys?|passw(?:or)?ds?|passwd|pwd|credentials?|" +
+  "bearer|auth(?:orization)?|apikey|secretkey|_pat"
 const between = "[\"'`\\])}]{0,3}(?:\\s{0,4}(?:is|was|:=|=>|->|=|:|,|>|\\||-|–|_|\\(|\\{|\\[)){0,3}\\s{0,4}[\"'`]{0,3}$"
 const strongCue = new RegExp(`(${strong})(?:[_ -]?(?:keys?|tokens?|secret|value|string))?${between}`, "i")
-const weakCue = new RegExp(`(?:keys?)${between}`, "i")
+const weakCue = new RegExp(`(?:keys?|private|access)${between}`, "i")
 /** Keys and tokens that are no secrets. */
 const exempt =
-  /(?:public|primary|foreign|partition|shard|sort|cache|idempotency|object|row|hash|page|next|continuation|pagination|cursor|sync|resume|lock|composite|unique|natural|surrogate|routing|message|map|group|index|query|dedup\w{0,12}|host|translation|i18n|node|react|by|stop|eos|bos|pad|unk|special|start|end|design|registry|id)[_ -]?$/i
+  /(?:public|primary|foreign|partition|shard|sort|cache|idempotency|object|row|hash|page|next|continuation|pagination|cursor|sync|resume|lock|composite|unique|natural|surrogate|routing|message|map|group|index|query|dedup\w{0,12}|host|translation|i18n|node|react|by|stop|eos|bos|pad|unk|special|start|end|design|registry|id|etag|redis|keys)[_ -]?$/i
 
 /** Whether what stands before a token says that it is one. */
 const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {

@@ -119,6 +119,18 @@ describe("what is left alone", () => {
     keeps({ workflow_run: { id: 2823525, url: "https://api.github.example/runs/2823525" } })
   })
 
+  it("lists of names, everyday words before numbers and ids, sentences about passwords", () => {
+    for (
+      const text of [
+        "pick(user, ['password', 'email', 'phone'])",
+        "tax 12345.67, account 123456 created, Epic 12345: refactor",
+        "access: 550e8400-e29b-41d4-a716-446655440000",
+        "Your password is \"weak\"; error: password is not-valid"
+      ]
+    ) kept(text)
+    keeps({ session: "morning-session-2024", storage_key: "uploads/2024/a.pdf", nonce: "0x0000000000000001" })
+  })
+
   it("templates and masks", () => {
     for (
       const text of [
@@ -178,6 +190,51 @@ describe("what is found beside them", () => {
     gone(`access_token=${long}`, long)
     const token = `ghp_${"a1B2".repeat(9)}`
     gone(`token: "${token}.tail-9x8y7z"`, `${token}.tail-9x8y7z`)
+  })
+
+  it("words as passwords in configurations, connection strings, objects and commands, and nothing beside them", () => {
+    for (
+      const [text, wanted] of [
+        ["POSTGRES_PASSWORD=mysecretpassword", "POSTGRES_PASSWORD="],
+        ["Server=db;User Id=sa;Password=letmein;Encrypt=true", "Server=db;User Id=sa;Password=;Encrypt=true"],
+        ["User{password=sunshine, name=kim}", "User{password=, name=kim}"],
+        ["PGPASSWORD=Sunshine && psql", "PGPASSWORD= && psql"],
+        ["mysql --password=Sunshine && x", "mysql --password= && x"],
+        ["sshpass -p 'x9y' ssh kim", "sshpass -p '' ssh kim"],
+        ["docker login -u kim -p S3cret99", "docker login -u kim -p "],
+        ["machine x login kim password S3cret99", "machine x login kim password "],
+        ["user[password]=S3cret99&x=1", "user[password]=&x=1"],
+        ["{'password': b'letmein9'}", "{'password': b''}"],
+        ["-H 'Authorization: Basic dXNlcjpsZXRtZWlu'", "-H 'Authorization: Basic '"],
+        [
+          "login password=hunter2 user=kim status=failed reason=bad",
+          "login password= user=kim status=failed reason=bad"
+        ],
+        ["failed, password=Sunshine while connecting", "failed, password= while connecting"],
+        ["token= user=kim12345", "token= user=kim12345"]
+      ] as const
+    ) assert.strictEqual(Pii.strip(text).value, wanted)
+    // Random tokens of letters alone.
+    for (const token of ["YLSJwLCRgPmxczKN", "AbcDefGhiJklMnoPqrStu"]) gone(`API_TOKEN=${token}`, token)
+  })
+
+  it("under keys: with white space around them, signs before them, and beside a description", () => {
+    for (
+      const [value, wanted] of [
+        [{ token: "d41d8cd98f00b204e9800998ecf8427e\n" }, { token: null }],
+        [{ password: "$uperSecret99!" }, { password: null }],
+        [{ street: "Hauptstraße" }, { street: "[STREET_ADDRESS]" }],
+        [{ otp: "x1y2" }, { otp: null }],
+        [{ api_key: { description: "d", value: "S3cret99x" } }, { api_key: { description: "d", value: null } }],
+        [{ signature: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }, { signature: null }]
+      ] as const
+    ) assert.deepStrictEqual<unknown>(Pii.strip(value).value, wanted)
+  })
+
+  it("a key that holds a placeholder names nothing", () => {
+    const once = Pii.strip({ "user kim@example.org": "active" }).value
+    assert.deepStrictEqual(once, { "user [EMAIL]": "active" })
+    assert.deepStrictEqual(Pii.strip(once).value, once)
   })
 
   it("hashes of passwords", () => {
