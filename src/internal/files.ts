@@ -1,6 +1,6 @@
 /** Files by their identity: that the open file is still the one at its path, and which this process has open. */
 import type * as Clock from "effect/Clock"
-import { closeSync, constants, fchmodSync, lstatSync, openSync, statSync } from "node:fs"
+import { closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, statSync } from "node:fs"
 import { type AuditReason, SinkUnavailable } from "../AuditError.ts"
 import { elapsedMillis } from "./elapsed.ts"
 
@@ -100,6 +100,10 @@ export const isRegularFile = (path: string): boolean | undefined => lstatSync(pa
 /** Creates a file of mode 0600; one that exists is an error. */
 export const createFile = (path: string): void => {
   const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600)
-  fchmodSync(descriptor, 0o600)
-  closeSync(descriptor)
+  try {
+    // Node's permission model does not allow it, and it is needed only for an odd umask.
+    if ((fstatSync(descriptor).mode & 0o777) !== 0o600) fchmodSync(descriptor, 0o600)
+  } finally {
+    closeSync(descriptor)
+  }
 }

@@ -25,6 +25,9 @@ import { AuditError, type AuditReason, CommitUnknown, SinkClosed, SinkOverloaded
 import type { EventId } from "../DatasetEvent.ts"
 import { elapsedMillis } from "./elapsed.ts"
 
+/** How long the watch on deadlines sleeps at once, in milliseconds. */
+const watchMillis = 100
+
 /** One caller's value on its way. `settle` ends the caller's wait; only the first call counts. */
 export interface Entry<A, B> {
   readonly value: A
@@ -172,7 +175,8 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
       this.watching = false
       return Effect.void
     }
-    return Effect.flatMap(Effect.sleep(Math.max(at - elapsedMillis(this.clock), 1)), () => {
+    // In short sleeps: a timer keeps the process alive, although nothing waits any more.
+    return Effect.flatMap(Effect.sleep(Math.min(Math.max(at - elapsedMillis(this.clock), 1), watchMillis)), () => {
       this.expire(elapsedMillis(this.clock))
       return this.watch
     })

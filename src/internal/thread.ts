@@ -29,6 +29,9 @@ export interface Options {
 type Said<B> = { readonly reply: B } | "started"
 type Hear<B> = (heard: Exit.Exit<B, ThreadFailed>) => void
 
+/** How long a thread may take to load its code, in milliseconds. */
+const startMillis = 5000
+
 const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : "unknown error"
 
 export class Thread<A, B> {
@@ -49,7 +52,22 @@ export class Thread<A, B> {
   }
 
   /** Starts it, if it is not there; succeeds when it is. */
-  readonly start: Effect.Effect<void, ThreadFailed> = Effect.callback<void, ThreadFailed>((resume) => {
+  readonly start: Effect.Effect<void, ThreadFailed> = Effect.suspend(() =>
+    // It may wait for a lock as long as the deadline when it opens what it works on.
+    Effect.timeoutOrElse(this.starting, {
+      duration: this.options.deadlineMillis + startMillis,
+      orElse: () => {
+        const { worker } = this
+        this.worker = undefined
+        this.listeners.clear()
+        void worker?.terminate()
+        const detail = "the thread that writes does not start: it says nothing"
+        return Effect.fail(new ThreadFailed({ detail, isSent: false }))
+      }
+    })
+  )
+
+  private readonly starting = Effect.callback<void, ThreadFailed>((resume) => {
     if (this.isStarted) return resume(Effect.void)
     this.listeners.add(resume)
     if (this.worker === undefined && !this.isClosed) this.run()
@@ -58,10 +76,11 @@ export class Thread<A, B> {
 
   private run(): void {
     try {
-      // Without the process's own options: what they load ahead is for its main thread.
+      // Without the process's own options, wherever they are given: what they load ahead is for its main thread.
       const worker = new Worker(this.options.url, {
         workerData: this.options.data,
         execArgv: [],
+        env: {},
         resourceLimits: { maxYoungGenerationSizeMb: 16 }
       })
       this.worker = worker

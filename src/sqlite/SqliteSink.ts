@@ -70,7 +70,12 @@ const placeOf = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Committer.Place, AuditError> {
   if (thread === false) return { url: undefined, required: false }
   if (typeof thread === "string" || thread instanceof URL) {
-    const url = typeof thread === "string" && !thread.startsWith("file:") ? pathToFileURL(thread) : new URL(thread)
+    const url = typeof thread !== "string"
+      ? thread
+      : thread.startsWith("file:")
+      ? URL.parse(thread)
+      : pathToFileURL(thread)
+    if (url === null) return yield* refused("/thread", "is no path and no file: URL")
     return existsSync(url) ? { url, required: true } : yield* refused("/thread", `there is no file ${url.href}`)
   }
   const url = besideThis()

@@ -66,8 +66,9 @@ const there = ({ clock, writing }: Sink, thread: Thread<Ask, Reply>): Commit => 
 
 /** A thread is worth its start, about 0.2 s of another core, once commits have held up this one for so long in all. */
 const patienceMillis = 50
-/** A thread that does not start, or died, is started again after so long. */
+/** A thread that does not start, or died, is started again after so long at first, and then after twice as long. */
 const restartMillis = 1000
+const longestRestartMillis = 60_000
 
 /** Commits here until the thread is there, which is started once it is worth it. */
 const hereOrThere = (sink: Sink, thread: Thread<Ask, Reply>): Effect.Effect<Commit> =>
@@ -75,8 +76,10 @@ const hereOrThere = (sink: Sink, thread: Thread<Ask, Reply>): Effect.Effect<Comm
     const [inProcess, inThread] = [here(sink), there(sink, thread)]
     let heldUp = thread.isUp ? patienceMillis : 0
     let startAt = 0
+    let wait = restartMillis
     const start = () => {
-      startAt = performance.now() + restartMillis
+      startAt = performance.now() + wait
+      wait = Math.min(wait * 2, longestRestartMillis)
       Effect.runForkWith(services)(
         Effect.catch(
           thread.start,

@@ -1,10 +1,12 @@
 /** Looks at a file before SQLite does. */
 import type * as Duration from "effect/Duration"
-import { closeSync, constants, lstatSync, openSync, readSync } from "node:fs"
+import { lstatSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 import { type AuditReason, NotFound, SinkRejected, SinkUnavailable } from "../AuditError.ts"
 import { createFile, errno, type FileIdentity, holdFile, isHeld } from "../internal/files.ts"
 import { applicationId, refusal, version, versionOf } from "./Migrations.ts"
+import { errorCode } from "./problem.ts"
 
 /** How to open a store. */
 export interface Options {
@@ -58,19 +60,33 @@ const check = (path: string, options: { readonly adopt: boolean; readonly mustEx
   return { identity, fresh }
 }
 
-/** The database header: https://www.sqlite.org/fileformat.html#the_database_header */
-const checkHeader = (path: string, adopt: boolean): AuditReason | undefined => {
-  const header = Buffer.alloc(100)
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+/**
+ * The database header: https://www.sqlite.org/fileformat.html#the_database_header. Read by SQLite, which knows what the
+ * process has open wherever in it: closing a descriptor of our own would drop the locks that another thread holds.
+ */
+const headerOf = (path: string): { readonly id: unknown; readonly version: unknown } | undefined => {
+  const url = pathToFileURL(path)
+  url.searchParams.set("immutable", "1")
+  const db = new DatabaseSync(url, { readOnly: true })
   try {
-    if (
-      readSync(descriptor, header, 0, 100, 0) < 100 || header.toString("latin1", 0, 16) !== "SQLite format 3\0"
-    ) return new SinkRejected({ detail: `${path} is not an audit store` })
+    return {
+      id: db.prepare("PRAGMA application_id").get()?.["application_id"],
+      version: db.prepare("PRAGMA user_version").get()?.["user_version"]
+    }
+  } catch (cause) {
+    // SQLITE_NOTADB, SQLITE_CORRUPT
+    if (errorCode(cause) === 26 || errorCode(cause) === 11) return undefined
+    throw cause
   } finally {
-    closeSync(descriptor)
+    db.close()
   }
+}
+
+const checkHeader = (path: string, adopt: boolean): AuditReason | undefined => {
+  const header = headerOf(path)
+  if (header === undefined) return new SinkRejected({ detail: `${path} is not an audit store` })
   // Looked at before anything is opened for writing: what is not ours is not touched.
-  if (header.readUInt32BE(68) === applicationId && header.readUInt32BE(60) <= version) return undefined
+  if (header.id === applicationId && Number(header.version) <= version) return undefined
   const db = new DatabaseSync(path, { readOnly: true })
   try {
     const detail = refusal(db, versionOf(db), adopt)

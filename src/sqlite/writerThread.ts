@@ -15,6 +15,8 @@ const begin = ({ deadlineMillis, deployment, filename, identity }: Start): Work<
   // Looked at before it is opened: a file that is gone would be made anew.
   if (!isOpenHere(filename, identity)) throw new Error(`${filename} was removed or replaced while it was open`)
   const writer = openBeside(filename, deadlineMillis)
+  // Here the disk and the locks of others may be waited for; sent back, a batch would be packed anew for each try.
+  writer.exec("PRAGMA busy_timeout = 100")
   const watch = new FileWatch(filename, identity, Effect.runSync(Clock.Clock))
   const table = new EventTable(writer, systemEntropy())
   const commits = new Commits({ writer, table, gone: (withinMillis) => watch.gone(withinMillis) })

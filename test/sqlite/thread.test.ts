@@ -6,9 +6,10 @@ import { Ledger } from "effect-audit/ledger"
 import { Sqlite } from "effect-audit/sqlite"
 import { SqlClient } from "effect/sql"
 import { execFileSync, spawnSync } from "node:child_process"
-import { copyFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { Worker } from "node:worker_threads"
 import { type Committed, decodeReply, encodeReply } from "../../src/internal/committed.ts"
 import { Refused } from "../../src/internal/duplicate.ts"
 import { pack, rowsOf, unpack } from "../../src/internal/sealedRow.ts"
@@ -129,6 +130,65 @@ describe("the thread that writes", () => {
       assert.strictEqual(dead.reason._tag, "SinkUnavailable")
       assert.include(dead.message, "told not to start")
     }))
+})
+
+describe("a process with a thread", () => {
+  const run = (filename: string, env: NodeJS.ProcessEnv = {}) =>
+    spawnSync(process.execPath, [fixture("unclosed.ts"), filename], {
+      encoding: "utf8",
+      timeout: 30_000,
+      env: { ...process.env, ...env }
+    })
+
+  it.live("ends by itself although its store was not closed", () =>
+    Effect.gen(function*() {
+      const { status, stdout } = run(yield* temporaryFile)
+      assert.deepStrictEqual([status, stdout], [0, "1"])
+    }), 60_000)
+
+  it.live("loads ahead only what is for its main thread", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const preload = join(folder, "preload.mjs")
+      const loaded = join(folder, "loaded")
+      writeFileSync(
+        preload,
+        `import { appendFileSync } from "node:fs"\nappendFileSync(${JSON.stringify(loaded)}, "x")\n`
+      )
+      const { status } = run(join(folder, "audit.db"), { NODE_OPTIONS: `--import ${pathToFileURL(preload).href}` })
+      assert.strictEqual(status, 0)
+      assert.strictEqual(readFileSync(loaded, "utf8"), "x")
+    }), 60_000)
+
+  it.live("keeps its locks on a file that another thread of it opens and closes", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        const inode = `:${statSync(filename).ino} `
+        const locks = () =>
+          readFileSync("/proc/locks", "utf8").split("\n").filter((line) => line.includes(inode)).length
+        const before = locks()
+        assert.isAbove(before, 0)
+        yield* Effect.callback<void>((resume) => {
+          new Worker(fixture("borrower.ts"), { workerData: { filename } }).on("exit", () => resume(Effect.void))
+        })
+        assert.strictEqual(locks(), before)
+        yield* emit(2)
+      }).pipe(Effect.provide(sqliteAt({ filename, thread: false })))
+    }), 30_000)
+
+  it.live("says that a file that runs and does not begin to write is no thread of it", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const alive = join(folder, "alive.mjs")
+      writeFileSync(alive, "setInterval(() => {}, 1000)")
+      const options = { filename: join(folder, "audit.db"), thread: alive, deadline: "100 millis" } as const
+      const error = yield* Effect.flip(Layer.build(Layer.fresh(Sqlite.layer(options))))
+      assert.strictEqual(error.reason._tag, "SinkUnavailable")
+      const malformed = Layer.build(Layer.fresh(Sqlite.layer({ ...options, thread: "file://a b" })))
+      assert.strictEqual((yield* Effect.flip(malformed)).reason._tag, "InvalidInput")
+    }), 30_000)
 })
 
 /** Runs a program over a store that is there, with a library that makes syncs take longer. */
