@@ -4,6 +4,7 @@
  */
 import type { Kind } from "./Kind.ts"
 import type { Span } from "./span.ts"
+import { isCodiceFiscale, isNie, isNric } from "./validate.ts"
 
 /** Words and abbreviations of the countries that give them out, and what they are called in English. */
 const nationalWords = [
@@ -138,6 +139,16 @@ const accountAt = (text: string, start: number, behind: string): Span | undefine
   account.lastIndex = start
   return account.test(text) && bankBefore.test(behind)
     ? { start, end: account.lastIndex, kind: "BANK_ACCOUNT" }
+    : undefined
+}
+
+/** An id that its form and check letter give away: codice fiscale, NIE, NRIC. */
+export const strongIdAt = (text: string, start: number, end: number): Span | undefined => {
+  const length = end - start
+  if (length !== 9 && length !== 16) return undefined
+  const word = text.slice(start, end)
+  return (length === 16 ? isCodiceFiscale(word) : isNie(word) || isNric(word))
+    ? { start, end, kind: "NATIONAL_ID" }
     : undefined
 }
 

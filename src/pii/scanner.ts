@@ -17,7 +17,7 @@ import {
   webhookAt
 } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
-import { birthAt, identityAt } from "./identity.ts"
+import { birthAt, identityAt, strongIdAt } from "./identity.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
 import { cardAt, goesBack, ibanAt, mayDial, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
@@ -232,7 +232,7 @@ const word = (text: string, start: number, end: number, all: number): Span | und
   }
   // Document numbers begin with one to four capitals.
   if (codeAt(text, start, all) < 97 && (end === start + 1 || second < 97) && length <= 16) {
-    const document = identityAt(text, start)
+    const document = strongIdAt(text, start, end) ?? identityAt(text, start)
     if (document !== undefined) return document
   }
   return length <= 4 ? macAt(text, start) : passwordAfterWord(text, start, end)

@@ -150,3 +150,34 @@ export const isIban = (compact: string): boolean => {
 /** Area, group and serial that the Social Security Administration never issues are no number. */
 export const isSsn = (area: string, group: string, serial: string): boolean =>
   area !== "000" && area !== "666" && area < "900" && group !== "00" && serial !== "0000"
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+/** Values of the characters at odd places of a codice fiscale; at even ones a letter counts its place, a digit itself. */
+const oddValues = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23]
+
+/** Italy: 16 characters, the last one a check letter (Decreto Ministeriale 23 December 1976). */
+export const isCodiceFiscale = (text: string): boolean => {
+  if (!/^[A-Z]{6}[0-9L-V]{2}[A-EHLMPR-T][0-9L-V]{2}[A-Z][0-9L-V]{3}[A-Z]$/.test(text)) return false
+  let sum = 0
+  for (let i = 0; i < 15; i++) {
+    const char = text[i]!
+    const value = /\d/.test(char) ? Number(char) : letters.indexOf(char)
+    sum += i % 2 === 0 ? oddValues[value]! : value
+  }
+  return letters[sum % 26] === text[15]
+}
+
+/** Spain, foreigners: `X1234567L`, the letter by the remainder of 23 (Orden INT/2058/2008). */
+export const isNie = (text: string): boolean =>
+  /^[XYZ]\d{7}[A-Z]$/.test(text) &&
+  "TRWAGMYFPDXBNJZSQVHLCKE"[Number("XYZ".indexOf(text[0]!) + text.slice(1, 8)) % 23] === text[8]
+
+/** Singapore: `S1234567D`, the letter by a weighted sum (National Registration Act). */
+export const isNric = (text: string): boolean => {
+  if (!/^[STFGM]\d{7}[A-Z]$/.test(text)) return false
+  const first = text[0]!
+  let sum = first === "T" || first === "G" ? 4 : first === "M" ? 3 : 0
+  for (const [i, weight] of [2, 7, 6, 5, 4, 3, 2].entries()) sum += Number(text[i + 1]) * weight
+  const check = first === "S" || first === "T" ? "JZIHGFEDCBA" : first === "M" ? "KLJNPQRTUWX" : "XWUTRQPNMLK"
+  return check[first === "M" ? 10 - sum % 11 : sum % 11] === text[8]
+}

@@ -267,6 +267,11 @@ describe("what is found beside them", () => {
     ) gone(text, value)
   })
 
+  it("identity numbers that their form and check letter give away, without a word", () => {
+    for (const id of ["RCCMNL83S18D969H", "X1234567L", "S1234567D", "G1234567X"]) gone(`see ${id} there`, id)
+    for (const other of ["RCCMNL83S18D969A", "X1234567A", "S1234567A", "ABCDEF12G34H567I"]) kept(`see ${other} there`)
+  })
+
   it("keys that hint at a secret, where the value looks like one", () => {
     for (const key of ["stripe_key", "session", "x_key", "csrftoken", "stripetoken", "password_digest", "privatekey"]) {
       assert.deepStrictEqual(Pii.strip({ [key]: "Zx9-quite-a-value-77" }).value, { [key]: null }, key)
