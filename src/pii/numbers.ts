@@ -191,8 +191,19 @@ const mayBePostal = (text: string, start: number): boolean => {
   return false
 }
 
-/** Postal codes, only after a word that says so: the digits alone could be anything. */
+const zip = /\d{5}(?:-\d{4})?(?![\w-])/y
+/** Behind a town and the abbreviation of its state (USPS Publication 28, appendix B): `Austin, TX 78701`. */
+const stateBefore =
+  /[a-z.], (?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]) $/
+
+/** Postal codes, only after a word that says so, or a state: the digits alone could be anything. */
 export const postalCodeAt = (text: string, start: number): Span | undefined => {
+  if (start > 5 && text.charCodeAt(start - 4) === 32 && text.charCodeAt(start - 5) === 44) {
+    zip.lastIndex = start
+    if (zip.test(text) && stateBefore.test(text.slice(start - 6, start))) {
+      return { start, end: zip.lastIndex, kind: "POSTAL_CODE" }
+    }
+  }
   if (start === 0 || !mayBePostal(text, start)) return undefined
   postalPattern.lastIndex = start
   const match = postalPattern.exec(text)

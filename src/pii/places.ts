@@ -26,6 +26,16 @@ const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/
 const locatedBefore =
   /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
 
+const link =
+  "the|of|from|to|a|an|in|on|at|and|or|for|with|by|per|more|other|miles?|minutes?|hours?|days?|ways?|times?|lanes?|blocks?|people|cars?"
+/** As people write it: `12 main street`. Full words only, and none that begins a phrase. */
+const inSmall = new RegExp(
+  `\\d{1,5}[a-z]? (?:(?!(?:${link})\\b)[a-z][a-z'-]{2,15} ){1,3}(?:street|avenue|boulevard|road|drive|lane|court|terrace|crescent)\\b(?! (?:map|trip|test|sign|work))(?:[,\\n ]{1,3} {0,2}(?:apt|apartment|suite|ste|unit|flat)\\.? ?#?[a-z0-9-]{1,6})?`,
+  "y"
+)
+/** A box at a post office. */
+const boxBefore = /\bp\.? ?o\.? ?box (?:no\.? |# ?)?$/i
+
 const notAStreet = /^,? (?:Section|Chapter|Figure|Table|Appendix|Version|Step|Page|Line|Part|PLUS\)|Build)\b/
 
 const unitWord = /apt|apartment|suite|unit/i
@@ -44,7 +54,15 @@ export const streetAt = (text: string, start: number): Span | undefined => {
   let digits = start
   while (digits < text.length && digits - start < 7 && isDigit(text.charCodeAt(digits))) digits++
   const after = text.charCodeAt(digits)
-  if (digits - start > 6 || (after !== 32 && after !== 44 && !/[A-Za-z]/.test(text[digits] ?? ""))) return undefined
+  if (digits - start > 6) return undefined
+  const isBox = text.charCodeAt(start - 1) === 32 && (text.charCodeAt(start - 2) | 32) === 120
+  if (!isBox && after !== 32 && after !== 44 && !/[A-Za-z]/.test(text[digits] ?? "")) return undefined
+  if (isBox) {
+    const box = boxBefore.exec(text.slice(Math.max(0, start - 16), start))
+    if (box !== null) return { start: Math.max(0, start - 16) + box.index, end: digits, kind: "STREET_ADDRESS" }
+  }
+  inSmall.lastIndex = start
+  if (after !== 44 && inSmall.test(text)) return { start, end: inSmall.lastIndex, kind: "STREET_ADDRESS" }
   // `RFC 8252 Section 7`, `5 PLUS) AppleWebKit/`.
   if (notAStreet.test(text.slice(digits, digits + 24))) return undefined
   named.lastIndex = start

@@ -272,6 +272,25 @@ describe("what is found beside them", () => {
     for (const other of ["RCCMNL83S18D969A", "X1234567A", "S1234567A", "ABCDEF12G34H567I"]) kept(`see ${other} there`)
   })
 
+  it("streets in small letters, boxes, and postal codes behind a state", () => {
+    for (
+      const [text, value] of [
+        ["i live at 12 oak hill road now", "12 oak hill road"],
+        ["send it to PO Box 1234 please", "PO Box 1234"],
+        ["P.O. Box 77, Austin, TX 78701", "78701"]
+      ] as const
+    ) gone(text, value)
+    for (
+      const text of [
+        "3 ways down the road",
+        "10 miles of road",
+        "5 cars in the street",
+        "IN 12345 rows",
+        "TX 78701 sent"
+      ]
+    ) kept(text)
+  })
+
   it("keys that hint at a secret, where the value looks like one", () => {
     for (const key of ["stripe_key", "session", "x_key", "csrftoken", "stripetoken", "password_digest", "privatekey"]) {
       assert.deepStrictEqual(Pii.strip({ [key]: "Zx9-quite-a-value-77" }).value, { [key]: null }, key)
