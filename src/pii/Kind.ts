@@ -29,7 +29,12 @@ export const Known = Schema.Literals([
   "BANK_ACCOUNT",
   "CVV",
   "COOKIE",
-  "PERSON"
+  "PERSON",
+  "IMEI",
+  "CARD_EXPIRY",
+  "COORDINATES",
+  "USER_NAME",
+  "CERTIFICATE"
 ])
 export type Known = typeof Known.Type
 

@@ -9,6 +9,7 @@ import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetitio
 import { keyKind, lastWord } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
+import { type Asked, askedBy } from "./optional.ts"
 import {
   isArray,
   isCarrier,
@@ -24,7 +25,7 @@ import {
 import { isPlaceholder } from "./placeholder.ts"
 import { type KnownKey, knownKey } from "./plainKeys.ts"
 import { couldBe, couldBeSecret, couldBeUnder, ownKind } from "./plausible.ts"
-import { defaultPolicy, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
+import { defaultPolicy, matches, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
 import { partial, pseudonym, type PseudonymKey } from "./pseudonym.ts"
 import { none, scan as scanText } from "./scanner.ts"
 import type { Span } from "./span.ts"
@@ -65,12 +66,14 @@ export class Stripper {
   /** Whether a limit cut the search short. */
   truncated = false
   private again = false
+  private readonly asked: Asked | undefined
   private readonly detectsNothingElse: boolean
 
   constructor(options: Options = {}) {
     this.options = options
-    this.detectsNothingElse = options.detectors === undefined || options.detectors.length === 0
     this.policy = options.policy ?? defaultPolicy
+    this.asked = askedBy(this.policy, options.tenantId)
+    this.detectsNothingElse = (options.detectors?.length ?? 0) === 0 && this.asked === undefined
     // Paths cost a push and a pop per value: only where a rule asks for them.
     this.path = this.policy.paths !== undefined || this.policy.allow?.paths !== undefined ? [] : undefined
   }
@@ -148,9 +151,11 @@ export class Stripper {
   }
 
   private find(text: string): ReadonlyArray<Span> {
-    const own = this.options.detectors
-    if (own === undefined || this.detectsNothingElse) return scanText(text)
-    const all = [...own.flatMap((detector) => [...detector(text)]), ...scanText(text)].sort((a, b) => a.start - b.start)
+    if (this.detectsNothingElse) return scanText(text)
+    const more = [...this.options.detectors ?? [], ...this.asked?.detectors ?? []]
+    const all = [...more.flatMap((detector) => [...detector(text)]), ...scanText(text)].sort((a, b) =>
+      a.start - b.start
+    )
     let end = -1
     return all.filter((span) => {
       if (span.start < end) return false
@@ -185,20 +190,16 @@ export class Stripper {
     return result
   }
 
-  private matches(pattern: string): boolean {
-    const wanted = pattern.split("/").slice(1)
-    const path = this.path ?? []
-    return wanted.length <= path.length &&
-      wanted.every((segment, index) => segment === "*" || segment === String(path[index]))
-  }
   private isAllowedValue(value: string): boolean {
     return this.policy.allow?.values?.includes(value) === true
   }
   private isAllowedPath(): boolean {
-    return this.path !== undefined && this.policy.allow?.paths?.some((pattern) => this.matches(pattern)) === true
+    return this.path !== undefined && this.policy.allow?.paths?.some(matches(this.path)) === true
   }
   private pathTreatment(): Treatment | undefined {
-    return this.path === undefined ? undefined : this.policy.paths?.find((rule) => this.matches(rule.path))?.treatment
+    return this.path === undefined
+      ? undefined
+      : this.policy.paths?.find(({ path }) => matches(this.path ?? [])(path))?.treatment
   }
 
   private keyed(value: Json, key: string, depth: number, known: KnownKey): Json {
@@ -208,6 +209,8 @@ export class Stripper {
     if (weak !== undefined && typeof value === "string" && couldBeSecret(weak, value) && !this.isAllowedPath()) {
       return this.sensitive(value, "SECRET", "", depth)
     }
+    const asked = this.asked?.ofKey(key, value)
+    if (asked !== undefined) return this.sensitive(value, asked, key, depth)
     return isArray(value) && isRawHeaders(key) && isFlat(value)
       ? this.flatPairs(value, depth)
       : this.value(value, depth)
@@ -358,8 +361,7 @@ export class Stripper {
   }
 
   /**
-   * What is below such a key has names of its own; only a `value` is what the key says. A schema, a list of choices
-   * configuration says something about it.
+   * What is below such a key has names of its own; only a `value` is what the key says. A schema says something of it.
    */
   private sensitiveObject(object: JsonObject, kind: Kind, key: string, depth: number): Json {
     const carries = (name: string) => isCarrier(name) && keyKind(name) === undefined

@@ -51,6 +51,13 @@ export const PathPattern = Schema.String.check(
   )
 )
 
+/** Whether a pattern is that of a place, or of one above it. */
+export const matches = (path: ReadonlyArray<string | number>) => (pattern: string): boolean => {
+  const wanted = pattern.split("/").slice(1)
+  return wanted.length <= path.length &&
+    wanted.every((segment, index) => segment === "*" || segment === String(path[index]))
+}
+
 const trainable: ReadonlySet<string> = new Set<Kind>([
   "EMAIL",
   "PHONE",

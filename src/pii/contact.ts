@@ -52,6 +52,8 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   while (start < sign && (text[start] === "." || text[start] === "'" || text[start] === "-")) start++
   start = afterEscapes(text, start, sign)
   if (start === sign || text[sign - 1] === ".") return undefined
+  // `•••••@example.org`: masked already.
+  if (text.charCodeAt(sign - 1) > 127 && !/[\p{L}\p{N}]/u.test(text.slice(start, sign))) return undefined
   let end = at + 1
   let label = end
   let dot = -1

@@ -69,8 +69,32 @@ export const tokenEnd = (text: string, start: number): number => {
   return -1
 }
 
+/**
+ * The first bytes of a private key in DER, in base64: a sequence, its version, and what follows it in PKCS#12 (RFC
+ * 7292), PKCS#8 (RFC 5958) encrypted or not, PKCS#1 (RFC 8017) and SEC 1 (RFC 5915).
+ */
+const derKey = new RegExp(
+  "(?:" + [
+    "MII[A-Za-z0-9+/]{2}[AQgw](?:IBAzC|IBADAN|IBAAKC)",
+    "MII[A-Za-z0-9+/]{2}[DTjz]B[A-Za-z0-9+/]BgkqhkiG9w0BBQ0",
+    "MI[GH][A-Za-z0-9+/](?:AgEAMB|MF[A-Za-z0-9+/]GCSqGSIb3DQEFDT)",
+    "M(?:HcCAQEEI|C4CAQAwBQYDK2Vw|IGkAgEBBD)"
+  ].join("|") + ")[A-Za-z0-9+/]{24,}(?:(?:\\r?\\n|\\\\n)[A-Za-z0-9+/]{1,128})*={0,2}",
+  "y"
+)
+
+/** A private key that no marker stands around. */
+const derKeyAt = (text: string, start: number): Span | undefined => {
+  derKey.lastIndex = start
+  return derKey.test(text) ? { start, end: derKey.lastIndex, kind: "PRIVATE_KEY" } : undefined
+}
+
 /** Tokens that a word starts. */
 export const secretAt = (text: string, start: number, wordEnd: number): Span | undefined => {
+  if (wordEnd - start >= 8 && text.charCodeAt(start) === 77) {
+    const key = derKeyAt(text, start)
+    if (key !== undefined) return key
+  }
   const after = codeAt(text, wordEnd, text.length)
   // The shapes go on after the first word; most words end before a space.
   const end = after === 46 || after === 58 || after === 45 || after === 47

@@ -2,9 +2,10 @@
  * Numbers that a state gives to persons and firms, only where a word before them says so: their forms are too many, and
  * their digits could be anything.
  */
+import { codeAt } from "./boundary.ts"
 import type { Kind } from "./Kind.ts"
 import type { Span } from "./span.ts"
-import { isCodiceFiscale, isNie, isNric } from "./validate.ts"
+import { isCodiceFiscale, isNie, isNric, luhn } from "./validate.ts"
 
 /** Words and abbreviations of the countries that give them out, and what they are called in English. */
 const nationalWords = [
@@ -26,6 +27,11 @@ const nationalWords = [
   "единен граждански номер|идентификационный номер(?: налогоплательщика)?|личен номер|реєстраційний номер|учетный номер|中華民國國民身分證|身份證|香港身份證|國民身分證|護照號碼|บัตรประจำตัวประชาชน(?:ไทย)?|رقم بطاقة التعريف|رقم جواز السفر",
   "инн|снилс|огрн(?:ип)?|паспорт|егн|лнч|унп|рнокпп|єдрпоу|іпн|едб|αφμ|αμκα|תעודת זהות|מספר זהות|رقم الهوية|الرقم الوطني|الرقم القومي|کد ملی|身份证(?:号码?)?|居民身份证|身分證(?:字號)?|統一編號|统一社会信用代码|マイナンバー|個人番号|法人番号|주민등록번호|주민번호|외국인등록번호|운전면허번호|사업자 ?등록 ?번호|เลขประจำตัวประชาชน"
 ].join("|")
+/** Official names that are long: their last words are listed below. */
+const officialNames = [
+  "enotna mati[cč]na [sš]tevilka ob[cč]ana|vergi identifikasiya n[oö]mr[eə]si|v[oö]en|steuerliche identifikationsnummer|powszechny elektroniczny system ewidencji ludno[sś]ci|k[aä]ibemaksukohuslase|partita imposta sul valore aggiunto",
+  "n[uú]mero de identidad de extranjero|c[eé]dula [uú]nica de identidad|c[eé]dula de la identidad civil|nic number|личен номер на чужденец|учетный номер плательщика|ח\\.פ\\.|法人番号|vehicle number"
+].join("|")
 const passportWords =
   "passport|travel document|paszport(?:u)?|reisepass(?:nummer)?|passnummer|pasnummer|paspoort(?:nummer)?|pasaporte|passeport|passaporto|passaporte|pasaport|paspor|pasport|pașaport|putovnica|putovnice|cestovn[ií] pas|cestovn[yý] pas|útlevél|passin numero|διαβατήριο|护照(?:号码?)?|護照|旅券番号|여권번호|หนังสือเดินทาง|گذرنامه"
 const licenceWords =
@@ -38,17 +44,27 @@ const bic = /[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?(?![A-Za-z0-9])/y
 
 const codeWords = "cvv2?|cvc2?|csc|cid|security code|verification (?:code|value)"
 
+const deviceWords = "imei|imeisv|meid"
+/** 3GPP TS 23.003, section 6.2.1: an IMEI is fourteen digits and a Luhn check digit; an IMEISV has two more instead. */
+const device = /\d{2}[ -]?\d{6}[ -]?\d{6}[ -]?\d{1,2}(?![\d.-])/y
+const expiryWords = "exp(?:iry|iration)?(?: date)?|expires?|(?:valid|good) thru"
+/** As it is printed on a card, behind a word that says so, near a word that says that it is a card's. */
+const expiry = /(?:0[1-9]|1[0-2]) ?[/-] ?(?:20)?[2-4]\d(?![\d/.-])/y
+const cardNear = /(?:card|visa|amex|mastercard|cvv|cvc|cc|\bpan)\b|CREDIT_CARD|\d{4}[ -]\d{4}[ -]\d{4}|\d{12}/i
+
 const before = (words: string): RegExp =>
   new RegExp(
     `(?:^|[^\\p{L}])(?:${words})(?:[ :]{1,2}(?:is|was|are|no\\.?|nr\\.?|num\\.?|n[°º]|n[uú]mero|number|card|code|id|identifier|of|for|é|es|ist|est|è|jest|je|este|är|er|on)){0,3}[^\\p{L}\\d\\n\\]]{0,12}$`,
     "iu"
   )
-const nationalBefore = before(nationalWords)
+const nationalBefore = before(`${nationalWords}|${officialNames}`)
 const passportBefore = before(passportWords)
 const codeBefore = before(codeWords)
 const bankBefore = before(bankWords)
 const bicBefore = /(?:\b(?:swift|bic)\b(?: code)?(?: is)?\s?:\s{0,3}|\b(?:swift|bic) (?:code|is) )$/i
 const birthBefore = before(licenceWords)
+const deviceBefore = before(deviceWords)
+const expiryBefore = before(expiryWords)
 
 const isWide = (code: number): boolean => code > 0x0e00
 /** A word without its accents, in small letters. */
@@ -73,6 +89,8 @@ const CODE = 2
 const PASSPORT = 4
 const NATIONAL = 8
 const BANK = 16
+const DEVICE = 32
+const EXPIRY = 64
 /** Of each such word, which lists have it. */
 const lastWords = new Map<string, number>()
 const addWords = (list: number, words: string): void => {
@@ -83,6 +101,13 @@ addWords(CODE, codeWords)
 addWords(PASSPORT, passportWords)
 addWords(NATIONAL, nationalWords)
 addWords(BANK, bankWords)
+addWords(DEVICE, deviceWords)
+addWords(EXPIRY, "exp expiry expiration expires thru date")
+// Last words of names that a pattern leaves open.
+addWords(
+  NATIONAL,
+  "población estandarizada uniforme občana"
+)
 
 /** Words between a name and its value. */
 const links = new Set(
@@ -162,7 +187,7 @@ export const birthAt = (text: string, start: number, end: number): Span | undefi
 /** A value with digits whose name stands before it: a national id, a passport, a date of birth. */
 export const identityAt = (text: string, start: number): Span | undefined => {
   const lists = listsBefore(text, start)
-  if (lists === 0) return undefined
+  if (lists === 0 || (lists === EXPIRY && codeAt(text, start + 2, text.length) > 47)) return undefined
   // Where words are not separated names are short.
   const reach = start > 0 && isWide(text.charCodeAt(start - 1)) || (start > 1 && isWide(text.charCodeAt(start - 2)))
     ? 16
@@ -175,6 +200,20 @@ export const identityAt = (text: string, start: number): Span | undefined => {
   if ((lists & CODE) !== 0 && codeBefore.test(behind)) {
     code.lastIndex = start
     return code.test(text) ? { start, end: code.lastIndex, kind: "CVV" } : undefined
+  }
+  if ((lists & DEVICE) !== 0 && deviceBefore.test(behind)) {
+    device.lastIndex = start
+    const digits = device.exec(text)?.[0].replace(/\D/g, "")
+    return digits !== undefined && (digits.length === 16 || luhn(digits))
+      ? { start, end: device.lastIndex, kind: "IMEI" }
+      : undefined
+  }
+  if ((lists & EXPIRY) !== 0) {
+    expiry.lastIndex = start
+    const near = () => cardNear.test(text.slice(Math.max(0, start - 96), start))
+    if (expiry.test(text) && expiryBefore.test(behind) && near()) {
+      return { start, end: expiry.lastIndex, kind: "CARD_EXPIRY" }
+    }
   }
   const kind: Kind | undefined = (lists & PASSPORT) !== 0 && passportBefore.test(behind)
     ? "PASSPORT"

@@ -20,6 +20,9 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     recovery codes, backup codes, security question, secret question, secret answer, question answer, seed phrase, mnemonic, mnemonic phrase, recovery phrase, phone code,
     refresh token, app token, user token, device token, push token, service token, sso token, saml response, saml assertion, magic link, oauth token, auth header,
     authorization code, functions key, auth key, crypt key, gpg key, pgp key, priv key, tls key,
+    пароль, ключ доступа, секретный ключ, токен, токен доступа, лозинка, 密码, 密碼, 口令, 密钥, 金鑰, 令牌, パスワード, 暗証番号, 秘密鍵, 비밀번호, 암호, 인증키,
+    كلمة المرور, كلمة السر, סיסמה, סיסמא, κωδικός πρόσβασης, รหัสผ่าน, पासवर्ड, mật khẩu, hasło, heslo, jelszó, şifre, lösenord, salasana, adgangskode, passord,
+    contraseña, clave secreta, clave de acceso, palavra passe, senha de acesso, lozinka, geslo, slaptažodis, parool, lykilorð, kata sandi,
     signature key, session secret, cookie secret, jwt secret, key material, pem file, private key pem, kubeconfig,
     two factor, authentication, pass hash, certificate pin, service account credentials, bcrypt, x functions key, ocp apim subscription key, passw0rd, pass phrase, pgp private key, db password, db passwd, db pwd, root password, admin password, smtp password`
   ],
@@ -93,6 +96,11 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     "ip, ip address, ip addr, x real ip, forwarded for, real ip, true client ip, cf connecting ip, user ip, client ip address, client ip, remote ip, remote addr, x forwarded for, source ip, ipv4, ipv6, ipaddress, peer ip"
   ],
   ["MAC", "mac, mac address, mac addr, macaddress, hwaddr, hw addr, hardware address"],
+  ["IMEI", "imei, imei number, imei no, imeisv, meid"],
+  [
+    "CARD_EXPIRY",
+    "card expiry, card expiration, card expiry date, card expiration date, card exp, cc exp, cc expiry, cc expiration, card exp month, card exp year, exp month, exp year, expiry month, expiry year, expiration month, expiration year, card valid thru"
+  ],
   ["CRYPTO_ADDRESS", "wallet address, btc address, eth address, crypto address"],
   [
     "PERSON",
@@ -225,8 +233,12 @@ const harmlessLast = new Set([
   "min"
 ])
 
-const words = (key: string): string =>
-  key.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replace(/([A-Z]+)([A-Z][a-z])/g, "$1 $2").replace(/[^A-Za-z0-9]+/g, " ")
+/** The words of a name, in small letters. */
+export const keyWords = (key: string): string =>
+  key.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replace(/([A-Z]+)([A-Z][a-z])/g, "$1 $2").replace(
+    /[^\p{L}\p{M}\p{N}]+/gu,
+    " "
+  )
     .trim()
     .toLowerCase()
 
@@ -253,7 +265,7 @@ const harmlessBeside = new Set([
 const classify = (key: string): Kind | undefined => {
   // A placeholder (`[EMAIL]`) is not a name, and neither is so long a text.
   if (key.length > 64 || /\[[A-Z][A-Z0-9_]{1,31}(?::[^\]]*)?\]/.test(key)) return undefined
-  const name = words(key)
+  const name = keyWords(key)
   if (exempt.has(name)) return undefined
   const exact = byName.get(name) ?? alone.get(name) ?? glued.get(name.replaceAll(" ", ""))
   if (exact !== undefined) return exact
@@ -313,7 +325,7 @@ const weakLast = new Set(
 
 /** What is asked of the value where the name of a key only hints at a secret: `stripe_key`, `session`. */
 export const weakName = (key: string): "key" | "session" | undefined => {
-  const name = words(key)
+  const name = keyWords(key)
   if (key.includes("[") || name.length > 64 || exempt.has(name)) return undefined
   const parts = name.split(" ")
   const last = parts.at(-1) ?? ""
@@ -330,7 +342,7 @@ export const weakName = (key: string): "key" | "session" | undefined => {
 }
 
 /** The last word of a name. */
-export const lastWord = (key: string): string => words(key).split(" ").at(-1) ?? ""
+export const lastWord = (key: string): string => keyWords(key).split(" ").at(-1) ?? ""
 
 const cache = new Map<string, Kind | null>()
 

@@ -3,7 +3,8 @@ import { keyKind } from "./keyNames.ts"
 
 const isName = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 45 || code === 95 ||
-  code === 46
+  code === 46 || (code > 127 && isLetter.test(String.fromCharCode(code)))
+const isLetter = /[\p{L}\p{M}]/u
 
 type Name = readonly [start: number, name: string]
 

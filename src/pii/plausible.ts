@@ -17,7 +17,7 @@ const leastDigits: { readonly [Name in Kind]?: number } = {
 
 /** Whether a value could be of the kind that its key names. */
 export const couldBe = (kind: Kind, value: string | number): boolean => {
-  if (typeof value === "number" && !Number.isInteger(value)) return false
+  if (typeof value === "number" && !Number.isInteger(value)) return kind === "COORDINATES"
   const text = String(value)
   if (kind === "IP") return /[.:]/.test(text)
   if (kind === "MAC") return /[0-9A-Fa-f]{2}/.test(text)

@@ -4,8 +4,9 @@
  * One pass over the characters, word by word: at the start of a word, and at rare characters between words (`@`, `:`,
  * `=`, `-`, `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
  */
-import { argumentAt, assignmentAt, elementAt, flagAt, passwordAfterWord } from "./assignment.ts"
+import { argumentAt, assignmentAt, elementAt } from "./assignment.ts"
 import { codeAt, escapeEnd } from "./boundary.ts"
+import { flagAt, passwordAfterWord } from "./commands.ts"
 import { emailAt, spelledEmailAt } from "./contact.ts"
 import {
   azureSecretAt,
@@ -17,6 +18,7 @@ import {
   webhookAt
 } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
+import { encodedEmailAt } from "./encoded.ts"
 import { birthAt, identityAt, strongIdAt } from "./identity.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
@@ -186,21 +188,30 @@ const isTelling = (text: string, start: number, end: number, all: number): boole
     if ((first >= 77 && first <= 79) || length === 14 || length <= 4) return true
   }
   const lower = first | 32
-  return (lower === 112 || lower === 115) && isPasswordLength(length)
+  if (lower === 112 || lower === 115) return isPasswordLength(length)
+  // `identified by`, `masterauth`, `requirepass`.
+  return ((lower === 105 || lower === 109) && length === 10) || (lower === 114 && length === 11)
 }
 
 /** The detectors for a word or number, as far as its characters allow them. */
 const atWord = (text: string, start: number, end: number, length: number, kinds: number): Span | undefined => {
   if (isDigit(codeAt(text, start, length))) {
     const found = tokenAt(text, start, end) ?? number(text, start, end, length)
-    return found !== undefined || kinds === DIGIT ? found : randomIn(text, start, end, length)
+    return found !== undefined || kinds === DIGIT ? found : hiddenIn(text, start, end, length)
   }
   const found = (isTelling(text, start, end, length) ? word(text, start, end, length) : undefined) ??
     (codeAt(text, start, length) < 97 && codeAt(text, end, length) === 32 && isDigit(codeAt(text, end + 1, length))
       ? birthAt(text, start, end)
       : undefined)
-  return found !== undefined || kinds === WORD ? found : randomIn(text, start, end, length)
+  if (found !== undefined) return found
+  return kinds === WORD
+    ? end - start >= 14 ? encodedEmailAt(text, start, end, length) : undefined
+    : hiddenIn(text, start, end, length)
 }
+
+/** An address that is written in other letters, or a random token. */
+const hiddenIn = (text: string, start: number, end: number, length: number): Span | undefined =>
+  (end - start >= 14 ? encodedEmailAt(text, start, end, length) : undefined) ?? randomIn(text, start, end, length)
 
 /** A random token around a word with letters and digits that is long enough, or a part of something longer. */
 const randomIn = (text: string, start: number, end: number, length: number): Span | undefined => {
