@@ -21,7 +21,8 @@ import { Entropy } from "../internal/entropy.ts"
 import { LogStore, type StoredEvent } from "../ledger/LogStore.ts"
 import { ended, SignerState } from "../ledger/Signer.ts"
 import { AuditTrail, type Item } from "../trail/AuditTrail.ts"
-import { found, itemOf, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
+import { found, itemOf, noSuchEvent, noSuchPlace, pageOf, type Reading } from "../trail/paging.ts"
+import { trailOver } from "../trail/trailOver.ts"
 import { type Preference, type Subject, TrainingPreferences } from "../TrainingPreferences.ts"
 import { Transactions } from "../Transactions.ts"
 import { WritePolicy } from "../WritePolicy.ts"
@@ -111,10 +112,10 @@ const rowsOf = (state: State, reading: Reading): ReadonlyArray<StoredEvent> | un
   return (descending ? part.toReversed() : part).flatMap((row) => state.events[row] ?? [])
 }
 
-const trailOf = (store: MemoryStore): AuditTrail["Service"] =>
-  AuditTrail.of({
-    query: Effect.fnUntraced(function*(query) {
-      const reading = yield* Effect.fromResult(readQuery(query))
+const trailOf = (store: MemoryStore) =>
+  trailOver({
+    watch: Effect.sync(() => store.watch()),
+    page: Effect.fnUntraced(function*(reading) {
       const rows = rowsOf(store.committed, reading)
       if (rows === undefined) return yield* noSuchPlace
       const items: Array<Item> = []
@@ -177,7 +178,7 @@ export const layer = (options: Options = {}): Layer.Layer<AuditStore> =>
     return Context.make(EventSink, sinkOf(store, yield* Clock.Clock)).pipe(
       Context.add(Transactions, Transactions.of({ transact: (effect) => store.transact(effect) })),
       Context.add(TrainingPreferences, preferencesOf(store)),
-      Context.add(AuditTrail, trailOf(store)),
+      Context.add(AuditTrail, yield* trailOf(store)),
       Context.add(LogStore, logStoreOf(store)),
       Context.add(SignerState, signerStateOf(store)),
       Context.add(WritePolicy, writePolicyOf(store))

@@ -49,6 +49,7 @@ export class MemoryStore {
   private readonly growth: Growth
   private readonly outside = new Place(undefined)
   private readonly carried = Reference<Place>("effect-audit/memory/Place", { defaultValue: () => this.outside })
+  private readonly waiting = new Set<() => void>()
   private readonly entropy: Entropy
   private readonly deployment: string
 
@@ -100,13 +101,39 @@ export class MemoryStore {
     })
   }
 
+  /** Wakes who waits for commits. */
+  private tell(): void {
+    const waiting = [...this.waiting]
+    this.waiting.clear()
+    for (const wake of waiting) wake()
+  }
+
+  /** A wait for events that are committed. */
+  watch(): Effect.Effect<void> {
+    let seen = -1
+    return Effect.suspend(() => {
+      const look = (): boolean => {
+        const isMore = this.committed.events.length !== seen
+        seen = this.committed.events.length
+        return isMore
+      }
+      return look() ? Effect.void : Effect.callback<void>((resume) => {
+        const wake = () => look() ? resume(Effect.void) : void this.waiting.add(wake)
+        this.waiting.add(wake)
+        return Effect.sync(() => this.waiting.delete(wake))
+      })
+    })
+  }
+
   /** Runs synchronous work as one commit, or in the transaction that the fiber carries. */
   write<A>(method: string, work: () => A): Effect.Effect<A, AuditError> {
     return Effect.withFiber((fiber) => {
       if (this.placeOf(fiber.context).isTaken) return this.alone(method, () => Effect.sync(work))
       // In this very step: between two, a transaction of another fiber may begin, and take the work with it.
       try {
-        return Effect.succeed(work())
+        const result = work()
+        this.tell()
+        return Effect.succeed(result)
       } catch (defect) {
         return Effect.die(defect)
       }
@@ -136,7 +163,10 @@ export class MemoryStore {
             const isOpen = this.isOpen(place)
             place.isEnded = true
             if (isOpen && Exit.isFailure(exit)) this.restore(before)
-            if (isOpen && outer === this.outside) this.committed = this.current
+            if (isOpen && outer === this.outside) {
+              this.committed = this.current
+              this.tell()
+            }
             return exit
           }
         )

@@ -9,16 +9,18 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import type { EventId } from "../DatasetEvent.ts"
 import type { LogRef } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { AuditTrail, type Item, type LogInfo, type Page } from "../trail/AuditTrail.ts"
 import type { Search } from "../trail/Filter.ts"
-import { found, noSuchEvent, noSuchPlace, pageOf, type Reading, readQuery } from "../trail/paging.ts"
+import { found, noSuchEvent, noSuchPlace, pageOf, type Reading } from "../trail/paging.ts"
 import { needleOf } from "../trail/searchFields.ts"
 import { candidates } from "../trail/segments.ts"
 import { segmentRows } from "../trail/terms.ts"
+import { trailOver } from "../trail/trailOver.ts"
 import { connectionOf } from "./connection.ts"
 import { readLogs } from "./logRows.ts"
 import { Postings } from "./postings.ts"
@@ -105,8 +107,23 @@ class PageReader {
   }
 }
 
+/** How often a follower looks for commits, in milliseconds: a look takes microseconds, and reads no page. */
+const lookEvery = 25
+
+/** Waits for a commit of any other connection, of this process or another: SQLite counts them. */
+const watch = (db: DatabaseSync): Effect.Effect<void> => {
+  const version = db.prepare("PRAGMA data_version")
+  let last: unknown
+  return Effect.suspend(function look(): Effect.Effect<void> {
+    const now = version.get()?.["data_version"]
+    if (now === last) return Effect.delay(Effect.suspend(look), lookEvery)
+    last = now
+    return Effect.void
+  })
+}
+
 /** Builds the reader. */
-export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = Effect.gen(function*() {
+export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient | Scope.Scope> = Effect.gen(function*() {
   const { deadlineMillis, filename, reader } = connectionOf(yield* SqliteClient)
   const pages = new PageReader(reader)
   const inOneTransaction = <A>(read: () => A): A => {
@@ -122,11 +139,9 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient> = E
       untilFree(attempt(() => inOneTransaction(read)), deadlineMillis),
       failing(method, filename)
     )
-  return AuditTrail.of({
-    query: Effect.fnUntraced(function*(query) {
-      const read = yield* Effect.fromResult(readQuery(query))
-      return yield* reading("AuditTrail.query", () => pages.page(read))
-    }),
+  return yield* trailOver({
+    page: (read) => reading("AuditTrail.query", () => pages.page(read)),
+    watch: Effect.sync(() => watch(reader)),
     get: Effect.fnUntraced(function*({ env, eventId, tenantId }) {
       const method = "AuditTrail.get"
       const item = yield* reading(method, () => pages.get({ tenantId, env, eventId }))

@@ -11,6 +11,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as AuditLogger from "../AuditLogger.ts"
 import { EventSink } from "../EventSink.ts"
 import * as LoggingEngine from "../LoggingEngine.ts"
@@ -252,6 +253,44 @@ export const auditTrail: ReadonlyArray<Clause<SinkServices>> = [
         "other",
         2
       ]])
+    }).pipe(within, logging)
+  ),
+  clause(
+    "is followed from a position or from now on, in order, while others write: none is left out, none comes twice",
+    Effect.gen(function*() {
+      const trail = yield* AuditTrail
+      const seen = (after: number | undefined, count: number) =>
+        Effect.forkChild(
+          Effect.map(
+            Stream.runCollect(Stream.take(trail.follow({ ...log, after }), count)),
+            (items) => items.map(({ position }) => position)
+          ),
+          { startImmediately: true }
+        )
+      yield* Effect.forEach(range(10), (n) => emit(n))
+      const followers = [yield* seen(-1, 611), yield* seen(5, 605)]
+      yield* Effect.forEach(range(600), (n) => emit(n), { concurrency: 50 })
+      yield* same("from the beginning", yield* Fiber.join(followers[0]!), range(611))
+      yield* same("after a position", yield* Fiber.join(followers[1]!), range(611).slice(6))
+      yield* same(
+        "a position to come",
+        yield* reasonOf(Stream.runHead(trail.follow({ ...log, after: 700 }))),
+        "InvalidInput"
+      )
+    }).pipe(within, logging)
+  ),
+  clause(
+    "shows a follower what its filter asks for, and no other tenant's events",
+    Effect.gen(function*() {
+      const trail = yield* AuditTrail
+      yield* emit(0)
+      const mine = trail.follow({ ...log, after: -1, filter: { action: "note.create" } })
+      const fiber = yield* Effect.forkChild(Stream.runCollect(Stream.take(mine, 3)), { startImmediately: true })
+      yield* emit(1).pipe(elsewhere)
+      yield* AuditLogger.emit({ action: "folder.create" })
+      yield* Effect.forEach([2, 3], (n) => emit(n))
+      const inputs = (yield* Fiber.join(fiber)).map((item) => item.erased ? undefined : item.event.input)
+      yield* same("found", inputs, [{ n: 0 }, { n: 2 }, { n: 3 }])
     }).pipe(within, logging)
   )
 ]

@@ -14,10 +14,10 @@ import * as Stream from "effect/Stream"
 import type { AuditError } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
-import type { Item, Page, Query } from "./page.ts"
+import type { FollowQuery, Item, Page, Query } from "./page.ts"
 import { unfinishedIn, type UnfinishedQuery } from "./unfinished.ts"
 
-export { Item, Page, type Query } from "./page.ts"
+export { type FollowQuery, Item, Page, type Query } from "./page.ts"
 
 /** A log, as its operator sees it. */
 export interface LogInfo extends LogName {
@@ -35,6 +35,11 @@ export class AuditTrail extends Context.Service<AuditTrail, {
   readonly query: (query: Query) => Effect.Effect<Page, AuditError>
   /** One event of a log; `NotFound` if the log has no event of this id. */
   readonly get: (event: LogName & { readonly eventId: EventId }) => Effect.Effect<Item, AuditError>
+  /**
+   * Events as they are committed, by any process, in order: none is left out, none comes twice. Endless; holds one
+   * page. Many may follow one log at the cost of reading it once.
+   */
+  readonly follow: (query: FollowQuery) => Stream.Stream<Item, AuditError>
   /** All logs of the store, by tenant and env: for its operator, not for a tenant. */
   readonly logs: Effect.Effect<ReadonlyArray<LogInfo>, AuditError>
 }>()("effect-audit/trail/AuditTrail") {}
@@ -46,6 +51,10 @@ export const query = (query: Query): Effect.Effect<Page, AuditError, AuditTrail>
 /** One event of a log; `NotFound` if the log has no event of this id. */
 export const get = (event: LogName & { readonly eventId: EventId }): Effect.Effect<Item, AuditError, AuditTrail> =>
   Effect.flatMap(AuditTrail, (trail) => trail.get(event))
+
+/** Events as they are committed, in order, from a position on: none is left out, none comes twice. */
+export const follow = (query: FollowQuery): Stream.Stream<Item, AuditError, AuditTrail> =>
+  Stream.unwrap(Effect.map(AuditTrail, (trail) => trail.follow(query)))
 
 /** All logs of the store: for its operator, not for a tenant. */
 export const logs: Effect.Effect<ReadonlyArray<LogInfo>, AuditError, AuditTrail> = Effect.flatMap(

@@ -15,6 +15,16 @@ export interface Query extends LogName {
   readonly cursor?: string | undefined
 }
 
+/** What to follow. */
+export interface FollowQuery extends LogName {
+  readonly filter?: Filter | undefined
+  /**
+   * The position of the last event that is known: what follows begins after it; -1 is the log's beginning. From now on
+   * unless given.
+   */
+  readonly after?: number | undefined
+}
+
 /** One event of a log, or what is left of an erased one. */
 export const Item = Schema.Union([
   Schema.Struct({ erased: Schema.Literal(false), position: Schema.Int, eventId: EventId, event: Wire }),
