@@ -23,6 +23,7 @@ import { prove, verifyProof } from "./prove.ts"
 import { query } from "./query.ts"
 import { resume } from "./resume.ts"
 import { scan } from "./scan.ts"
+import { tail } from "./tail.ts"
 import { tiles } from "./tiles.ts"
 import { verify } from "./verify.ts"
 
@@ -34,6 +35,7 @@ export const command = Command.make("effect-audit").pipe(
   Command.withSubcommands([
     ingest,
     query,
+    tail,
     prefs,
     scan,
     keygen,

@@ -1,5 +1,7 @@
 /** Text for terminals and spreadsheets that a value cannot break out of. */
 
+import type { Item } from "../trail/AuditTrail.ts"
+
 // C0, DEL and C1 controls, line and paragraph separators, and marks that turn the direction of text around.
 const unsafe = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu
 
@@ -16,13 +18,35 @@ export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyA
   return cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n")
 }
 
-/**
- * One cell of CSV (RFC 4180). Text that a spreadsheet would run as a formula gets an apostrophe in front
- * (https://owasp.org/www-community/attacks/CSV_Injection).
- */
-export const csvCell = (value: string | number | boolean | undefined): string => {
-  if (value === undefined) return ""
-  if (typeof value !== "string") return String(value)
-  const text = /^[\s\p{Cc}]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u.test(value) ? `'${value}` : value
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
+/** Columns of a table of events. */
+export const eventColumns = [
+  "position",
+  "recorded at",
+  "actor",
+  "user",
+  "action",
+  "resource",
+  "outcome",
+  "train",
+  "found"
+]
+/** An event, or what is left of an erased one, as a row of that table. */
+export const eventRow = (item: Item): ReadonlyArray<string> => {
+  if (item.erased) return [String(item.position), "", "", "", "(erased)", "", "", "", ""]
+  const { event } = item
+  return [
+    String(item.position),
+    event.recorded_at,
+    `${event.actor_type} ${event.agentId}`,
+    event.user_id ?? "",
+    event.action,
+    event.resource === undefined ? "" : `${event.resource.type} ${event.resource.id}`,
+    event.phase === "intent"
+      ? "(intent)"
+      : event.error_tag === undefined
+      ? event.outcome
+      : `${event.outcome} ${event.error_tag}`,
+    event.train_ok ? "yes" : `no: ${event.train_reason}`,
+    event.pii_flags.flags.join(" ")
+  ]
 }

@@ -1,3 +1,4 @@
 /** Reading what was recorded. */
 export * as AuditTrail from "./AuditTrail.ts"
+export * as Encoding from "./Encoding.ts"
 export * as Filter from "./Filter.ts"

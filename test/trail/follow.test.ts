@@ -1,6 +1,6 @@
 /** Following a log: what the contract does not say of every medium. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Effect, Fiber, Latch, Layer, Stream } from "effect"
 import { AuditLogger, Transactions } from "effect-audit"
 import { AuditTrail } from "effect-audit/trail"
 import { spawn } from "node:child_process"
@@ -66,20 +66,20 @@ describe("many followers of one log", () => {
     Effect.gen(function*() {
       yield* emit(0)
       const trail = yield* AuditTrail.AuditTrail
-      let pages = 0
+      const opened = Latch.makeUnsafe(false)
       let read = 0
       const follow = yield* followOver({
         watch: Effect.succeed(Effect.sleep(5)),
         page: ({ after, descending, limit }) =>
           Effect.map(trail.query({ ...log, order: "asc", limit: 1000 }), ({ items }) => {
-            pages++
+            opened.openUnsafe()
             const found = (descending ? items.toReversed() : items.slice((after ?? -1) + 1)).slice(0, limit)
             if (!descending) read += found.length
             return { items: found, next: undefined }
           })
       })
       yield* Effect.forkChild(Stream.runDrain(follow(log)), started)
-      while (pages === 0) yield* Effect.sleep(1)
+      yield* opened.await
       const followers = yield* Effect.forEach(range(1000), () =>
         Effect.forkChild(Stream.runCollect(Stream.take(follow({ ...log }), 50)), started))
       yield* Effect.forEach(range(50), emit)
@@ -88,7 +88,6 @@ describe("many followers of one log", () => {
         items.length === 50
       ))
       assert.strictEqual(read, 50)
-      assert.isAbove(pages, 0)
     }).pipe(Effect.scoped, Effect.provide(Layer.fresh(memory))))
 
   it.live("end with the layer, and leave no reader behind", () =>

@@ -1,0 +1,194 @@
+/**
+ * Events as other systems read them: NDJSON, CSV, CloudEvents 1.0 and OCSF 1.8 (API Activity). They are mappings: what
+ * a format has no place for stands in its extension.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import type { Wire } from "../DatasetEvent.ts"
+import type { Item } from "./page.ts"
+
+/** The formats. */
+export const Format = Schema.Literals(["ndjson", "csv", "cloudevents", "ocsf"])
+export type Format = typeof Format.Type
+
+/**
+ * One cell of CSV (RFC 4180). Text that a spreadsheet would run as a formula gets an apostrophe in front
+ * (https://owasp.org/www-community/attacks/CSV_Injection).
+ */
+const csvCell = (value: string | number | boolean | undefined): string => {
+  if (value === undefined) return ""
+  if (typeof value !== "string") return String(value)
+  const text = /^[\s\p{Cc}]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u.test(value) ? `'${value}` : value
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
+}
+
+const json = (value: unknown): string | undefined => value === undefined ? undefined : JSON.stringify(value)
+const csvColumns: ReadonlyArray<readonly [string, (event: Wire) => string | number | boolean | undefined]> = [
+  ["recorded_at", (event) => event.recorded_at],
+  ["occurred_at", (event) => event.occurred_at],
+  ["tenantId", (event) => event.tenantId],
+  ["env", (event) => event.env],
+  ["mode", (event) => event.mode],
+  ["actor_type", (event) => event.actor_type],
+  ["agentId", (event) => event.agentId],
+  ["user_id", (event) => event.user_id],
+  ["subject_ids", (event) => event.subject_ids?.join(" ")],
+  ["action", (event) => event.action],
+  ["resource_type", (event) => event.resource?.type],
+  ["resource_id", (event) => event.resource?.id],
+  ["outcome", (event) => event.outcome],
+  ["error_tag", (event) => event.error_tag],
+  ["duration_ms", (event) => event.duration_ms],
+  ["severity", (event) => event.severity],
+  ["storage_class", (event) => event.storage_class],
+  ["train_ok", (event) => event.train_ok],
+  ["train_reason", (event) => event.train_reason],
+  ["pii_flags", (event) => event.pii_flags.flags.join(" ")],
+  ["request_id", (event) => event.request_id],
+  ["correlation_id", (event) => event.correlation_id],
+  ["trace_id", (event) => event.trace_id],
+  ["span_id", (event) => event.span_id],
+  ["run_id", (event) => event.run_id],
+  ["step_id", (event) => event.step_id],
+  ["project_id", (event) => event.project_id],
+  ["app_id", (event) => event.app_id],
+  ["surface", (event) => event.surface],
+  ["surface_id", (event) => event.surface_id],
+  ["input", (event) => json(event.input)],
+  ["output", (event) => json(event.output)],
+  ["metadata", (event) => json(event.metadata)],
+  ["operation_id", (event) => event.operation_id],
+  ["phase", (event) => event.phase],
+  ["agent_version", (event) => event.agent?.version],
+  ["agent_model", (event) => event.agent?.model],
+  ["agent_instance_id", (event) => event.agent?.instance_id],
+  ["delegation", (event) => event.delegation?.map(({ id, type }) => `${type} ${id}`).join(", ")],
+  ["client_address", (event) => event.client?.address],
+  ["client_user_agent", (event) => event.client?.user_agent],
+  ["authorization_decision", (event) => event.authorization?.decision],
+  ["authorization_policy_id", (event) => event.authorization?.policy_id],
+  ["authorization_reason", (event) => event.authorization?.reason],
+  ["authorization_risk", (event) => event.authorization?.risk],
+  ["approval_by", (event) => event.approval && `${event.approval.by.type} ${event.approval.by.id}`],
+  ["approval_at", (event) => event.approval?.at],
+  ["approval_arguments_sha256", (event) => event.approval?.arguments_sha256],
+  ["related", (event) => event.related?.map(({ id, type }) => `${type} ${id}`).join(", ")],
+  ["change_before", (event) => json(event.change?.before)],
+  ["change_after", (event) => json(event.change?.after)]
+]
+/** The first line of CSV: the names of its columns. */
+export const csvHead = `${["position", "event_id", "erased", ...csvColumns.map(([name]) => name)].join(",")}\r\n`
+/** An event as a line of CSV (RFC 4180). */
+export const csvRow = (item: Item): string =>
+  `${
+    [
+      item.position,
+      item.eventId,
+      item.erased,
+      ...csvColumns.map(([, value]) => item.erased ? undefined : value(item.event))
+    ].map(csvCell).join(",")
+  }\r\n`
+/** An event as a line of JSON, with its position. */
+export const ndjsonRow = (item: Item): string =>
+  `${
+    JSON.stringify(
+      item.erased
+        ? { position: item.position, event_id: item.eventId, erased: true }
+        : { position: item.position, ...item.event }
+    )
+  }\n`
+
+/** An event as a CloudEvent 1.0 in its JSON format; `sequence` is the extension of that name. */
+export const cloudEvent = (item: Item) => {
+  const base = { specversion: "1.0", id: item.eventId, sequence: String(item.position) }
+  if (item.erased) return { ...base, source: "/audit", type: "audit.erased_event" }
+  const { event } = item
+  return {
+    ...base,
+    source: `/audit/${event.tenantId}/${event.env}`,
+    type: event.action,
+    ...(event.resource === undefined ? {} : { subject: `${event.resource.type}/${event.resource.id}` }),
+    time: event.occurred_at ?? event.recorded_at,
+    recordedtime: event.recorded_at,
+    datacontenttype: "application/json",
+    data: event
+  }
+}
+
+/** OCSF 1.8: `activity_id` of class 6003 by the last word of the action. */
+const activities: ReadonlyArray<readonly [number, RegExp]> = [
+  [1, /(?:^|[._])(?:create|created|add|insert|upload|register|issue)$/],
+  [2, /(?:^|[._])(?:read|get|list|view|query|export|download|search)$/],
+  [3, /(?:^|[._])(?:update|updated|change|changed|edit|rename|move|set|grant|revoke)$/],
+  [4, /(?:^|[._])(?:delete|deleted|remove|erase|erased)$/]
+]
+const severities = { debug: 1, info: 1, notice: 2, warning: 3, error: 4, critical: 5 } as const
+const userTypes = { human: 1, system: 3, agent: 99, tool: 99, anonymous: 0 } as const
+
+const actorOf = (event: Wire) => ({
+  user: { uid: event.agentId, type_id: userTypes[event.actor_type], type: event.actor_type },
+  ...(event.user_id !== undefined && event.user_id !== event.agentId
+    ? { authorizations: [{ policy: { name: "on_behalf_of", uid: event.user_id } }] }
+    : {})
+})
+
+const metadataOf = (item: Item, event: Wire | undefined) => ({
+  version: "1.8.0",
+  product: { name: "effect-audit", vendor_name: "effect-audit" },
+  uid: item.eventId,
+  sequence: item.position,
+  ...(event === undefined ? {} : {
+    tenant_uid: event.tenantId,
+    logged_time: Date.parse(event.recorded_at),
+    correlation_uid: event.correlation_id ?? event.trace_id
+  })
+})
+
+/** An event as OCSF 1.8 API Activity (6003). */
+export const ocsf = (item: Item) => {
+  const shared = { category_uid: 6, class_uid: 6003 }
+  if (item.erased) {
+    return { ...shared, activity_id: 99, type_uid: 600_399, severity_id: 1, metadata: metadataOf(item, undefined) }
+  }
+  const { event } = item
+  const activity = activities.find(([, words]) => words.test(event.action))?.[0] ?? 99
+  const resources = [event.resource, ...event.related ?? []].filter((resource) => resource !== undefined)
+  return {
+    ...shared,
+    activity_id: activity,
+    type_uid: 600_300 + activity,
+    time: Date.parse(event.occurred_at ?? event.recorded_at),
+    severity_id: severities[event.severity],
+    status_id: event.outcome === "success" ? 1 : 2,
+    status: event.outcome,
+    ...(event.error_tag === undefined ? {} : { status_detail: event.error_tag }),
+    ...(event.duration_ms === undefined ? {} : { duration: event.duration_ms }),
+    metadata: metadataOf(item, event),
+    actor: actorOf(event),
+    api: { operation: event.action, request: { uid: event.request_id } },
+    src_endpoint: event.client?.address === undefined
+      ? { name: event.surface ?? "unknown" }
+      : { ip: event.client.address.replace(/\/.*$/, "") },
+    ...(resources.length === 0 ? {} : { resources: resources.map(({ id, type }) => ({ type, uid: id })) }),
+    unmapped: event
+  }
+}
+
+/** How a format is written: what comes first, an event, and its media type. */
+export const formats: {
+  readonly [Name in Format]: {
+    readonly head: string
+    readonly row: (item: Item) => string
+    readonly contentType: string
+  }
+} = {
+  ndjson: { head: "", row: ndjsonRow, contentType: "application/x-ndjson" },
+  csv: { head: csvHead, row: csvRow, contentType: "text/csv; charset=utf-8" },
+  cloudevents: {
+    head: "",
+    row: (item) => `${JSON.stringify(cloudEvent(item))}\n`,
+    contentType: "application/x-ndjson"
+  },
+  ocsf: { head: "", row: (item) => `${JSON.stringify(ocsf(item))}\n`, contentType: "application/x-ndjson" }
+}
