@@ -58,7 +58,7 @@ export const emit = (
 /** What `audited` says of the effect that it watches. */
 export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | undefined> {
   readonly action: string
-  readonly resource?: Resource | ((result: A) => Resource) | undefined
+  readonly resource?: Resource | ((result: A) => Resource | undefined) | undefined
   readonly subjectIds?: ReadonlyArray<string> | undefined
   readonly severity?: Severity | undefined
   readonly metadata?: { readonly [key: string]: unknown } | undefined
@@ -66,6 +66,8 @@ export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | 
   readonly input?: unknown
   /** Picks what is recorded of the result. Nothing unless given. */
   readonly output?: ((result: A) => unknown) | undefined
+  /** Of the success: the same key and event are recorded once, in this tenant and env. */
+  readonly idempotencyKey?: string | undefined
   /** Which errors are a denial, not a failure. None unless given. */
   readonly denied?: ((error: E) => boolean) | undefined
   /**
@@ -105,11 +107,13 @@ const errorTag = (error: unknown): string => {
 const refuse = (path: string, detail: string) =>
   new AuditError({ method: "AuditLogger.audited", reason: new InvalidInput({ path, detail }) })
 
+const resourceOf = (resource: Resource | undefined) => resource === undefined ? {} : { resource }
+
 /** What the caller's functions pick from the result. */
 const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Effect.Effect<Partial<AuditDraft>, AuditError> =>
   Effect.try({
     try: () => ({
-      ...(typeof options.resource === "function" ? { resource: options.resource(result) } : {}),
+      ...resourceOf(typeof options.resource === "function" ? options.resource(result) : undefined),
       ...(options.output === undefined ? {} : { output: options.output(result) })
     }),
     catch: () => refuse("/output", "picking the output or resource from the result failed")
@@ -134,7 +138,7 @@ const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | un
 
 /** The options as they were at the call; a draft that is refused stays refused. */
 const readOptions = <A, E>(
-  { denied: _1, intent: _2, output: _3, resource, transaction: _4, ...rest }: AuditedOptions<A, E>
+  { denied: _1, idempotencyKey: _5, intent: _2, output: _3, resource, transaction: _4, ...rest }: AuditedOptions<A, E>
 ): AuditDraft => {
   const draft: AuditDraft = { ...rest, ...(typeof resource === "object" ? { resource } : {}) }
   const read = ReadDraft.of(draft)
@@ -157,7 +161,7 @@ interface Watched<A, E> {
   readonly options: AuditedOptions<A, E>
   /** Records that the effect is about to run. */
   readonly intend: Recording
-  readonly emit: (more: Partial<AuditDraft>) => Recording
+  readonly emit: (more: Partial<AuditDraft>, options?: LoggingEngine.EmitOptions) => Recording
 }
 
 /** Ids of operations. */
@@ -175,11 +179,12 @@ const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>
     options,
     intend: logger.emit(intent),
     // What was refused when it was read is passed on as it is, so that it stays refused.
-    emit: (more) =>
+    emit: (more, how) =>
       logger.emit(
         draft instanceof ReadDraft
           ? draft
-          : { ...draft, ...phase("result"), durationMillis: Math.floor(elapsedMillis(clock) - started), ...more }
+          : { ...draft, ...phase("result"), durationMillis: Math.floor(elapsedMillis(clock) - started), ...more },
+        how
       )
   }
   return watched
@@ -191,10 +196,12 @@ const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>
  */
 const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A) =>
   Effect.flatMap(Effect.result(pick(options, result)), (picked) => {
-    if (picked._tag === "Success") return emit(picked.success)
+    const { idempotencyKey } = options
+    const how = idempotencyKey === undefined ? undefined : { idempotencyKey }
+    if (picked._tag === "Success") return emit(picked.success, how)
     return options.transaction === true
       ? Effect.fail(picked.failure)
-      : Effect.andThen(emit({}), Effect.fail(picked.failure))
+      : Effect.andThen(emit({}, how), Effect.fail(picked.failure))
   })
 
 const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>

@@ -35,6 +35,7 @@ const order = [
   "ledger/",
   "erasure/",
   "config/",
+  "http/",
   "memory/",
   "test/",
   "sqlite/",

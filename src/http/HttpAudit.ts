@@ -1,0 +1,345 @@
+/**
+ * From a request to a context and an event: middleware for `HttpApi` and `HttpRouter`.
+ *
+ * The application says who a request is (`identify`); headers add where, and never contradict. Handlers then have their
+ * `RequestContext`, and what becomes of each request is recorded: by the action of its endpoint, or as `http.request`.
+ * A request that cannot be recorded is refused with 503 (507 where there is no room).
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as HttpApi from "effect/http-api/HttpApi"
+import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
+import * as HttpRouter from "effect/http/HttpRouter"
+import { HttpServerRequest, type ParsedSearchParams } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as IpNetwork from "effect/net/IpNetwork"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import type * as Scope from "effect/Scope"
+import { randomBytes } from "node:crypto"
+import { AuditError, InvalidInput, SinkUnavailable } from "../AuditError.ts"
+import { type AuditDraft, AuditLogger } from "../AuditLogger.ts"
+import { networkOf } from "../internal/address.ts"
+import * as RequestContext from "../RequestContext.ts"
+import { Transactions } from "../Transactions.ts"
+import { contextOf, type HeaderProblem, meant, type Principal, traceparentOf } from "./context.ts"
+import type { Action, Exchange, Target } from "./exchange.ts"
+import { ofAuditError, type Problem, response } from "./problem.ts"
+import { acted, answering, httpOf, plain, type Requests } from "./recording.ts"
+import { Refusals } from "./refusals.ts"
+
+export type { Principal } from "./context.ts"
+export type { Action, Exchange } from "./exchange.ts"
+export type { Requests } from "./recording.ts"
+
+/** The request is nobody's: no token, or one that is not known. Answered with 401. */
+export class Unauthenticated
+  extends Schema.TaggedError<Unauthenticated>("effect-audit/http/Unauthenticated")("Unauthenticated", {
+    /** For the caller; nothing of what it sent. */
+    detail: Schema.String,
+    /** The scheme of `WWW-Authenticate`; `Bearer` unless given. */
+    scheme: Schema.optional(Schema.String)
+  }, { httpApiStatus: 401 })
+{
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** How a server audits its requests. */
+export interface Options<R = never> {
+  /** Finds out who a request is: by its token, session, certificate. */
+  readonly identify: (
+    request: HttpServerRequest
+  ) => Effect.Effect<Principal, Unauthenticated, R>
+  /** Where the refusals of requests go that are nobody's. */
+  readonly anonymous: { readonly tenantId: string; readonly env: string }
+  /** What endpoints record, by `group.endpoint` (`actions` checks the names), or by route, `POST /orders`. */
+  readonly actions?: { readonly [endpoint: string]: Action | undefined } | undefined
+  /**
+   * Which other requests leave a `http.request`: `refused` (400, 401, 403, defects, clients that went away) unless
+   * given, `all`, or by name.
+   */
+  readonly requests?: "refused" | "all" | Requests | undefined
+  /** Networks of proxies whose `X-Forwarded-For` counts: `10.0.0.0/8`. None unless given. */
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
+  /** Refusals of one network that are recorded one by one within a second, the rest as one event; 10 unless given. */
+  readonly refusalsPerSecond?: number | undefined
+}
+
+type Handler<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+type Asked = HttpServerRequest | HttpRouter.RouteContext | ParsedSearchParams | Scope.Scope
+
+type Recorder = AuditLogger | Transactions | RequestContext.RequestContext
+
+/** An endpoint of an `HttpApi`, as its middleware gets it. */
+export interface Endpoint {
+  readonly endpoint: HttpApiEndpoint.Top
+  readonly group: HttpApiGroup.Top
+}
+
+const targetOf = ({ method }: HttpServerRequest, route: string, endpoint?: Endpoint): Target => ({
+  method,
+  route,
+  name: endpoint === undefined ? undefined : `${endpoint.group.identifier}.${endpoint.endpoint.identifier}`,
+  endpoint: endpoint?.endpoint
+})
+
+/** Audits the requests of a server. */
+export class HttpAudit extends Context.Service<HttpAudit, {
+  /** Runs a handler in the context of its request. */
+  readonly around: <E, R>(
+    handler: Handler<E | AuditError, R>,
+    endpoint?: Endpoint | undefined
+  ) => Handler<E, Exclude<R, Recorder> | Asked>
+  /** Refuses a request that no route is for, and records it. */
+  readonly unknownRoute: Handler<never, HttpServerRequest>
+}>()("effect-audit/http/HttpAudit") {}
+
+const newTrace = (): string => `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`
+const newId = (): string => randomBytes(16).toString("hex")
+
+/** Ids of the request on its response, and on the log lines and spans of its handler. */
+const marked = <E, R>(effect: Handler<E, R>, { requestId, traceId }: RequestContext.Fields) => {
+  const headers = { "x-request-id": requestId, "x-trace-id": traceId }
+  const ids = { request_id: requestId, trace_id: traceId }
+  return Effect.andThen(
+    HttpEffect.appendPreResponseHandler((_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers))),
+    effect.pipe(Effect.annotateLogs(ids), Effect.annotateSpans(ids))
+  )
+}
+
+const addressOf = (request: HttpServerRequest): string | undefined => Option.getOrUndefined(request.remoteAddress)
+
+const refusalOf = (error: Unauthenticated): Refusal => ({
+  tag: "Unauthenticated",
+  status: 401,
+  detail: error.detail,
+  headers: { "www-authenticate": error.scheme ?? "Bearer" }
+})
+
+const headerProblem = ({ detail, header, status }: HeaderProblem): Refusal => ({
+  tag: status === 403 ? "HeaderContradicted" : "HeaderMalformed",
+  status,
+  detail,
+  extensions: { header }
+})
+
+const draftOf = (target: Target, action: string, { extensions, status, tag }: Refusal) => ({
+  action,
+  outcome: status === 401 || status === 403 ? "denied" as const : "failure" as const,
+  errorTag: tag,
+  metadata: { ...httpOf(target, status), ...extensions }
+})
+
+const refuse = (path: string, detail: string) =>
+  new AuditError({ method: "HttpAudit.layer", reason: new InvalidInput({ path, detail }) })
+
+const networksOf = (texts: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<IpNetwork.IpNetwork>, AuditError> =>
+  Effect.forEach(texts, (text, index) =>
+    Effect.mapError(
+      Effect.fromResult(IpNetwork.fromString(text)),
+      () => refuse(`/trustedProxies/${index}`, "must be a network such as 10.0.0.0/8")
+    ))
+
+const notPrincipal = () => refuse("/identify", "gave a principal whose ids cannot be those of a context")
+
+/** The context of a request; fails with the header that cannot be meant, or where the principal cannot be one. */
+const contextFor = Effect.fnUntraced(function*(
+  principal: Principal,
+  request: HttpServerRequest,
+  headers: HttpServerRequest["headers"] | ReturnType<typeof meant>
+) {
+  const fields = yield* Effect.fromResult(contextOf(principal, headers, { address: addressOf(request), newId }))
+  const span = yield* Effect.option(Effect.currentParentSpan)
+  const traceparent = traceparentOf(headers) ?? (Option.isSome(span) ? undefined : newTrace())
+  return yield* Effect.mapError(RequestContext.forRequest({ ...fields, traceparent }), notPrincipal)
+})
+
+/** As above, of the headers that can be meant. */
+const contextAnyway = (principal: Principal, request: HttpServerRequest) =>
+  Effect.mapError(contextFor(principal, request, meant(request.headers, principal)), notPrincipal)
+
+interface Refusal extends Problem {
+  readonly tag: string
+}
+
+/** Refuses in a context: recorded, or counted where there are too many. */
+const refusing = (
+  logger: AuditLogger["Service"],
+  context: RequestContext.Fields,
+  draft: AuditDraft | undefined,
+  refusal: Refusal
+) => {
+  const answer = Effect.succeed(response(refusal))
+  const recorded = draft === undefined ? answer : Effect.andThen(logger.emit(draft), answer)
+  return RequestContext.provide(context)(marked(answering<never, RequestContext.RequestContext>(recorded), context))
+}
+
+/** Records each second what was counted, and at the end what is left. What cannot be recorded counts with the next. */
+const countRefusals = (refusals: Refusals, logger: AuditLogger["Service"], anonymous: Principal) => {
+  const flush = Effect.suspend(() =>
+    Effect.forEach(refusals.take(), (counted) => {
+      const { count, network, since, statuses } = counted
+      const draft = {
+        action: "http.refused",
+        outcome: "denied" as const,
+        severity: "warning" as const,
+        occurredAt: since,
+        metadata: { http: { network, count, statuses } }
+      }
+      const context = RequestContext.forRequest({ ...anonymous, requestId: newId(), traceparent: newTrace() })
+      return Effect.mapError(context, notPrincipal).pipe(
+        Effect.flatMap((context) => RequestContext.provide(context)(logger.emit(draft))),
+        Effect.catchTag("AuditError", () => Effect.sync(() => refusals.putBack(counted)))
+      )
+    }, { discard: true })
+  )
+  return Effect.andThen(
+    Effect.addFinalizer(() => flush),
+    Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("1 second"), flush)))
+  )
+}
+
+const make = Effect.fnUntraced(function*<R>(
+  options: Options<R>
+): Effect.fn.Return<HttpAudit["Service"], AuditError, AuditLogger | Transactions | R | Scope.Scope> {
+  const services = yield* Effect.context<AuditLogger | Transactions | R>()
+  const logger = Context.get(services, AuditLogger)
+  const recorder = Context.make(AuditLogger, logger).pipe(
+    Context.add(Transactions, Context.get(services, Transactions))
+  )
+  const clock = yield* Clock.Clock
+  const anonymous = { ...options.anonymous, actor: RequestContext.anonymous }
+  yield* Effect.mapError(
+    RequestContext.decode({ ...anonymous, requestId: "start" }),
+    () => refuse("/anonymous", "must be a tenant id and an env")
+  )
+  const networks = yield* networksOf(options.trustedProxies ?? [])
+  const forwarded = HttpMiddleware.xForwardedHeaders({ trustedProxies: networks })
+  const refusals = new Refusals(options.refusalsPerSecond ?? 10)
+  yield* countRefusals(refusals, logger, anonymous)
+
+  const identify = (request: HttpServerRequest) => Effect.provide(options.identify(request), services)
+  const actionOf = (target: Target): Action | undefined =>
+    options.actions?.[target.name ?? ""] ?? options.actions?.[`${target.method} ${target.route}`]
+
+  /** Refuses a request that is nobody's; a flood of them is counted. */
+  const refuseAnonymous = Effect.fnUntraced(function*(request: HttpServerRequest, target: Target, refusal: Refusal) {
+    const address = addressOf(request)
+    const network = address === undefined ? "unknown" : networkOf(address)
+    const isRecorded = refusals.admits(network, refusal.status, clock.currentTimeMillisUnsafe())
+    const draft = isRecorded ? draftOf(target, actionOf(target)?.action ?? "http.request", refusal) : undefined
+    return yield* refusing(logger, yield* contextAnyway(anonymous, request), draft, refusal)
+  })
+
+  const around = Effect.fnUntraced(function*<E, R1>(handler: Handler<E | AuditError, R1>, endpoint?: Endpoint) {
+    const request = yield* HttpServerRequest
+    const target = targetOf(request, (yield* HttpRouter.RouteContext).route.path, endpoint)
+    const action = actionOf(target)
+    const principal = yield* Effect.result(identify(request))
+    if (principal._tag === "Failure") return yield* refuseAnonymous(request, target, refusalOf(principal.failure))
+    const found = yield* Effect.result(contextFor(principal.success, request, request.headers))
+    if (found._tag === "Failure") {
+      if (found.failure instanceof AuditError) return yield* found.failure
+      const refusal = headerProblem(found.failure)
+      const draft = draftOf(target, action?.action ?? "http.request", refusal)
+      return yield* refusing(logger, yield* contextAnyway(principal.success, request), draft, refusal)
+    }
+    const recorded = action === undefined
+      ? plain(handler, target, options.requests ?? "refused")
+      : acted(handler, action, target, request)
+    return yield* Effect.provideContext(
+      marked(answering<E, R1 | Recorder | Asked>(recorded), found.success),
+      Context.add(recorder, RequestContext.RequestContext, found.success)
+    )
+  })
+
+  const answered = <E, R1>(handler: Handler<E | AuditError, R1>, endpoint?: Endpoint) =>
+    answering<E, Exclude<R1, Recorder> | Asked>(around(handler, endpoint))
+  const unknown = { tag: "RouteNotFound", status: 404, detail: "There is nothing here." }
+  return HttpAudit.of({
+    around: (handler, endpoint) =>
+      networks.length === 0 ? answered(handler, endpoint) : forwarded(answered(handler, endpoint)),
+    unknownRoute: Effect.flatMap(
+      HttpServerRequest,
+      (request) => answering<never, HttpServerRequest>(refuseAnonymous(request, targetOf(request, "*"), unknown))
+    )
+  })
+})
+
+/** JSON as it is sent: what a schema is encoded to. */
+type Sent<S> = S extends Schema.toCodecJson<infer A> ? A["Encoded"] : undefined
+type Names<S> = S extends { readonly Type: infer A } ? keyof A : never
+type ExchangeOf<E> = Exchange<
+  { readonly [Name in Names<HttpApiEndpoint.Params<E>>]: string },
+  { readonly [Name in Names<HttpApiEndpoint.Query<E>>]?: string | ReadonlyArray<string> },
+  Sent<HttpApiEndpoint.Payload<E>>,
+  Sent<HttpApiEndpoint.Success<E>>
+>
+type Named<Group> = Group extends HttpApiGroup.HttpApiGroup<infer Id, infer Endpoints, infer _TopLevel>
+  ? Endpoints extends { readonly identifier: infer Name extends string }
+    ? { readonly name: `${Id}.${Name}`; readonly endpoint: Endpoints }
+  : never
+  : never
+/** What the endpoints of an API record, by its groups. */
+export type Actions<Groups> = {
+  readonly [N in Named<Groups> as N["name"]]?: Action<ExchangeOf<N["endpoint"]>>
+}
+
+/** The actions of an API's endpoints: their names, and what they pick from requests and results, are checked. */
+export const actions = <Id extends string, Groups extends HttpApiGroup.Constraint>(
+  _api: HttpApi.HttpApi<Id, Groups>
+) =>
+(actions: Actions<Groups>): { readonly [endpoint: string]: Action | undefined } => actions
+
+/** Audits requests; what the application's `identify` needs is needed here. */
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<HttpAudit, AuditError, AuditLogger | Transactions | R> => Layer.effect(HttpAudit, make(options))
+
+/** An `AuditError` as a caller sees it: a problem document, of which it reads that the log was not available. */
+const AuditProblem = Schema.Struct({ status: Schema.Int, detail: Schema.String }).pipe(
+  Schema.decodeTo(Schema.toType(AuditError), {
+    decode: SchemaGetter.transform(({ detail }) =>
+      new AuditError({ method: "http", reason: new SinkUnavailable({ detail }) })
+    ),
+    encode: SchemaGetter.transform((error) => {
+      const { detail, status } = ofAuditError(error)
+      return { status, detail }
+    })
+  })
+).annotate({ httpApiStatus: 503 })
+
+/**
+ * For an `HttpApi`: `group.middleware(Middleware)`, served with `layer`. A handler that records events does not compile
+ * without it.
+ */
+export class Middleware extends HttpApiMiddleware.Service<Middleware, { provides: RequestContext.RequestContext }>()(
+  "effect-audit/http/Middleware",
+  { error: AuditProblem }
+) {}
+
+export const layerMiddleware: Layer.Layer<Middleware, never, HttpAudit> = Layer.effect(
+  Middleware,
+  Effect.map(HttpAudit, (audit) => Middleware.of((handler, endpoint) => audit.around(handler, endpoint)))
+)
+
+/** For routes of an `HttpRouter`: `routes.pipe(Layer.provide(router.layer))`. */
+export const router = HttpRouter.middleware<{ provides: RequestContext.RequestContext; handles: AuditError }>()(
+  Effect.map(HttpAudit, (audit) => (handler) => audit.around(handler))
+)
+
+/** Refuses what no route is for with 404, and records it. */
+export const unknownRoutes: Layer.Layer<never, never, HttpRouter.HttpRouter | HttpAudit> = HttpRouter.use((routes) =>
+  Effect.flatMap(HttpAudit, (audit) => routes.add("*", "*", audit.unknownRoute))
+)

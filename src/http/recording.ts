@@ -1,0 +1,192 @@
+/** Runs a handler, and records what became of the request: by its endpoint's action, or as one event per request. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerError from "effect/http/HttpServerError"
+import { type HttpServerRequest, ParsedSearchParams } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import { AuditError } from "../AuditError.ts"
+import * as AuditLogger from "../AuditLogger.ts"
+import type { Resource } from "../DatasetEvent.ts"
+import type { RequestContext } from "../RequestContext.ts"
+import type { Transactions } from "../Transactions.ts"
+import { type Action, type Exchange, payloadOf, resultOf, statusOf, type Target } from "./exchange.ts"
+import { ofAuditError, response } from "./problem.ts"
+
+/** A handler that answered with a status of 400 or more: no success, although it did not fail. */
+class Answered {
+  readonly _tag: string
+  readonly response: HttpServerResponse
+  constructor(response: HttpServerResponse) {
+    this._tag = `Http${response.status}`
+    this.response = response
+  }
+}
+
+/** What HTTP knows of a request; the template of its route, never the path that was asked for. */
+export const httpOf = ({ method, route }: Target, status?: number) => ({
+  http: { method, route, ...(status === undefined ? {} : { status }) }
+})
+
+const isDenial = (status: number) => status === 401 || status === 403
+
+/** Which requests leave an event where their endpoint has no action. */
+export interface Requests {
+  /** Endpoints (`orders.get`), routes (`GET /orders/:id`), or what begins like them (`orders.*`, `GET /internal/*`). */
+  readonly include?: ReadonlyArray<string> | undefined
+  readonly exclude?: ReadonlyArray<string> | undefined
+}
+
+const isNamed = (patterns: ReadonlyArray<string>, { method, name, route }: Target): boolean =>
+  patterns.some((pattern) =>
+    [name, `${method} ${route}`].some((text) =>
+      pattern.endsWith("*") ? text?.startsWith(pattern.slice(0, -1)) : text === pattern
+    )
+  )
+
+/** Whether a request is recorded: `refused` are those that could not be meant, were not allowed, broke, were left. */
+export const isWanted = (requests: "refused" | "all" | Requests, target: Target, status: number): boolean => {
+  const isRefused = status === 400 || isDenial(status) || status >= 499
+  if (typeof requests === "string") return requests === "all" || isRefused
+  const { exclude = [], include = ["*"] } = requests
+  return !isNamed(exclude, target) && (isRefused || isNamed(include, target))
+}
+
+const auditErrorIn = <E>(cause: Cause.Cause<E>): AuditError | undefined => {
+  const found = cause.reasons.find((reason) => reason._tag === "Fail" && reason.error instanceof AuditError)
+  return found?._tag === "Fail" && found.error instanceof AuditError ? found.error : undefined
+}
+
+/** Whether a reason is the handler's own, and none of this module. */
+const isHandlers = <E>(reason: Cause.Reason<E | AuditError | Answered>): reason is Cause.Reason<E> =>
+  reason._tag !== "Fail" || !(reason.error instanceof AuditError || reason.error instanceof Answered)
+
+/** A request that could not be recorded is refused; what a handler answered by itself is its answer. */
+export const answering = <E, R>(
+  effect: Effect.Effect<HttpServerResponse, E | AuditError | Answered, R>
+): Effect.Effect<HttpServerResponse, E, R> =>
+  Effect.catchCause(effect, (cause) => {
+    const failed = auditErrorIn(cause)
+    if (failed !== undefined) return Effect.succeed(response(ofAuditError(failed)))
+    const answered = cause.reasons.find((reason) => reason._tag === "Fail" && reason.error instanceof Answered)
+    if (answered?._tag === "Fail" && answered.error instanceof Answered) return Effect.succeed(answered.error.response)
+    return Effect.failCause(Cause.fromReasons(cause.reasons.filter(isHandlers)))
+  })
+
+interface Picked {
+  readonly resource?: Resource | undefined
+  readonly subjectIds?: ReadonlyArray<string> | undefined
+  readonly input?: unknown
+  readonly idempotencyKey?: string | undefined
+}
+
+/**
+ * What an action picks from a request; `undefined` where it fails to, as it may where the request cannot be decoded. A
+ * success is then not recorded as if nothing were to be picked: see `acted`.
+ */
+const before = ({ idempotencyKey, input, resource, subjectIds }: Action, exchange: Exchange): Picked | undefined => {
+  try {
+    return {
+      resource: typeof resource === "function" ? resource(exchange) : resource,
+      subjectIds: subjectIds?.(exchange),
+      input: input?.(exchange),
+      idempotencyKey: idempotencyKey?.(exchange)
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** What `audited` reports of functions that fail: recorded without them, or rolled back in a transaction. */
+const failedToPick = (): never => {
+  throw new TypeError("a function of the action failed")
+}
+
+/** Runs a handler under its endpoint's action. */
+export const acted = Effect.fnUntraced(function*<E, R>(
+  handler: Effect.Effect<HttpServerResponse, E, R>,
+  action: Action,
+  target: Target,
+  request: HttpServerRequest
+) {
+  const { params } = yield* HttpRouter.RouteContext
+  const query = yield* ParsedSearchParams
+  const exchange: Exchange = { params, query, payload: yield* payloadOf(request), result: undefined }
+  const picked = before(action, exchange)
+  const withResult = (answer: HttpServerResponse): Exchange => ({ ...exchange, result: resultOf(answer) })
+  const { output, resource, severity, transaction } = action
+  const late = typeof resource === "function" && picked?.resource === undefined
+    ? (answer: HttpServerResponse): Resource | undefined => resource(withResult(answer))
+    : undefined
+  const attempt = Effect.flatMap(handler, (answer) =>
+    answer.status >= 400
+      ? Effect.fail<E | Answered>(new Answered(answer))
+      : Effect.succeed(answer))
+  return yield* AuditLogger.audited(attempt, {
+    action: action.action,
+    severity,
+    transaction,
+    metadata: httpOf(target),
+    ...picked,
+    resource: late ?? picked?.resource,
+    output: picked === undefined
+      ? failedToPick
+      : output === undefined
+      ? undefined
+      : (answer: HttpServerResponse) => output(withResult(answer)),
+    denied: (error) => isDenial(error instanceof Answered ? error.response.status : statusOf(error, target.endpoint))
+  })
+})
+
+/** The status that an exit is answered with; 499 where the client went away. */
+const statusOfExit = <E>(
+  exit: Exit.Exit<HttpServerResponse, E>,
+  { endpoint }: Target
+): Effect.Effect<number> => {
+  if (Exit.isSuccess(exit)) return Effect.succeed(exit.value.status)
+  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+  if (failure !== undefined && endpoint !== undefined) return Effect.succeed(statusOf(failure.error, endpoint))
+  if (failure === undefined && exit.cause.reasons.every((reason) => reason._tag === "Interrupt")) {
+    return Effect.succeed(499)
+  }
+  return Effect.map(HttpServerError.causeResponse(exit.cause), ([answer]) => answer.status)
+}
+
+const tagOf = <E>(exit: Exit.Exit<HttpServerResponse, E>): { readonly errorTag?: string } => {
+  if (Exit.isSuccess(exit)) return exit.value.status < 400 ? {} : { errorTag: `Http${exit.value.status}` }
+  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+  const error: unknown = failure?.error
+  if (typeof error === "object" && error !== null && "_tag" in error) return { errorTag: String(error._tag) }
+  const isDefect = exit.cause.reasons.some((reason) => reason._tag === "Die")
+  return { errorTag: failure !== undefined ? "Error" : isDefect ? "Defect" : "Interrupted" }
+}
+
+/** Runs a handler, and records the request if it is wanted. */
+export const plain = <E, R>(
+  handler: Effect.Effect<HttpServerResponse, E, R>,
+  target: Target,
+  requests: "refused" | "all" | Requests
+): Effect.Effect<
+  HttpServerResponse,
+  E | AuditError,
+  R | AuditLogger.AuditLogger | RequestContext | Transactions
+> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      Effect.exit(restore(handler)),
+      (exit): Effect.Effect<HttpServerResponse, E | AuditError, AuditLogger.AuditLogger | RequestContext> =>
+        Effect.flatMap(statusOfExit(exit, target), (status) =>
+          isWanted(requests, target, status)
+            ? Effect.andThen(
+              AuditLogger.emit({
+                action: "http.request",
+                outcome: isDenial(status) ? "denied" : status >= 400 ? "failure" : "success",
+                ...tagOf(exit),
+                metadata: httpOf(target, status)
+              }),
+              exit
+            )
+            : exit)
+    )
+  )
