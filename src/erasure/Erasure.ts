@@ -16,21 +16,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
-import {
-  AuditError,
-  type AuditReason,
-  Held,
-  type InvalidInput,
-  NotFound,
-  Protected,
-  SinkRejected
-} from "../AuditError.ts"
-import { subjectsOf } from "../internal/body.ts"
+import { AuditError, type AuditReason, Held, type InvalidInput, NotFound, SinkRejected } from "../AuditError.ts"
 import { ReadDraft } from "../internal/draft.ts"
 import { uuidText } from "../internal/entropy.ts"
 import { Ranges } from "../internal/ranges.ts"
-import { type Hold, type Log, LogStore, type LogWriter, type RowRef, type StoredEvent } from "../ledger/LogStore.ts"
+import { type Hold, type Log, LogStore, type LogWriter } from "../ledger/LogStore.ts"
 import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
 import { RequestContext, system } from "../RequestContext.ts"
 import {
@@ -45,6 +35,7 @@ import {
   type Selection,
   unnamed
 } from "./Selection.ts"
+import { type Targets, targetsOf } from "./targets.ts"
 
 export type { Case, HoldSelection, OfCase, Selection } from "./Selection.ts"
 
@@ -60,6 +51,16 @@ export interface Erased {
   readonly scrubbed: boolean
 }
 
+/** What an erasure would do. */
+export interface Preview {
+  /** Events whose content it would erase. */
+  readonly count: number
+  /** Their positions, as ranges from first to last. */
+  readonly positions: ReadonlyArray<readonly [first: number, last: number]>
+  /** How many of them are under legal hold: with any, nothing is erased. */
+  readonly held: number
+}
+
 /** Erases the content of events, and keeps it from being erased. */
 export class Erasure extends Context.Service<Erasure, {
   /**
@@ -70,6 +71,8 @@ export class Erasure extends Context.Service<Erasure, {
   readonly erase: (
     selection: Selection & { readonly reason: string }
   ) => Effect.Effect<Erased, AuditError, RequestContext>
+  /** What erasing a selection would do now. Changes nothing, and records nothing. */
+  readonly preview: (selection: Selection) => Effect.Effect<Preview, AuditError, RequestContext>
   /**
    * Puts events of the context's log under legal hold for a case, those to come as well, and records `audit.held`. What
    * several cases hold is held until each has released it.
@@ -92,6 +95,10 @@ export const erase = (
 ): Effect.Effect<Erased, AuditError, Erasure | RequestContext> =>
   Effect.flatMap(Erasure, (erasure) => erasure.erase(selection))
 
+/** What erasing a selection of the context's log would do now. */
+export const preview = (selection: Selection): Effect.Effect<Preview, AuditError, Erasure | RequestContext> =>
+  Effect.flatMap(Erasure, (erasure) => erasure.preview(selection))
+
 /** Puts events of the context's log under legal hold. */
 export const hold = (
   selection: HoldSelection & Case & { readonly reason: string }
@@ -106,86 +113,7 @@ export const release = (
 
 /** Ranges of positions that one record names at most: about 150 kB of JSON. */
 const rangesPerRecord = 8000
-/** Records that stay: what was erased, and which log it is. */
-const stays = new Set<unknown>(["audit.erased", "audit.log_created", "audit.log_resumed"])
-
 const refuse = (method: string, reason: AuditReason) => new AuditError({ method, reason })
-
-const isHeld = (holds: ReadonlyArray<Hold>, event: StoredEvent): boolean => {
-  const eventId = uuidText(event.eventId)
-  const recordedAt = event.recordedAtMillis ?? 0
-  const persons = event.body === undefined ? new Set() : subjectsOf(event.body).persons
-  return holds.some((hold) =>
-    (hold.eventId === undefined || hold.eventId === eventId) &&
-    (hold.person === undefined || persons.has(hold.person)) &&
-    recordedAt >= (hold.sinceMillis ?? -Infinity) && recordedAt < (hold.beforeMillis ?? Infinity)
-  )
-}
-
-/** What a call erases, and how many of it are held. */
-class Targets {
-  readonly rows: Array<RowRef> = []
-  held = 0
-  /** Whether one of the events names a person who asks. */
-  namesActor = false
-  private readonly holds: ReadonlyArray<Hold>
-  private readonly actors: ReadonlyArray<string>
-  constructor(holds: ReadonlyArray<Hold>, actors: ReadonlyArray<string>) {
-    this.holds = holds
-    this.actors = actors
-  }
-  take(event: StoredEvent): void {
-    if (this.actors.length > 0 && event.body !== undefined) {
-      const { persons } = subjectsOf(event.body)
-      if (this.actors.some((actor) => persons.has(actor))) this.namesActor = true
-    }
-    if (this.holds.length > 0 && isHeld(this.holds, event)) this.held++
-    this.rows.push({ row: event.row, position: event.position })
-  }
-}
-
-const findEach = Effect.fnUntraced(function*(
-  writer: LogWriter,
-  log: Log,
-  eventIds: Extract<Selected, { readonly _tag: "Events" }>["eventIds"],
-  targets: Targets
-): Effect.fn.Return<void, AuditError> {
-  const method = "Erasure.erase"
-  for (const eventId of new Set(eventIds)) {
-    // One at a time: their content may be large.
-    const [event] = yield* writer.find(log, [eventId])
-    if (event === undefined) {
-      return yield* refuse(method, new NotFound({ detail: `there is no event ${eventId} in this log` }))
-    }
-    if (event.body === undefined) continue
-    if (stays.has(subjectsOf(event.body).action)) {
-      return yield* refuse(
-        method,
-        new Protected({ detail: `event ${eventId} is a record of the log itself and stays` })
-      )
-    }
-    targets.take(event)
-  }
-})
-
-const scanFor = (writer: LogWriter, log: Log, selected: Exclude<Selected, { readonly _tag: "Events" }>, to: Targets) =>
-  Stream.runForEach(
-    writer.events(
-      log,
-      selected._tag === "Person" ? { person: selected.person } : { ...selected }
-    ),
-    (events) =>
-      Effect.sync(() => {
-        for (const event of events) {
-          if (event.body === undefined) continue
-          const { action, persons } = subjectsOf(event.body)
-          if (stays.has(action)) continue
-          const isOfPerson = selected._tag === "Time" || persons.has(selected.person)
-          const isBefore = selected._tag === "Person" || (event.recordedAtMillis ?? Infinity) < selected.beforeMillis
-          if (isOfPerson && isBefore) to.take(event)
-        }
-      })
-  )
 
 /** The events of a selection that are not erased yet; `Held` if one of them is. */
 const select = Effect.fnUntraced(function*(
@@ -194,10 +122,7 @@ const select = Effect.fnUntraced(function*(
   selected: Selected,
   actors: ReadonlyArray<string>
 ): Effect.fn.Return<Targets, AuditError> {
-  const targets = new Targets(yield* writer.holds(log), actors)
-  yield* selected._tag === "Events"
-    ? findEach(writer, log, selected.eventIds, targets)
-    : scanFor(writer, log, selected, targets)
+  const targets = yield* targetsOf(writer, log, selected, actors)
   if (targets.held === 0) return targets
   const detail = `${targets.held} of the ${targets.rows.length} events are held: release them first; nothing was erased`
   return yield* refuse("Erasure.erase", new Held({ detail }))
@@ -277,6 +202,21 @@ const makeErase = (store: LogStore["Service"], record: ReturnType<typeof recordi
     return { count: positions.count, positions: positions.all(), receipts, scrubbed: yield* store.scrub }
   })
 
+const makePreview = (store: LogStore["Service"]) =>
+  Effect.fn("Erasure.preview")(function*(
+    selection: Selection
+  ): Effect.fn.Return<Preview, AuditError, RequestContext> {
+    const method = "Erasure.preview"
+    const selected = read({ ...selection, reason: "preview" }, { ranges: false })
+    if (selected._tag === "Failure") return yield* refuse(method, selected.failure)
+    const log = yield* store.log(yield* RequestContext)
+    if (log === undefined) return { count: 0, positions: [], held: 0 }
+    const { held, rows } = yield* targetsOf(store, log, selected.success, [])
+    const positions = new Ranges()
+    for (const { position } of rows) positions.add(position)
+    return { count: positions.count, positions: positions.all(), held }
+  })
+
 /** Changes the holds of a selection and records it, in one transaction. */
 const changeHolds = (
   store: LogStore["Service"],
@@ -326,6 +266,7 @@ export const make: Effect.Effect<Erasure["Service"], never, LogStore | LoggingEn
   const record = recording(yield* LoggingEngine)
   return Erasure.of({
     erase: makeErase(store, record),
+    preview: makePreview(store),
     hold: changeHolds(
       store,
       record,

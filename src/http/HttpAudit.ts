@@ -94,6 +94,11 @@ const targetOf = ({ method }: HttpServerRequest, route: string, endpoint?: Endpo
   endpoint: endpoint?.endpoint
 })
 
+/** An annotation of endpoints whose handlers record what they do, and what they refuse, by themselves. */
+export const RecordsItself = Context.Reference<boolean>("effect-audit/http/RecordsItself", {
+  defaultValue: () => false
+})
+
 /** Audits the requests of a server. */
 export class HttpAudit extends Context.Service<HttpAudit, {
   /** Runs a handler in the context of its request. */
@@ -104,6 +109,9 @@ export class HttpAudit extends Context.Service<HttpAudit, {
   /** Refuses a request that no route is for, and records it. */
   readonly unknownRoute: Handler<never, HttpServerRequest>
 }>()("effect-audit/http/HttpAudit") {}
+
+const recordsItself = (endpoint: Endpoint | undefined): boolean =>
+  endpoint !== undefined && Context.get(endpoint.group.annotations, RecordsItself)
 
 const newTrace = (): string => `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`
 const newId = (): string => randomBytes(16).toString("hex")
@@ -256,7 +264,7 @@ const make = Effect.fnUntraced(function*<R>(
       return yield* refusing(logger, yield* contextAnyway(principal.success, request), draft, refusal)
     }
     const recorded = action === undefined
-      ? plain(handler, target, options.requests ?? "refused")
+      ? plain(handler, target, recordsItself(endpoint) ? "broken" : options.requests ?? "refused")
       : acted(handler, action, target, request)
     return yield* Effect.provideContext(
       marked(answering<E, R1 | Recorder | Asked>(recorded), found.success),

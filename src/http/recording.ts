@@ -38,6 +38,9 @@ export interface Requests {
   readonly exclude?: ReadonlyArray<string> | undefined
 }
 
+/** `broken`: what a handler that records by itself does not see. */
+type Wanted = "refused" | "all" | "broken" | Requests
+
 const isNamed = (patterns: ReadonlyArray<string>, { method, name, route }: Target): boolean =>
   patterns.some((pattern) =>
     [name, `${method} ${route}`].some((text) =>
@@ -46,8 +49,8 @@ const isNamed = (patterns: ReadonlyArray<string>, { method, name, route }: Targe
   )
 
 /** Whether a request is recorded: `refused` are those that could not be meant, were not allowed, broke, were left. */
-export const isWanted = (requests: "refused" | "all" | Requests, target: Target, status: number): boolean => {
-  const isRefused = status === 400 || isDenial(status) || status >= 499
+export const isWanted = (requests: Wanted, target: Target, status: number): boolean => {
+  const isRefused = status === 400 || (isDenial(status) && requests !== "broken") || status >= 499
   if (typeof requests === "string") return requests === "all" || isRefused
   const { exclude = [], include = ["*"] } = requests
   return !isNamed(exclude, target) && (isRefused || isNamed(include, target))
@@ -166,7 +169,7 @@ const tagOf = <E>(exit: Exit.Exit<HttpServerResponse, E>): { readonly errorTag?:
 export const plain = <E, R>(
   handler: Effect.Effect<HttpServerResponse, E, R>,
   target: Target,
-  requests: "refused" | "all" | Requests
+  requests: Wanted
 ): Effect.Effect<
   HttpServerResponse,
   E | AuditError,

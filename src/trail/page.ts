@@ -13,6 +13,11 @@ export interface Query extends LogName {
   readonly limit?: number | undefined
   /** `next` of the page before; of the same query. */
   readonly cursor?: string | undefined
+  /**
+   * The position of the last event that is known, -1 for none, instead of a cursor: what follows it, in order `asc`,
+   * which is then the order unless given.
+   */
+  readonly after?: number | undefined
 }
 
 /** What to follow. */

@@ -16,7 +16,7 @@ import { pointer } from "../internal/json.ts"
 import { timeOf } from "../internal/time.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { Item, Page, Query } from "./AuditTrail.ts"
-import { Filter, isEmpty, matches, type Search, searchOf } from "./Filter.ts"
+import { Filter, isEmpty, matches, type Order, type Search, searchOf } from "./Filter.ts"
 
 /** A query that was read and found right. */
 export interface Reading {
@@ -60,6 +60,31 @@ const readFilter = (filter: Query["filter"]): Result.Result<typeof Filter.Type, 
   return Result.fail(refuse(path, "is not a value that an event can have there"))
 }
 
+/** The position that a query begins after: that of its cursor, or the one that is given. */
+const placeOf = (
+  { after, cursor }: Query,
+  order: Order,
+  hash: string
+): Result.Result<number | undefined, AuditError> => {
+  if (after !== undefined) {
+    if (cursor !== undefined) return Result.fail(refuse("/after", "is given instead of a cursor, not beside one"))
+    if (order === "desc") return Result.fail(refuse("/after", "is read oldest first: the order is asc"))
+    if (!Number.isSafeInteger(after) || after < -1) {
+      return Result.fail(refuse("/after", "must be a position, or -1 for the log's beginning"))
+    }
+    return Result.succeed(after === -1 ? undefined : after)
+  }
+  if (cursor === undefined) return Result.succeed(undefined)
+  const token = decodeToken(Buffer.from(cursor, "base64url").toString("utf8"))
+  if (token._tag === "Failure") {
+    return Result.fail(refuseCursor("it is not a cursor of this release: begin without one"))
+  }
+  const [, place, bound] = token.success
+  return bound === hash
+    ? Result.succeed(place)
+    : Result.fail(refuseCursor("it belongs to another query: keep tenant, env, filter and order"))
+}
+
 /** Reads a query, or says why it cannot be meant. */
 export const readQuery = (query: Query): Result.Result<Reading, AuditError> => {
   const limit = query.limit ?? 100
@@ -69,23 +94,13 @@ export const readQuery = (query: Query): Result.Result<Reading, AuditError> => {
   const filter = readFilter(query.filter)
   if (filter._tag === "Failure") return Result.fail(filter.failure)
   const search = searchOf(filter.success)
-  const hash = queryHash(query, search)
-  const reading = {
-    log: { tenantId: query.tenantId, env: query.env },
-    search,
-    descending: (query.order ?? "desc") === "desc",
-    limit,
-    hash
-  }
-  if (query.cursor === undefined) return Result.succeed({ ...reading, after: undefined })
-  const token = decodeToken(Buffer.from(query.cursor, "base64url").toString("utf8"))
-  if (token._tag === "Failure") {
-    return Result.fail(refuseCursor("it is not a cursor of this release: begin without one"))
-  }
-  const [, after, bound] = token.success
-  return bound === hash
-    ? Result.succeed({ ...reading, after })
-    : Result.fail(refuseCursor("it belongs to another query: keep tenant, env, filter and order"))
+  const order = query.order ?? (query.after === undefined ? "desc" : "asc")
+  const hash = queryHash({ ...query, order }, search)
+  const log = { tenantId: query.tenantId, env: query.env }
+  return Result.map(
+    placeOf(query, order, hash),
+    (after) => ({ log, search, descending: order === "desc", limit, hash, after })
+  )
 }
 
 /** The error of a cursor whose position the log does not have. */

@@ -64,8 +64,11 @@ describe("Erasure.erase", () => {
     it.effect(`takes ${name}, and says so in one record`, () =>
       Effect.gen(function*() {
         const ids = (yield* three).map(({ eventId }) => eventId)
+        const preview = yield* by(Erasure.preview(selection(ids)))
+        assert.deepStrictEqual(yield* erasedPositions, [])
         const erased = yield* by(Erasure.erase({ ...selection(ids), reason: "request 1" }))
         assert.deepStrictEqual(yield* erasedPositions, [...positions])
+        assert.deepStrictEqual(preview, { count: erased.count, positions: erased.positions, held: 0 })
         assert.strictEqual(erased.count, positions.length)
         const found = yield* records("audit.erased")
         assert.strictEqual(found.length, positions.length === 0 ? 0 : 1)
