@@ -23,6 +23,7 @@ import { prove, verifyProof } from "./prove.ts"
 import { query } from "./query.ts"
 import { resume } from "./resume.ts"
 import { scan } from "./scan.ts"
+import { serve } from "./serve.ts"
 import { tail } from "./tail.ts"
 import { tiles } from "./tiles.ts"
 import { verify } from "./verify.ts"
@@ -49,7 +50,8 @@ export const command = Command.make("effect-audit").pipe(
     hold,
     release,
     resume,
-    backup
+    backup,
+    serve
   ]),
   Command.withExamples([
     { command: "effect-audit ingest --db audit.db < events.ndjson", description: "Record events" },

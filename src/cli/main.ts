@@ -7,10 +7,18 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { createServer } from "node:http"
 import { run } from "./command.ts"
-import { exitCode } from "./exit.ts"
+import { exitCode, Failed } from "./exit.ts"
+import { Listener } from "./serve.ts"
+
+/** No server, and why. */
+const refused = (message: string): ReturnType<Listener["Service"]["listen"]> =>
+  Layer.unwrap(Effect.fail(new Failed({ message })))
 
 const platform = await Promise.all([
+  import("@effect/platform-node/NodeHttpServer"),
   import("@effect/platform-node/NodeRuntime"),
   import("@effect/platform-node/NodeServices")
 ]).catch((cause: unknown) => {
@@ -24,10 +32,22 @@ const platform = await Promise.all([
 })
 
 if (Array.isArray(platform)) {
-  const [NodeRuntime, NodeServices] = platform
+  const [NodeHttpServer, NodeRuntime, NodeServices] = platform
+  const listener = Listener.of({
+    listen: ({ host, port }) =>
+      Layer.catchTag(
+        NodeHttpServer.layer(createServer, { host, port }),
+        "ServeError",
+        () => refused(`${host}:${port} cannot be listened on: is it taken? (--port)`)
+      )
+  })
   let interrupted = 130
   process.once("SIGTERM", () => interrupted = 143)
-  NodeRuntime.runMain(run(process.argv.slice(2)).pipe(Effect.provide(NodeServices.layer)), {
+  const program = run(process.argv.slice(2)).pipe(
+    Effect.provideService(Listener, listener),
+    Effect.provide(NodeServices.layer)
+  )
+  NodeRuntime.runMain(program, {
     disableErrorReporting: true,
     teardown: (exit, onExit) => onExit(exitCode(exit, interrupted))
   })

@@ -133,6 +133,24 @@ export const signing = (store: StoreArgs, args: SigningArgs) =>
       Ledger.layerOnDemand.pipe(Layer.provide(Signer.layer({ key })), Layer.provide(medium)))
   )
 
+/** Everything over a store, which must exist, for whoever is served; it signs if there is a key. */
+export const served = (store: StoreArgs, args: SigningArgs) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const found = yield* opened(store)
+    const signer = signerOf(found, args)
+    const medium = sqliteOf(found, {
+      mustExist: true,
+      ...(signer === undefined ? {} : { signer: stateOf(signer) })
+    })
+    const ledger = signer === undefined
+      ? Ledger.layer
+      : Ledger.layerOnDemand.pipe(Layer.provide(Signer.layer({ key: yield* keyOf(signer) })))
+    return Layer.mergeAll(ledger, Erasure.layer).pipe(
+      Layer.provideMerge(AuditLogger.layer(logging(found.config))),
+      Layer.provideMerge(medium)
+    )
+  }))
+
 /** What lets a log of a store go on: its logs, the engine that records it, and the signer. */
 export const resumable = (store: StoreArgs, args: SigningArgs) =>
   Layer.unwrap(

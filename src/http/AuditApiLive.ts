@@ -128,7 +128,10 @@ const reads = {
         const action = format === undefined ? "audit_trail.read" : "audit_trail.export"
         yield* guard.reading(format === undefined ? "read" : "export", { action, input: said(query) })
         const wanted = { ...yield* logOf, filter, after, cursor, order, limit }
-        if (format === undefined) return yield* trail.query(wanted)
+        if (format === undefined) {
+          const { items, next } = yield* trail.query(wanted)
+          return next === undefined ? { items } : { items, next }
+        }
         // What cannot be meant is refused before the answer begins.
         yield* trail.query({ ...wanted, limit: 1 })
         return exported(trail, wanted, format)
@@ -187,7 +190,9 @@ const reads = {
       Effect.gen(function*() {
         yield* guard.reading("preferences_of_tenant", { action: "audit_trail.preferences" })
         const list = yield* preferences.list(yield* logOf)
-        return list.map(({ trainingAllowed, userId }) => ({ trainingAllowed, userId }))
+        return list.map(({ trainingAllowed, userId }) =>
+          userId === undefined ? { trainingAllowed } : { trainingAllowed, userId }
+        )
       }))
 } satisfies Handlers
 

@@ -58,12 +58,13 @@ const serve = Effect.fnUntraced(function*(medium: Everything) {
         headers: { ...(token === "" ? {} : { authorization: `Bearer ${token}` }), ...init.headers }
       })
     )
+  const json = (response: Response) => Effect.promise(() => response.json() as Promise<object>)
   const text = (response: Response) => Effect.promise(() => response.text())
   const actions = Effect.map(
     Context.get(services, AuditTrail.AuditTrail).query({ ...log, order: "asc", limit: 1000 }),
     ({ items }) => items.flatMap((item) => item.erased ? [] : [`${item.event.action} ${item.event.outcome}`])
   )
-  return { url, emit, client, get, text, actions, vkey: Context.get(services, Signer.Signer).vkey }
+  return { url, emit, client, get, json, text, actions, vkey: Context.get(services, Signer.Signer).vkey }
 })
 
 /** Reads a stream of events until there are so many, or it ends. */
@@ -91,7 +92,7 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
   describe(`the API over ${name}`, () => {
     it.live("gives pages, one event, its proof, and what a SIEM pulls, to a typed client", () =>
       Effect.gen(function*() {
-        const { client, emit, get, text, vkey } = yield* serve(medium)
+        const { client, emit, get, json, text, vkey } = yield* serve(medium)
         const receipts = yield* Effect.forEach([0, 1, 2, 3, 4], (n) => emit(n))
         const { audit } = yield* client("ada")
         const page = yield* audit.events({ query: { action: "note.create", limit: 2 } })
@@ -99,6 +100,7 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
         const next = yield* audit.events({ query: { action: "note.create", limit: 2, cursor: page.next ?? "" } })
         assert.deepStrictEqual(next.items.map(({ position }) => position), [3, 2])
         const after = yield* audit.events({ query: { after: 3, limit: 2 } })
+        assert.isFalse("next" in (yield* json(yield* get("/audit/events?limit=1000"))))
         assert.deepStrictEqual(after.items.map(({ position }) => position), [4, 5])
         const eventId = receipts[1]!.eventId
         assert.strictEqual((yield* audit.event({ params: { eventId } })).position, 2)

@@ -1,0 +1,2 @@
+/** The page over the audit API. */
+export * as Viewer from "./Viewer.ts"
