@@ -1,20 +1,8 @@
 /** The API of Maybes, as data: notes that may become something. */
-import { Context, Schema } from "effect"
-import type { RequestContext } from "effect-audit"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
-import type { Identity } from "./Identity.ts"
+import { Schema } from "effect"
+import { HttpAudit } from "effect-audit/http"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 
-export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", { message: Schema.String }, {
-  httpApiStatus: 401
-}) {}
-export class ContextMissing extends Schema.TaggedError<ContextMissing>()("ContextMissing", { message: Schema.String }, {
-  httpApiStatus: 400
-}) {}
-export class IdentityRefused
-  extends Schema.TaggedError<IdentityRefused>()("IdentityRefused", { message: Schema.String }, {
-    httpApiStatus: 403
-  })
-{}
 /** There is no such note for this caller: absent and not yours look the same. */
 export class NoteNotFound extends Schema.TaggedError<NoteNotFound>()("NoteNotFound", { message: Schema.String }, {
   httpApiStatus: 404
@@ -36,42 +24,31 @@ export class Note extends Schema.Class<Note>("Note")({
   traceId: Schema.String
 }) {}
 
-/** The identity fields may be sent along, and must then agree with the token. */
 export const NotePayload = Schema.Struct({
-  text: Schema.NonEmptyString.check(Schema.isMaxLength(10_000)),
-  tenantId: Schema.optionalKey(Schema.String),
-  env: Schema.optionalKey(Schema.String),
-  userId: Schema.optionalKey(Schema.String)
+  text: Schema.NonEmptyString.check(Schema.isMaxLength(10_000))
 })
 
-/** Whose request this is, by its token. */
-export class CurrentIdentity extends Context.Service<CurrentIdentity, Identity>()("maybes/CurrentIdentity") {}
-
-/** Checks token, context headers and their agreement; provides the context that every event is stamped with. */
-export class Identified extends HttpApiMiddleware.Service<Identified, {
-  provides: CurrentIdentity | RequestContext.RequestContext
-}>()("maybes/Identified", {
-  security: { bearer: HttpApiSecurity.bearer },
-  error: [Unauthorized, ContextMissing, IdentityRefused, StoreUnavailable]
-}) {}
-
+/** Where in the product: Maybes asks for both, and the context has them as well. */
+const headers = { "x-project-id": Schema.NonEmptyString, "x-surface": Schema.NonEmptyString }
 const params = { id: Schema.String }
 
 export class Api extends HttpApi.make("maybes").add(
   HttpApiGroup.make("notes").add(
     HttpApiEndpoint.post("create", "/", {
+      headers,
       payload: NotePayload,
       success: Note,
-      error: [IdentityRefused, StoreUnavailable]
+      error: StoreUnavailable
     }),
-    HttpApiEndpoint.get("list", "/", { success: Schema.Array(Note), error: StoreUnavailable }),
-    HttpApiEndpoint.get("get", "/:id", { params, success: Note, error: [NoteNotFound, StoreUnavailable] }),
+    HttpApiEndpoint.get("list", "/", { headers, success: Schema.Array(Note), error: StoreUnavailable }),
+    HttpApiEndpoint.get("get", "/:id", { params, headers, success: Note, error: [NoteNotFound, StoreUnavailable] }),
     HttpApiEndpoint.put("update", "/:id", {
       params,
+      headers,
       payload: NotePayload,
       success: Note,
-      error: [IdentityRefused, NoteNotFound, StoreUnavailable]
+      error: [NoteNotFound, StoreUnavailable]
     }),
-    HttpApiEndpoint.delete("remove", "/:id", { params, error: [NoteNotFound, StoreUnavailable] })
-  ).middleware(Identified).prefix("/notes")
+    HttpApiEndpoint.delete("remove", "/:id", { params, headers, error: [NoteNotFound, StoreUnavailable] })
+  ).middleware(HttpAudit.Middleware).prefix("/notes")
 ) {}

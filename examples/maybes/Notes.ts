@@ -3,7 +3,8 @@ import { Context, Effect, Layer, Schema } from "effect"
 import { RequestContext } from "effect-audit"
 import { SqlClient, type SqlError } from "effect/sql"
 import { randomUUID } from "node:crypto"
-import { CurrentIdentity, Note, NoteNotFound } from "./Api.ts"
+import { Note, NoteNotFound } from "./Api.ts"
+import { currentUser } from "./Identity.ts"
 
 /** The note is someone else's. The log says so; the answer says what it says of a note that does not exist. */
 export class NoteDenied extends Schema.TaggedError<NoteDenied>()("NoteDenied", {}) {}
@@ -33,7 +34,7 @@ const toNote = (row: typeof Row.Type) =>
     traceId: row.trace_id
   })
 
-type Scoped = CurrentIdentity | RequestContext.RequestContext
+type Scoped = RequestContext.RequestContext
 type Failures = SqlError.SqlError | Schema.SchemaError
 
 export class Notes extends Context.Service<Notes, {
@@ -53,7 +54,7 @@ export const NotesLayer = Layer.effect(
       user_id TEXT NOT NULL, text TEXT NOT NULL, request_id TEXT NOT NULL, trace_id TEXT NOT NULL
     ) STRICT`
     const scope = Effect.gen(function*() {
-      const { userId } = yield* CurrentIdentity
+      const userId = yield* currentUser
       const { env, projectId, surface, tenantId } = yield* RequestContext.RequestContext
       return { tenantId, env, projectId: projectId ?? "", surface: surface ?? "", userId }
     })

@@ -2,19 +2,17 @@
 import { Effect } from "effect"
 import { AuditLogger } from "effect-audit"
 import { HttpApiBuilder } from "effect/http-api"
-import { Api, NoteNotFound } from "./Api.ts"
-import { refuseContradiction, unavailable } from "./Context.ts"
+import { Api, NoteNotFound, StoreUnavailable } from "./Api.ts"
 import { Notes } from "./Notes.ts"
 
-/** What the store could not do is answered with 503, and someone else's note like one that does not exist. */
+/** What the notes' own tables could not do. What could not be audited is answered with 503 by the middleware. */
+const unavailable = () => Effect.fail(new StoreUnavailable({ message: "The notes are not available. Try again." }))
+const ofStore = { SqlError: unavailable, SchemaError: unavailable }
+/** Someone else's note is answered like one that does not exist. */
 const answers = {
-  AuditError: unavailable,
-  SqlError: unavailable,
-  SchemaError: unavailable,
+  ...ofStore,
   NoteDenied: () => Effect.fail(new NoteNotFound({ message: "There is no such note" }))
 }
-const storeAnswers = { AuditError: unavailable, SqlError: unavailable, SchemaError: unavailable }
-const storeAnswersOfSql = { SqlError: unavailable, SchemaError: unavailable }
 
 const isDenied = (error: { readonly _tag: string }) => error._tag === "NoteDenied"
 
@@ -28,18 +26,17 @@ export const NotesHandlers = HttpApiBuilder.group(
 
     return handlers.handleAll({
       create: Effect.fn("notes.create")(function*({ payload }) {
-        yield* audited(refuseContradiction(payload, "note.create"))
         const note = yield* audited(AuditLogger.audited(notes.create(payload.text), {
           action: "note.create",
           input: { text: payload.text },
           resource: (note) => ({ type: "note", id: note.id }),
           transaction: true
-        })).pipe(Effect.catchTags(storeAnswers))
+        })).pipe(Effect.catchTags(ofStore))
         yield* Effect.logInfo(`note created: ${note.id}`)
         return note
       }),
       // Reading one's own notes is not recorded; being refused someone else's is.
-      list: () => notes.list.pipe(Effect.catchTags(storeAnswersOfSql)),
+      list: () => notes.list.pipe(Effect.catchTags(ofStore)),
       get: Effect.fn("notes.get")(function*({ params }) {
         return yield* notes.get(params.id).pipe(
           Effect.catchTag("NoteDenied", (error) =>
@@ -53,7 +50,6 @@ export const NotesHandlers = HttpApiBuilder.group(
         )
       }),
       update: Effect.fn("notes.update")(function*({ params, payload }) {
-        yield* audited(refuseContradiction(payload, "note.update"))
         const note = yield* audited(AuditLogger.audited(notes.update(params.id, payload.text), {
           action: "note.update",
           input: { text: payload.text },

@@ -24,6 +24,8 @@ Maybes is listening on ${baseUrl}. Try:
   curl -s ${baseUrl}/notes -H 'authorization: Bearer ada-token' -H 'x-project-id: ideas' -H 'x-surface: web'
   npm run -s cli -- query --db ${filename} --tenant t_acme --env prod
 
+The trail in a browser: ${baseUrl}/audit/viewer#token=ada-token
+
 Ctrl-C to stop.`
 
 const program = Effect.gen(function*() {

@@ -50,6 +50,13 @@ const maybes = Effect.gen(function*() {
         body: text === "" ? {} : JSON.parse(text) as Answer["body"]
       }
     })
+  const get = (path: string, token: string) =>
+    Effect.promise(async () => {
+      const response = await fetch(`http://127.0.0.1:${address.port}${path}`, {
+        headers: token === "" ? {} : { authorization: `Bearer ${token}` }
+      })
+      return { status: response.status, text: await response.text() }
+    })
   const events = (tenant: string) =>
     Effect.provideContext(
       Effect.map(
@@ -70,7 +77,7 @@ const maybes = Effect.gen(function*() {
     ),
     services
   )
-  return { call, events, notes, lines, filename }
+  return { call, get, events, notes, lines, filename }
 })
 const ada = "ada-token"
 
@@ -130,7 +137,7 @@ describe("Maybes", () => {
       assert.deepStrictEqual(list[0]?.resource, { type: "note", id })
     }))
 
-  it.live("without a known token 401, without context headers 400: no note, no event", () =>
+  it.live("without a known token 401, without context headers 400: no note, and an event of each", () =>
     Effect.gen(function*() {
       const { call, events, notes } = yield* maybes
       assert.strictEqual((yield* call("POST", "", { body: { text: "x" } })).status, 401)
@@ -151,36 +158,47 @@ describe("Maybes", () => {
       }
       assert.strictEqual((yield* call("POST", "", { token: ada, body: { nothing: 1 } })).status, 400)
       assert.deepStrictEqual(yield* notes, [])
-      assert.deepStrictEqual(yield* events("t_acme"), [])
+      const tags = (tenant: string) => Effect.map(events(tenant), (list) => list.map(({ error_tag }) => error_tag))
+      assert.deepStrictEqual(yield* tags("t_nobody"), ["Unauthenticated", "Unauthenticated"])
+      assert.deepStrictEqual(yield* tags("t_acme"), [
+        ...Array.from({ length: 3 }, () => "HttpApiSchemaError"),
+        "HeaderMalformed",
+        "HttpApiSchemaError"
+      ])
     }))
 
-  it.live("refuses with 403, and records, a header or body that contradicts the token", () =>
+  it.live("refuses with 403, and records, a header that contradicts the token", () =>
     Effect.gen(function*() {
       const { call, events, notes } = yield* maybes
       const base = { "x-project-id": "ideas", "x-surface": "web" }
       const attempts = [
         call("POST", "", { token: ada, body: { text: "x" }, headers: { ...base, "x-tenant-id": "t_globex" } }),
         call("POST", "", { token: ada, body: { text: "x" }, headers: { ...base, "x-env": "staging" } }),
-        call("GET", "", { token: ada, headers: { ...base, "x-user-id": "ben" } }),
-        call("POST", "", { token: ada, body: { text: "x", tenantId: "t_globex" } }),
-        call("PUT", "/n1", { token: ada, body: { text: "x", userId: "ben" } })
+        call("GET", "", { token: ada, headers: { ...base, "x-user-id": "ben" } })
       ]
       for (const attempt of attempts) assert.strictEqual((yield* attempt).status, 403)
-      const agreeing = yield* call("POST", "", { token: ada, body: { text: "x", tenantId: "t_acme", userId: "ada" } })
-      assert.strictEqual(agreeing.status, 200)
-      assert.strictEqual((yield* notes).length, 1)
+      assert.deepStrictEqual(yield* notes, [])
       assert.deepStrictEqual(
-        (yield* events("t_acme")).map((event) => [event.action, event.outcome, event.metadata["contradicted"]]),
+        (yield* events("t_acme")).map((event) => [event.error_tag, event.outcome, event.metadata["header"]]),
         [
-          ["request.identify", "denied", "tenantId"],
-          ["request.identify", "denied", "env"],
-          ["request.identify", "denied", "userId"],
-          ["note.create", "denied", "tenantId"],
-          ["note.update", "denied", "userId"],
-          ["note.create", "success", undefined]
+          ["HeaderContradicted", "denied", "x-tenant-id"],
+          ["HeaderContradicted", "denied", "x-env"],
+          ["HeaderContradicted", "denied", "x-user-id"]
         ]
       )
       assert.deepStrictEqual(yield* events("t_globex"), [])
+    }))
+
+  it.live("has its trail as an API and a page: of one's own tenant, to persons", () =>
+    Effect.gen(function*() {
+      const { call, get } = yield* maybes
+      yield* call("POST", "", { token: ada, body: { text: "mine" } })
+      const page = yield* get("/audit/events?action=note.*", ada)
+      assert.strictEqual(page.status, 200)
+      assert.include(page.text, "note.create")
+      assert.notInclude((yield* get("/audit/events", "gus-token")).text, "note.create")
+      assert.strictEqual((yield* get("/audit/events", "ada-helper-token")).status, 403)
+      assert.include((yield* get("/audit/viewer", "")).text, "Audit trail")
     }))
 
   it.live("hides other people's, tenants' and projects' notes, and records each attempt as denied", () =>
@@ -238,7 +256,10 @@ describe("Maybes", () => {
           encoding: "utf8"
         })
         assert.strictEqual(status, 0, stderr)
-        assert.match(stdout, /The trail of t_acme[\s\S]*no: pii +CREDIT_CARD EMAIL PHONE[\s\S]*denied: IdentityRefused/)
+        assert.match(
+          stdout,
+          /The trail of t_acme[\s\S]*no: pii +CREDIT_CARD EMAIL PHONE[\s\S]*denied: HeaderContradicted/
+        )
         assert.match(stdout, /The trail of t_globex[\s\S]*no: tenant_opt_out/)
         assert.include(stdout, "-> 503")
         for (const secret of ["kim.lee@example.com", "4111 1111", "555 0132"]) assert.notInclude(stdout, secret)
