@@ -66,7 +66,10 @@ export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | 
   readonly input?: unknown
   /** Picks what is recorded of the result. Nothing unless given. */
   readonly output?: ((result: A) => unknown) | undefined
-  /** Of the success: the same key and event are recorded once, in this tenant and env. */
+  /**
+   * Of the success: the same key and event are recorded once, in this tenant and env. Such an event says nothing of how
+   * long it took, which is another each time.
+   */
   readonly idempotencyKey?: string | undefined
   /** Which errors are a denial, not a failure. None unless given. */
   readonly denied?: ((error: E) => boolean) | undefined
@@ -175,6 +178,7 @@ const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>
   const phase = (phase: Phase) => uuid7 === undefined ? {} : { ...operation, phase }
   const intent = draft instanceof ReadDraft ? draft : { ...draft, ...phase("intent") }
   const started = elapsedMillis(clock)
+  const took = () => ({ durationMillis: Math.floor(elapsedMillis(clock) - started) })
   const watched: Watched<A, E> = {
     options,
     intend: logger.emit(intent),
@@ -183,7 +187,7 @@ const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>
       logger.emit(
         draft instanceof ReadDraft
           ? draft
-          : { ...draft, ...phase("result"), durationMillis: Math.floor(elapsedMillis(clock) - started), ...more },
+          : { ...draft, ...phase("result"), ...(how === undefined ? took() : {}), ...more },
         how
       )
   }

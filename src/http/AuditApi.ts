@@ -15,8 +15,10 @@ import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import { EventId } from "../DatasetEvent.ts"
 import { Id, type RequestContext } from "../RequestContext.ts"
 import * as AuditTrail from "../trail/AuditTrail.ts"
@@ -74,8 +76,14 @@ export class Broken extends HttpApiError.Problem<Broken>()("Broken", {
   status: 500
 }) {}
 
+/** Digits alone: `0x1`, `1e3` and nothing are no numbers here. */
 const integer = (minimum: number, maximum: number) =>
-  Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum, maximum }))
+  Schema.String.check(Schema.isPattern(/^-?(?:0|[1-9]\d{0,15})$/, { expected: "an integer" })).pipe(
+    Schema.decodeTo(Schema.Finite.check(Schema.isInt(), Schema.isBetween({ minimum, maximum })), {
+      decode: SchemaGetter.transform((text) => Number(text)),
+      encode: SchemaGetter.transform((value) => String(value))
+    })
+  )
 const position = integer(-1, Number.MAX_SAFE_INTEGER)
 
 /** `limit` of a page, of all that is exported, or nothing. */
@@ -165,7 +173,10 @@ export const group = HttpApiGroup.make("audit").add(
     success: Recorded,
     error: [...refusals, NotFound]
   })
-).middleware(Middleware).annotate(RecordsItself, true).prefix("/audit")
+).middleware(Middleware).middleware(HttpApiMiddleware.ProblemDetails).annotate(RecordsItself, true).prefix("/audit")
 
 /** The API, to be served with `AuditApiLive.layer`, and to make a client of. */
-export class Api extends HttpApi.make("effect-audit").add(group) {}
+export class Api extends HttpApi.make("effect-audit").add(group)
+  // A filter that is misspelt must not read the whole log.
+  .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error" })
+{}

@@ -6,13 +6,15 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { AuditError, type AuditReason, type IntegrityError } from "../AuditError.ts"
+import { AuditError, type AuditReason, type IntegrityError, InvalidInput } from "../AuditError.ts"
 import { type AuditDraft, AuditLogger } from "../AuditLogger.ts"
 import { Erasure } from "../erasure/Erasure.ts"
 import { Ledger } from "../ledger/Ledger.ts"
@@ -49,6 +51,9 @@ const holds = <A, R>(effect: Effect.Effect<A, AuditError | IntegrityError, R>) =
 
 const forbidden = new Forbidden({ detail: "The policy of this application does not allow it" })
 
+/** Failures of a change that say something of it; of the others nothing can be recorded now. */
+const isAttempt = new Set<AuditReason["_tag"]>(["Held", "Protected", "NotFound", "InvalidInput"])
+
 /** Asks the policy, and records what is read, or that it was refused, before anything of it is answered. */
 const guarding = Effect.gen(function*() {
   const policy = yield* AuditPolicy
@@ -62,8 +67,15 @@ const guarding = Effect.gen(function*() {
           Effect.fail(forbidden)
         ))
   return {
-    /** A change records itself. */
-    changing: refusing,
+    /** A change records itself; an attempt at one that failed is recorded here. */
+    changing: <A, R>(operation: Operation, draft: AuditDraft, change: Effect.Effect<A, AuditError, R>) =>
+      Effect.andThen(
+        refusing(operation, draft),
+        Effect.tapError(change, (error) =>
+          isAttempt.has(error.reason._tag)
+            ? logger.emit({ ...draft, outcome: "failure", errorTag: error.reason._tag })
+            : Effect.void)
+      ),
     reading: (operation: Operation, draft: AuditDraft) => Effect.andThen(refusing(operation, draft), logger.emit(draft))
   }
 })
@@ -77,6 +89,28 @@ const said = ({ since, until, ...rest }: {
   ...rest,
   ...(since === undefined ? {} : { since: DateTime.formatIso(since) }),
   ...(until === undefined ? {} : { until: DateTime.formatIso(until) })
+})
+
+interface Asked {
+  readonly eventIds?: unknown
+  readonly before?: unknown
+  readonly person?: string
+  readonly personBefore?: { readonly person: string }
+  readonly subjectId?: string | undefined
+  readonly userId?: string | undefined
+}
+const isId = Schema.is(RequestContext.Id)
+
+/** The persons whom a question is about: erasing them reaches it. */
+const about = (asked: Asked | undefined): { readonly subjectIds?: ReadonlyArray<string> } => {
+  const { person, personBefore, subjectId, userId }: Asked = asked ?? {}
+  const found = [person, personBefore?.person, subjectId, userId].filter((id) => isId(id))
+  return found.length === 0 ? {} : { subjectIds: found }
+}
+
+const nothingToHold = new AuditError({
+  method: "Erasure.hold",
+  reason: new InvalidInput({ path: "/selection", detail: "must say what to hold" })
 })
 
 const logOf = Effect.map(RequestContext.RequestContext, ({ env, tenantId }) => ({ tenantId, env }))
@@ -126,8 +160,13 @@ const reads = {
       Effect.gen(function*() {
         const { after, cursor, format, limit, order, ...filter } = query
         const action = format === undefined ? "audit_trail.read" : "audit_trail.export"
-        yield* guard.reading(format === undefined ? "read" : "export", { action, input: said(query) })
-        const wanted = { ...yield* logOf, filter, after, cursor, order, limit }
+        yield* guard.reading(format === undefined ? "read" : "export", {
+          action,
+          input: said(query),
+          ...about(query)
+        })
+        const direction = order ?? (after === undefined ? undefined : "asc")
+        const wanted = { ...yield* logOf, filter, after, cursor, order: direction, limit }
         if (format === undefined) {
           const { items, next } = yield* trail.query(wanted)
           return next === undefined ? { items } : { items, next }
@@ -144,9 +183,12 @@ const reads = {
         if (last !== undefined && !/^\d{1,15}$/.test(last)) {
           return yield* new BadRequest({ detail: "The header last-event-id is the id of an event of this stream" })
         }
-        yield* guard.reading("follow", { action: "audit_trail.follow", input: said(query) })
         const from = last === undefined ? after : Number(last)
-        return yield* tailing(trail.follow({ ...yield* logOf, filter, after: from }))
+        const log = yield* logOf
+        // A position that is not there is refused before the answer begins.
+        yield* trail.query({ ...log, filter, after: from, limit: 1 })
+        yield* guard.reading("follow", { action: "audit_trail.follow", input: said(query), ...about(query) })
+        return yield* tailing(trail.follow({ ...log, filter, after: from }), request)
       }).pipe(asked)),
   event: ({ guard, trail }) =>
     handler(Api, "audit", "event", ({ params: { eventId } }) =>
@@ -203,34 +245,41 @@ const changes = {
         const { actor } = yield* RequestContext.RequestContext
         const isOwn = payload.userId !== undefined && actor.type === "human" && actor.id === payload.userId
         const draft = { action: "audit_trail.set_preference", input: payload }
-        yield* guard.changing(isOwn ? "preferences" : "preferences_of_tenant", draft)
-        return receiptOf(yield* engine.setPreference(payload))
+        const operation = isOwn ? "preferences" : "preferences_of_tenant"
+        return receiptOf(yield* guard.changing(operation, draft, engine.setPreference(payload)))
       }).pipe(asked)),
   previewErasure: ({ erasure, guard }) =>
     handler(Api, "audit", "previewErasure", ({ payload }) =>
       Effect.gen(function*() {
-        yield* guard.reading("erase", { action: "audit_trail.preview_erasure", input: payload })
+        yield* guard.reading("erase", {
+          action: "audit_trail.preview_erasure",
+          input: payload,
+          ...about(payload)
+        })
         return yield* erasure.preview(payload)
       }).pipe(asked, found, kept)),
   erase: ({ erasure, guard }) =>
     handler(Api, "audit", "erase", ({ payload: { reason, selection } }) =>
       Effect.gen(function*() {
-        yield* guard.changing("erase", { action: "audit_trail.erase", input: { selection, reason } })
-        const { receipts, ...erased } = yield* erasure.erase({ ...selection, reason })
+        const draft = { action: "audit_trail.erase", input: { selection, reason }, ...about(selection) }
+        const erasing = guard.changing("erase", draft, erasure.erase({ ...selection, reason }))
+        const { receipts, ...erased } = yield* erasing
         return { ...erased, receipts: receipts.map(receiptOf) }
       }).pipe(asked, found, kept)),
   hold: ({ erasure, guard }) =>
     handler(Api, "audit", "hold", ({ payload: { name, reason, selection } }) =>
       Effect.gen(function*() {
-        yield* guard.changing("hold", { action: "audit_trail.hold", input: { selection, name, reason } })
-        if (selection === undefined) return yield* new BadRequest({ detail: "Say what to hold: selection" })
-        return receiptOf(yield* erasure.hold({ ...selection, name, reason }))
+        const draft = { action: "audit_trail.hold", input: { selection, name, reason }, ...about(selection) }
+        const holding = selection === undefined
+          ? Effect.fail(nothingToHold)
+          : erasure.hold({ ...selection, name, reason })
+        return receiptOf(yield* guard.changing("hold", draft, holding))
       }).pipe(asked, found)),
   release: ({ erasure, guard }) =>
     handler(Api, "audit", "release", ({ payload: { name, reason, selection } }) =>
       Effect.gen(function*() {
-        yield* guard.changing("hold", { action: "audit_trail.release", input: { selection, name, reason } })
-        return receiptOf(yield* erasure.release({ ...selection, name, reason }))
+        const draft = { action: "audit_trail.release", input: { selection, name, reason }, ...about(selection) }
+        return receiptOf(yield* guard.changing("hold", draft, erasure.release({ ...selection, name, reason })))
       }).pipe(asked, found))
 } satisfies Handlers
 
@@ -296,12 +345,12 @@ const tiles = HttpRouter.use((router) =>
       Effect.catchTag("IntegrityError", () =>
         Effect.succeed(response({ status: 500, detail: "The evidence of the audit log does not hold." })))
     )
-    yield* router.add("GET", "/audit/tile/*", audit.around(serving))
+    yield* router.add("GET", "/audit/tile/*", audit.around(serving, undefined, true))
   })
 )
 
 /** Serves the API at `/audit`, its description at `/audit/openapi.json`. */
 export const layer = Layer.mergeAll(HttpApiBuilder.layer(Api, { openapiPath: "/audit/openapi.json" }), tiles).pipe(
   Layer.provide(handlers),
-  Layer.provide(HttpAudit.layerMiddleware)
+  Layer.provide([HttpAudit.layerMiddleware, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
 )

@@ -14,28 +14,40 @@ import type * as HttpApi from "effect/http-api/HttpApi"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
-import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServerRequest, type ParsedSearchParams } from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as IpNetwork from "effect/net/IpNetwork"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import type * as Scope from "effect/Scope"
-import { randomBytes } from "node:crypto"
-import { AuditError, InvalidInput, SinkUnavailable } from "../AuditError.ts"
-import { type AuditDraft, AuditLogger } from "../AuditLogger.ts"
+import { AuditError, SinkUnavailable } from "../AuditError.ts"
+import { AuditLogger } from "../AuditLogger.ts"
 import { networkOf } from "../internal/address.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { Transactions } from "../Transactions.ts"
-import { contextOf, type HeaderProblem, meant, type Principal, traceparentOf } from "./context.ts"
+import type { Principal } from "./context.ts"
 import type { Action, Exchange, Target } from "./exchange.ts"
-import { ofAuditError, type Problem, response } from "./problem.ts"
-import { acted, answering, httpOf, plain, type Requests } from "./recording.ts"
+import { ofAuditError } from "./problem.ts"
+import { acted, answering, plain, type Requests } from "./recording.ts"
 import { Refusals } from "./refusals.ts"
+import {
+  addressOf,
+  contextAnyway,
+  contextFor,
+  countRefusals,
+  draftOf,
+  headerProblem,
+  identifyFailed,
+  identifyLeft,
+  marked,
+  noPrincipal,
+  type Refusal,
+  refuse,
+  refusing
+} from "./refusing.ts"
 
 export type { Principal } from "./context.ts"
 export type { Action, Exchange } from "./exchange.ts"
@@ -104,29 +116,16 @@ export class HttpAudit extends Context.Service<HttpAudit, {
   /** Runs a handler in the context of its request. */
   readonly around: <E, R>(
     handler: Handler<E | AuditError, R>,
-    endpoint?: Endpoint | undefined
+    endpoint?: Endpoint | undefined,
+    /** The handler records by itself what it does and what it refuses. */
+    recordsItself?: boolean | undefined
   ) => Handler<E, Exclude<R, Recorder> | Asked>
   /** Refuses a request that no route is for, and records it. */
   readonly unknownRoute: Handler<never, HttpServerRequest>
 }>()("effect-audit/http/HttpAudit") {}
 
-const recordsItself = (endpoint: Endpoint | undefined): boolean =>
+const recordsByItself = (endpoint: Endpoint | undefined): boolean =>
   endpoint !== undefined && Context.get(endpoint.group.annotations, RecordsItself)
-
-const newTrace = (): string => `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`
-const newId = (): string => randomBytes(16).toString("hex")
-
-/** Ids of the request on its response, and on the log lines and spans of its handler. */
-const marked = <E, R>(effect: Handler<E, R>, { requestId, traceId }: RequestContext.Fields) => {
-  const headers = { "x-request-id": requestId, "x-trace-id": traceId }
-  const ids = { request_id: requestId, trace_id: traceId }
-  return Effect.andThen(
-    HttpEffect.appendPreResponseHandler((_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers))),
-    effect.pipe(Effect.annotateLogs(ids), Effect.annotateSpans(ids))
-  )
-}
-
-const addressOf = (request: HttpServerRequest): string | undefined => Option.getOrUndefined(request.remoteAddress)
 
 const refusalOf = (error: Unauthenticated): Refusal => ({
   tag: "Unauthenticated",
@@ -135,23 +134,6 @@ const refusalOf = (error: Unauthenticated): Refusal => ({
   headers: { "www-authenticate": error.scheme ?? "Bearer" }
 })
 
-const headerProblem = ({ detail, header, status }: HeaderProblem): Refusal => ({
-  tag: status === 403 ? "HeaderContradicted" : "HeaderMalformed",
-  status,
-  detail,
-  extensions: { header }
-})
-
-const draftOf = (target: Target, action: string, { extensions, status, tag }: Refusal) => ({
-  action,
-  outcome: status === 401 || status === 403 ? "denied" as const : "failure" as const,
-  errorTag: tag,
-  metadata: { ...httpOf(target, status), ...extensions }
-})
-
-const refuse = (path: string, detail: string) =>
-  new AuditError({ method: "HttpAudit.layer", reason: new InvalidInput({ path, detail }) })
-
 const networksOf = (texts: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<IpNetwork.IpNetwork>, AuditError> =>
   Effect.forEach(texts, (text, index) =>
     Effect.mapError(
@@ -159,73 +141,10 @@ const networksOf = (texts: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<I
       () => refuse(`/trustedProxies/${index}`, "must be a network such as 10.0.0.0/8")
     ))
 
-const notPrincipal = () => refuse("/identify", "gave a principal whose ids cannot be those of a context")
-
-/** The context of a request; fails with the header that cannot be meant, or where the principal cannot be one. */
-const contextFor = Effect.fnUntraced(function*(
-  principal: Principal,
-  request: HttpServerRequest,
-  headers: HttpServerRequest["headers"] | ReturnType<typeof meant>
-) {
-  const fields = yield* Effect.fromResult(contextOf(principal, headers, { address: addressOf(request), newId }))
-  const span = yield* Effect.option(Effect.currentParentSpan)
-  const traceparent = traceparentOf(headers) ?? (Option.isSome(span) ? undefined : newTrace())
-  return yield* Effect.mapError(RequestContext.forRequest({ ...fields, traceparent }), notPrincipal)
-})
-
-/** As above, of the headers that can be meant. */
-const contextAnyway = (principal: Principal, request: HttpServerRequest) =>
-  Effect.mapError(contextFor(principal, request, meant(request.headers, principal)), notPrincipal)
-
-interface Refusal extends Problem {
-  readonly tag: string
-}
-
-/** Refuses in a context: recorded, or counted where there are too many. */
-const refusing = (
-  logger: AuditLogger["Service"],
-  context: RequestContext.Fields,
-  draft: AuditDraft | undefined,
-  refusal: Refusal
-) => {
-  const answer = Effect.succeed(response(refusal))
-  const recorded = draft === undefined ? answer : Effect.andThen(logger.emit(draft), answer)
-  return RequestContext.provide(context)(marked(answering<never, RequestContext.RequestContext>(recorded), context))
-}
-
-/** Records each second what was counted, and at the end what is left. What cannot be recorded counts with the next. */
-const countRefusals = (refusals: Refusals, logger: AuditLogger["Service"], anonymous: Principal) => {
-  const flush = Effect.suspend(() =>
-    Effect.forEach(refusals.take(), (counted) => {
-      const { count, network, since, statuses } = counted
-      const draft = {
-        action: "http.refused",
-        outcome: "denied" as const,
-        severity: "warning" as const,
-        occurredAt: since,
-        metadata: { http: { network, count, statuses } }
-      }
-      const context = RequestContext.forRequest({ ...anonymous, requestId: newId(), traceparent: newTrace() })
-      return Effect.mapError(context, notPrincipal).pipe(
-        Effect.flatMap((context) => RequestContext.provide(context)(logger.emit(draft))),
-        Effect.catchTag("AuditError", () => Effect.sync(() => refusals.putBack(counted)))
-      )
-    }, { discard: true })
-  )
-  return Effect.andThen(
-    Effect.addFinalizer(() => flush),
-    Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("1 second"), flush)))
-  )
-}
-
-const make = Effect.fnUntraced(function*<R>(
-  options: Options<R>
-): Effect.fn.Return<HttpAudit["Service"], AuditError, AuditLogger | Transactions | R | Scope.Scope> {
+/** What every request of a server is handled with. */
+const prepare = Effect.fnUntraced(function*<R>(options: Options<R>) {
   const services = yield* Effect.context<AuditLogger | Transactions | R>()
   const logger = Context.get(services, AuditLogger)
-  const recorder = Context.make(AuditLogger, logger).pipe(
-    Context.add(Transactions, Context.get(services, Transactions))
-  )
   const clock = yield* Clock.Clock
   const anonymous = { ...options.anonymous, actor: RequestContext.anonymous }
   yield* Effect.mapError(
@@ -233,38 +152,67 @@ const make = Effect.fnUntraced(function*<R>(
     () => refuse("/anonymous", "must be a tenant id and an env")
   )
   const networks = yield* networksOf(options.trustedProxies ?? [])
-  const forwarded = HttpMiddleware.xForwardedHeaders({ trustedProxies: networks })
   const refusals = new Refusals(options.refusalsPerSecond ?? 10)
   yield* countRefusals(refusals, logger, anonymous)
 
-  const identify = (request: HttpServerRequest) => Effect.provide(options.identify(request), services)
   const actionOf = (target: Target): Action | undefined =>
     options.actions?.[target.name ?? ""] ?? options.actions?.[`${target.method} ${target.route}`]
+  return {
+    logger,
+    recorder: Context.make(AuditLogger, logger).pipe(
+      Context.add(Transactions, Context.get(services, Transactions))
+    ),
+    forwarded: HttpMiddleware.xForwardedHeaders({ trustedProxies: networks }),
+    identify: (request: HttpServerRequest) => Effect.provide(options.identify(request), services),
+    actionOf,
+    /** Refuses a request that is nobody's; a flood of them is counted. */
+    refuseAnonymous: Effect.fnUntraced(function*(request: HttpServerRequest, target: Target, refusal: Refusal) {
+      const address = addressOf(request)
+      const network = address === undefined ? "unknown" : networkOf(address)
+      const isRecorded = refusals.admits(network, address, refusal.status, clock.currentTimeMillisUnsafe())
+      const draft = isRecorded ? draftOf(target, actionOf(target)?.action ?? "http.request", refusal) : undefined
+      return yield* refusing(logger, yield* contextAnyway(anonymous, request), draft, refusal)
+    })
+  }
+})
 
-  /** Refuses a request that is nobody's; a flood of them is counted. */
-  const refuseAnonymous = Effect.fnUntraced(function*(request: HttpServerRequest, target: Target, refusal: Refusal) {
-    const address = addressOf(request)
-    const network = address === undefined ? "unknown" : networkOf(address)
-    const isRecorded = refusals.admits(network, refusal.status, clock.currentTimeMillisUnsafe())
-    const draft = isRecorded ? draftOf(target, actionOf(target)?.action ?? "http.request", refusal) : undefined
-    return yield* refusing(logger, yield* contextAnyway(anonymous, request), draft, refusal)
-  })
+const make = Effect.fnUntraced(function*<R>(
+  options: Options<R>
+): Effect.fn.Return<HttpAudit["Service"], AuditError, AuditLogger | Transactions | R | Scope.Scope> {
+  const { actionOf, forwarded, identify, logger, recorder, refuseAnonymous } = yield* prepare(options)
 
-  const around = Effect.fnUntraced(function*<E, R1>(handler: Handler<E | AuditError, R1>, endpoint?: Endpoint) {
+  /** Finds out who a request is; one that fails at that, or leaves meanwhile, leaves an event. */
+  const identified = (request: HttpServerRequest, target: Target) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.tapCause(restore(identify(request)), (cause) => {
+        if (cause.reasons.some((reason) => reason._tag === "Fail")) return Effect.void
+        const isDefect = cause.reasons.some((reason) => reason._tag === "Die")
+        return refuseAnonymous(request, target, isDefect ? identifyFailed : identifyLeft)
+      })
+    )
+
+  const around = Effect.fnUntraced(function*<E, R1>(
+    handler: Handler<E | AuditError, R1>,
+    endpoint: Endpoint | undefined,
+    recordsItself: boolean
+  ) {
     const request = yield* HttpServerRequest
     const target = targetOf(request, (yield* HttpRouter.RouteContext).route.path, endpoint)
     const action = actionOf(target)
-    const principal = yield* Effect.result(identify(request))
-    if (principal._tag === "Failure") return yield* refuseAnonymous(request, target, refusalOf(principal.failure))
+    const principal = yield* Effect.result(identified(request, target))
+    if (principal._tag === "Failure") {
+      if (principal.failure instanceof AuditError) return yield* principal.failure
+      return yield* refuseAnonymous(request, target, refusalOf(principal.failure))
+    }
     const found = yield* Effect.result(contextFor(principal.success, request, request.headers))
     if (found._tag === "Failure") {
-      if (found.failure instanceof AuditError) return yield* found.failure
+      if (found.failure instanceof AuditError) return yield* refuseAnonymous(request, target, noPrincipal)
       const refusal = headerProblem(found.failure)
       const draft = draftOf(target, action?.action ?? "http.request", refusal)
       return yield* refusing(logger, yield* contextAnyway(principal.success, request), draft, refusal)
     }
     const recorded = action === undefined
-      ? plain(handler, target, recordsItself(endpoint) ? "broken" : options.requests ?? "refused")
+      ? plain(handler, target, recordsItself ? "broken" : options.requests ?? "refused")
       : acted(handler, action, target, request)
     return yield* Effect.provideContext(
       marked(answering<E, R1 | Recorder | Asked>(recorded), found.success),
@@ -272,16 +220,17 @@ const make = Effect.fnUntraced(function*<R>(
     )
   })
 
-  const answered = <E, R1>(handler: Handler<E | AuditError, R1>, endpoint?: Endpoint) =>
-    answering<E, Exclude<R1, Recorder> | Asked>(around(handler, endpoint))
   const unknown = { tag: "RouteNotFound", status: 404, detail: "There is nothing here." }
   return HttpAudit.of({
-    around: (handler, endpoint) =>
-      networks.length === 0 ? answered(handler, endpoint) : forwarded(answered(handler, endpoint)),
-    unknownRoute: Effect.flatMap(
+    around: <E, R1>(
+      handler: Handler<E | AuditError, R1>,
+      endpoint?: Endpoint | undefined,
+      recordsItself = recordsByItself(endpoint)
+    ) => forwarded(answering<E, Exclude<R1, Recorder> | Asked>(around(handler, endpoint, recordsItself))),
+    unknownRoute: forwarded(Effect.flatMap(
       HttpServerRequest,
       (request) => answering<never, HttpServerRequest>(refuseAnonymous(request, targetOf(request, "*"), unknown))
-    )
+    ))
   })
 })
 

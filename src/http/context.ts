@@ -41,7 +41,7 @@ const malformed = (header: string): HeaderProblem => ({ status: 400, header, det
 
 /** What is wrong with the headers of a request, whoever sends it. */
 export const malformedIn = (headers: Headers): HeaderProblem | undefined => {
-  const header = ["x-request-id", ...Object.keys(adding)].find((name) => {
+  const header = ["x-request-id", ...Object.keys(claims), ...Object.keys(adding)].find((name) => {
     const value = headers[name]
     return value !== undefined && !id.test(value)
   })

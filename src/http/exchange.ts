@@ -8,7 +8,9 @@ import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import { AuditError } from "../AuditError.ts"
 import type { Resource, Severity } from "../DatasetEvent.ts"
+import { ofAuditError } from "./problem.ts"
 
 /** A request, and the answer where there is one: as they went over the wire, decoded from JSON. */
 export interface Exchange<Params = unknown, Query = unknown, Payload = unknown, Result = unknown> {
@@ -53,11 +55,41 @@ const jsonOf = (text: string): unknown => {
   }
 }
 
-/** The JSON that a request carries; `undefined` for none, or other content, which the handler reads or refuses. */
-export const payloadOf = (request: HttpServerRequest): Effect.Effect<unknown> =>
-  /^(?:GET|HEAD)$/.test(request.method) || !/json/i.test(request.headers["content-type"] ?? "")
-    ? Effect.succeed(undefined)
-    : Effect.match(request.text, { onFailure: () => undefined, onSuccess: jsonOf })
+const isJson = (contentType: string): boolean => /^\s*application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType)
+const isForm = (contentType: string): boolean => /^\s*application\/x-www-form-urlencoded\s*(?:;|$)/i.test(contentType)
+const isText = (contentType: string): boolean => /^\s*text\/plain\s*(?:;|$)/i.test(contentType)
+
+/** More than this of a request is not looked at where its endpoint does not say that it takes a payload. */
+const mostBytes = 1_048_576
+
+/**
+ * Whether the payload of a request is read before its handler runs: the handler decodes the same text. An endpoint says
+ * whether it takes one; of a route JSON and forms are read. What is streamed is left to the handler.
+ */
+const isRead = ({ headers, method }: HttpServerRequest, { endpoint }: Target): boolean => {
+  if (/^(?:GET|HEAD)$/.test(method)) return false
+  const contentType = headers["content-type"]
+  if (endpoint === undefined) {
+    return contentType !== undefined && (isJson(contentType) || isForm(contentType)) &&
+      Number(headers["content-length"] ?? 0) <= mostBytes
+  }
+  // Without a content type it is decoded as JSON.
+  return endpoint.payload.size > 0 &&
+    (contentType === undefined || isJson(contentType) || isForm(contentType) || isText(contentType))
+}
+
+const valueOf = (contentType: string | undefined) => (text: string): unknown =>
+  contentType === undefined || isJson(contentType)
+    ? jsonOf(text)
+    : isForm(contentType)
+    ? Object.fromEntries(new URLSearchParams(text))
+    : text
+
+/** What a request carries; `undefined` for nothing, or content that the handler reads by itself, or refuses. */
+export const payloadOf = (request: HttpServerRequest, target: Target): Effect.Effect<unknown> =>
+  isRead(request, target)
+    ? Effect.match(request.text, { onFailure: () => undefined, onSuccess: valueOf(request.headers["content-type"]) })
+    : Effect.succeed(undefined)
 
 const decoder = new TextDecoder()
 
@@ -79,12 +111,20 @@ const errorsOfMiddleware = (key: unknown): ReadonlyArray<Schema.Top> =>
     : []
 const known = new WeakMap<object, ReturnType<typeof errorsOf>>()
 
+/** The status that the class of an error declares. */
+const statusOfClass = (error: unknown): number | undefined => {
+  const made = typeof error === "object" && error !== null ? error.constructor : undefined
+  return Schema.isSchema(made) ? statusAnnotation(made.ast) : undefined
+}
+
 /** The status that an error of a handler is answered with. */
 export const statusOf = (error: unknown, endpoint: HttpApiEndpoint.Top | undefined): number => {
   // A request that does not decode is the caller's, an answer that does not encode the server's.
   if (HttpApiError.HttpApiSchemaError.is(error)) return /^(?:Body|ResponseHeaders)$/.test(error.kind) ? 500 : 400
   if (HttpServerError.isHttpServerError(error)) return error.reason._tag === "RequestParseError" ? 400 : 500
-  if (endpoint === undefined) return 500
+  if (HttpApiError.HttpApiPayloadTooLarge.is(error)) return 413
+  if (error instanceof AuditError) return ofAuditError(error).status
+  if (endpoint === undefined) return statusOfClass(error) ?? 500
   const errors = known.get(endpoint) ?? errorsOf(endpoint)
   known.set(endpoint, errors)
   return errors.find(({ is }) => is(error))?.status ?? 500

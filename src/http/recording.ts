@@ -9,6 +9,8 @@ import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import { AuditError } from "../AuditError.ts"
 import * as AuditLogger from "../AuditLogger.ts"
 import type { Resource } from "../DatasetEvent.ts"
+import { ReadDraft } from "../internal/draft.ts"
+import { Refusal } from "../internal/json.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Transactions } from "../Transactions.ts"
 import { type Action, type Exchange, payloadOf, resultOf, statusOf, type Target } from "./exchange.ts"
@@ -50,7 +52,8 @@ const isNamed = (patterns: ReadonlyArray<string>, { method, name, route }: Targe
 
 /** Whether a request is recorded: `refused` are those that could not be meant, were not allowed, broke, were left. */
 export const isWanted = (requests: Wanted, target: Target, status: number): boolean => {
-  const isRefused = status === 400 || (isDenial(status) && requests !== "broken") || status >= 499
+  const isRefused = /^(?:400|405|406|413|415|422)$/.test(String(status)) ||
+    (isDenial(status) && requests !== "broken") || status >= 499
   if (typeof requests === "string") return requests === "all" || isRefused
   const { exclude = [], include = ["*"] } = requests
   return !isNamed(exclude, target) && (isRefused || isNamed(include, target))
@@ -106,6 +109,38 @@ const failedToPick = (): never => {
   throw new TypeError("a function of the action failed")
 }
 
+/** Whether what was picked can be recorded at all: it may be too deep, or name no person. */
+const isRecordable = (action: string, picked: Picked): boolean => {
+  const { input, resource, subjectIds } = picked
+  return !(ReadDraft.fieldsOf(ReadDraft.of({ action, input, resource, subjectIds })) instanceof Refusal)
+}
+
+/**
+ * A logger that records at least that there was a request: whoever sends what cannot be recorded must not thereby leave
+ * no event.
+ */
+const atLeast = (logger: AuditLogger.AuditLogger["Service"], target: Target): AuditLogger.AuditLogger["Service"] =>
+  AuditLogger.AuditLogger.of({
+    emit: (draft, options) =>
+      Effect.catchIf(
+        logger.emit(draft, options),
+        ({ reason }) => reason._tag === "InvalidInput",
+        ({ reason }) => {
+          const { action, durationMillis, errorTag, outcome, severity } = draft
+          const unrecorded = reason._tag === "InvalidInput" ? reason.path : ""
+          const metadata = { ...httpOf(target), unrecorded }
+          return logger.emit({ action, durationMillis, errorTag, outcome, severity, metadata })
+        }
+      )
+  })
+
+/** Reads what a request carries; a client that goes away meanwhile leaves an event. */
+const arrived = (request: HttpServerRequest, target: Target, action: string) =>
+  Effect.onInterrupt(
+    payloadOf(request, target),
+    () => AuditLogger.emit({ action, outcome: "failure", errorTag: "Interrupted", metadata: httpOf(target, 499) })
+  )
+
 /** Runs a handler under its endpoint's action. */
 export const acted = Effect.fnUntraced(function*<E, R>(
   handler: Effect.Effect<HttpServerResponse, E, R>,
@@ -115,8 +150,10 @@ export const acted = Effect.fnUntraced(function*<E, R>(
 ) {
   const { params } = yield* HttpRouter.RouteContext
   const query = yield* ParsedSearchParams
-  const exchange: Exchange = { params, query, payload: yield* payloadOf(request), result: undefined }
-  const picked = before(action, exchange)
+  const payload = yield* arrived(request, target, action.action)
+  const exchange: Exchange = { params, query, payload, result: undefined }
+  const asked = before(action, exchange)
+  const picked = asked === undefined || isRecordable(action.action, asked) ? asked : {}
   const withResult = (answer: HttpServerResponse): Exchange => ({ ...exchange, result: resultOf(answer) })
   const { output, resource, severity, transaction } = action
   const late = typeof resource === "function" && picked?.resource === undefined
@@ -126,11 +163,12 @@ export const acted = Effect.fnUntraced(function*<E, R>(
     answer.status >= 400
       ? Effect.fail<E | Answered>(new Answered(answer))
       : Effect.succeed(answer))
-  return yield* AuditLogger.audited(attempt, {
+  const logger = yield* AuditLogger.AuditLogger
+  const recorded = AuditLogger.audited(attempt, {
     action: action.action,
     severity,
     transaction,
-    metadata: httpOf(target),
+    metadata: { ...httpOf(target), ...(picked === asked ? {} : { unrecorded: "/input" }) },
     ...picked,
     resource: late ?? picked?.resource,
     output: picked === undefined
@@ -140,6 +178,7 @@ export const acted = Effect.fnUntraced(function*<E, R>(
       : (answer: HttpServerResponse) => output(withResult(answer)),
     denied: (error) => isDenial(error instanceof Answered ? error.response.status : statusOf(error, target.endpoint))
   })
+  return yield* Effect.provideService(recorded, AuditLogger.AuditLogger, atLeast(logger, target))
 })
 
 /** The status that an exit is answered with; 499 where the client went away. */
@@ -160,7 +199,9 @@ const tagOf = <E>(exit: Exit.Exit<HttpServerResponse, E>): { readonly errorTag?:
   if (Exit.isSuccess(exit)) return exit.value.status < 400 ? {} : { errorTag: `Http${exit.value.status}` }
   const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
   const error: unknown = failure?.error
-  if (typeof error === "object" && error !== null && "_tag" in error) return { errorTag: String(error._tag) }
+  if (typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string") {
+    return { errorTag: error._tag }
+  }
   const isDefect = exit.cause.reasons.some((reason) => reason._tag === "Die")
   return { errorTag: failure !== undefined ? "Error" : isDefect ? "Defect" : "Interrupted" }
 }

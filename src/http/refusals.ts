@@ -6,6 +6,8 @@
 /** What was refused on top of what is recorded one by one. */
 export interface Counted {
   readonly network: string
+  /** One of the addresses; `undefined` of those that count together. */
+  readonly address: string | undefined
   readonly count: number
   /** Milliseconds since 1970. */
   readonly since: number
@@ -15,6 +17,7 @@ export interface Counted {
 
 interface Window {
   readonly since: number
+  readonly address: string | undefined
   seen: number
   count: number
   statuses: { [status: number]: number }
@@ -34,11 +37,19 @@ export class Refusals {
     this.perSecond = perSecond
   }
 
-  /** Whether a refusal is to be recorded by itself; otherwise it is counted. */
-  admits(network: string, status: number, now: number): boolean {
-    const key = this.windows.has(network) || this.windows.size < mostNetworks ? network : others
-    const window = this.windows.get(key) ?? { since: now, seen: 0, count: 0, statuses: {} }
+  /** The window of a network, or the one of all for which there is no room. */
+  private windowOf(network: string, address: string | undefined, since: number): Window {
+    const isOwn = this.windows.has(network) || this.windows.size < mostNetworks
+    const key = isOwn ? network : others
+    const window = this.windows.get(key) ??
+      { since, address: isOwn ? address : undefined, seen: 0, count: 0, statuses: {} }
     this.windows.set(key, window)
+    return window
+  }
+
+  /** Whether a refusal is to be recorded by itself; otherwise it is counted. */
+  admits(network: string, address: string | undefined, status: number, now: number): boolean {
+    const window = this.windowOf(network, address, now)
     window.seen++
     if (window.seen <= this.perSecond) return true
     window.count++
@@ -50,18 +61,17 @@ export class Refusals {
   take(): ReadonlyArray<Counted> {
     const ended = this.windows
     this.windows = new Map()
-    return [...ended].flatMap(([network, { count, since, statuses }]) =>
-      count === 0 ? [] : [{ network, count, since, statuses }]
+    return [...ended].flatMap(([network, { address, count, since, statuses }]) =>
+      count === 0 ? [] : [{ network, address, count, since, statuses }]
     )
   }
 
   /** Puts back what could not be recorded: it counts with the next window. */
-  putBack({ count, network, since, statuses }: Counted): void {
-    const window = this.windows.get(network) ?? { since, seen: 0, count: 0, statuses: {} }
+  putBack({ address, count, network, since, statuses }: Counted): void {
+    const window = this.windowOf(network, address, since)
     window.count += count
     for (const [status, times] of Object.entries(statuses)) {
       window.statuses[Number(status)] = (window.statuses[Number(status)] ?? 0) + times
     }
-    this.windows.set(network, { ...window, since: Math.min(since, window.since) })
   }
 }

@@ -1,14 +1,18 @@
 /** A log as server-sent events (WHATWG HTML, section 9.2): ids are positions, so that a reader goes on where it was. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AuditError } from "../AuditError.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import type { Item } from "../trail/AuditTrail.ts"
 
 /** How long a reader may leave what it was sent unread, in milliseconds. */
-const patience = 60_000
+const usualPatience = 60_000
 
 const written = new WeakMap<Item, string>()
 
@@ -21,33 +25,41 @@ const frame = (item: Item): string => {
   return text
 }
 
-const ending = (event: string, detail: string): string => `event: ${event}\ndata: ${JSON.stringify({ detail })}\n\n`
+const broken = `event: broken\ndata: ${JSON.stringify({ detail: "The audit log is not available" })}\n\n`
 
-/** The frames of events; a reader that does not keep up is told, and goes on later from its last id. */
-const frames = (items: Stream.Stream<Item, AuditError>, clock: Clock.Clock): Stream.Stream<string> => {
-  let sent: number | undefined
-  const isLate = () => sent !== undefined && clock.currentTimeMillisUnsafe() - sent > patience
-  return items.pipe(
-    Stream.chunks,
-    Stream.map((found) => {
-      const text = isLate() ? undefined : found.map(frame).join("")
-      sent = clock.currentTimeMillisUnsafe()
-      return text
-    }),
-    Stream.takeUntil((text) => text === undefined),
-    Stream.map((text) => text ?? ending("cut-off", "You did not read for a minute: connect again with Last-Event-ID")),
-    Stream.catch(() => Stream.make(ending("broken", "The audit log is not available: connect again")))
-  )
+/** Ends the connection of a request, which ends all that is done for it. */
+const hangUp = ({ source }: HttpServerRequest): void => {
+  const socket = Predicate.hasProperty(source, "socket") ? source.socket : undefined
+  if (Predicate.hasProperty(socket, "destroy") && typeof socket.destroy === "function") socket.destroy()
 }
 
-/** A response that is a stream, which ends when its reader goes. */
-export const tailing = (items: Stream.Stream<Item, AuditError>): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.map(Clock.Clock, (clock) => {
-    const beats = Stream.map(Stream.fromSchedule(Schedule.spaced("15 seconds")), () => ": keep-alive\n\n")
-    const opening = Stream.make("retry: 1000\n\n")
-    const body = Stream.concat(opening, Stream.merge(frames(items, clock), beats, { haltStrategy: "left" }))
-    return HttpServerResponse.stream(Stream.encodeText(body), {
-      contentType: "text/event-stream",
-      headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
-    })
+/**
+ * A response that is a stream, which ends when its reader goes. One that does not read for a minute is let go: nothing
+ * can be said to it, and it goes on from its last id when it is back.
+ */
+export const tailing = Effect.fnUntraced(function*(
+  items: Stream.Stream<Item, AuditError>,
+  request: HttpServerRequest,
+  patience = usualPatience
+): Effect.fn.Return<HttpServerResponse.HttpServerResponse, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  /** When the connection took something last: what it does not ask for it does not get. */
+  let since = elapsedMillis(clock)
+  const frames = items.pipe(
+    Stream.chunks,
+    Stream.map((found) => found.map(frame).join("")),
+    Stream.catch(() => Stream.make(broken))
+  )
+  const beats = Stream.map(Stream.fromSchedule(Schedule.spaced(patience / 4)), () => ": keep-alive\n\n")
+  const body = Stream.merge(frames, beats, { haltStrategy: "left" }).pipe(
+    Stream.tap(() => Effect.sync(() => since = elapsedMillis(clock)))
+  )
+  const watch = Effect.sync(() => {
+    if (elapsedMillis(clock) - since > patience) hangUp(request)
   })
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(patience / 12), watch)))
+  return HttpServerResponse.stream(Stream.encodeText(body), {
+    contentType: "text/event-stream",
+    headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+  })
+})

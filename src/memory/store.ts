@@ -18,6 +18,7 @@ import { Growth, type TreeRows } from "../ledger/growth.ts"
 import { type FirstOf, makeLogCreated } from "../ledger/logCreated.ts"
 import type { Log } from "../ledger/LogStore.ts"
 import type { SignedOrigin } from "../ledger/Signer.ts"
+import type { Watch } from "../trail/follow.ts"
 import { admits, type Written } from "../WritePolicy.ts"
 import { logKey, State } from "./state.ts"
 
@@ -50,6 +51,7 @@ export class MemoryStore {
   private readonly outside = new Place(undefined)
   private readonly carried = Reference<Place>("effect-audit/memory/Place", { defaultValue: () => this.outside })
   private readonly waiting = new Set<() => void>()
+  private commits = 0
   private readonly entropy: Entropy
   private readonly deployment: string
 
@@ -103,26 +105,28 @@ export class MemoryStore {
 
   /** Wakes who waits for commits. */
   private tell(): void {
+    this.commits++
     const waiting = [...this.waiting]
     this.waiting.clear()
     for (const wake of waiting) wake()
   }
 
-  /** A wait for events that are committed. */
-  watch(): Effect.Effect<void> {
+  /** Watches for commits: each counts, whatever it changed. */
+  watch(): Watch {
     let seen = -1
-    return Effect.suspend(() => {
-      const look = (): boolean => {
-        const isMore = this.committed.events.length !== seen
-        seen = this.committed.events.length
-        return isMore
-      }
-      return look() ? Effect.void : Effect.callback<void>((resume) => {
+    const look = (): boolean => {
+      const isMore = this.commits !== seen
+      seen = this.commits
+      return isMore
+    }
+    const committed = Effect.suspend(() =>
+      look() ? Effect.void : Effect.callback<void>((resume) => {
         const wake = () => look() ? resume(Effect.void) : void this.waiting.add(wake)
         this.waiting.add(wake)
         return Effect.sync(() => this.waiting.delete(wake))
       })
-    })
+    )
+    return { committed, isBehind: Effect.sync(() => this.commits !== seen) }
   }
 
   /** Runs synchronous work as one commit, or in the transaction that the fiber carries. */

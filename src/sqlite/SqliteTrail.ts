@@ -16,6 +16,7 @@ import type { LogRef } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { AuditTrail, type Item, type LogInfo, type Page } from "../trail/AuditTrail.ts"
 import type { Search } from "../trail/Filter.ts"
+import type { Watch } from "../trail/follow.ts"
 import { found, noSuchEvent, noSuchPlace, pageOf, type Reading } from "../trail/paging.ts"
 import { needleOf } from "../trail/searchFields.ts"
 import { candidates } from "../trail/segments.ts"
@@ -110,16 +111,20 @@ class PageReader {
 /** How often a follower looks for commits, in milliseconds: a look takes microseconds, and reads no page. */
 const lookEvery = 25
 
-/** Waits for a commit of any other connection, of this process or another: SQLite counts them. */
-const watch = (db: DatabaseSync): Effect.Effect<void> => {
+/** Watches for commits of any other connection, of this process or another: SQLite counts them. */
+const watch = (db: DatabaseSync): Watch => {
   const version = db.prepare("PRAGMA data_version")
+  const now = () => version.get()?.["data_version"]
   let last: unknown
-  return Effect.suspend(function look(): Effect.Effect<void> {
-    const now = version.get()?.["data_version"]
-    if (now === last) return Effect.delay(Effect.suspend(look), lookEvery)
-    last = now
-    return Effect.void
-  })
+  return {
+    committed: Effect.suspend(function look(): Effect.Effect<void> {
+      const seen = now()
+      if (seen === last) return Effect.delay(Effect.suspend(look), lookEvery)
+      last = seen
+      return Effect.void
+    }),
+    isBehind: Effect.sync(() => now() !== last)
+  }
 }
 
 /** Builds the reader. */

@@ -24,11 +24,16 @@ import { type Reading, readQuery } from "./paging.ts"
 export interface Source {
   /** A page of committed events. */
   readonly page: (reading: Reading) => Effect.Effect<Page, AuditError>
-  /**
-   * A wait for commits, of any process: it ends where something may have been committed since its last end. What was
-   * committed before its first end does not count.
-   */
-  readonly watch: Effect.Effect<Effect.Effect<void>>
+  /** Begins to watch for commits. */
+  readonly watch: Effect.Effect<Watch>
+}
+
+/** A watch for commits, of any process. */
+export interface Watch {
+  /** Ends where something may have been committed since its last end; the first time at once. */
+  readonly committed: Effect.Effect<void>
+  /** Whether it would end at once. */
+  readonly isBehind: Effect.Effect<boolean>
 }
 
 /** Events that are kept for all followers of a log. */
@@ -48,16 +53,25 @@ class Tail {
   end: number
   /** Opened, and replaced, whenever there is more, or no more to come. */
   private more = Latch.makeUnsafe(false)
+  /** Opened, and replaced, whenever a page was read. */
+  private read = Latch.makeUnsafe(false)
   failure: Exit.Exit<never, AuditError> | undefined = undefined
+  /** Whether it reads what was committed. */
+  isReading = false
+  private readonly watch: Watch
 
-  constructor(end: number) {
+  constructor(end: number, watch: Watch) {
     this.end = end
+    this.watch = watch
   }
 
   add(items: ReadonlyArray<Item>): void {
     const last = items.at(-1)
     if (last === undefined) return
     this.kept.push(...items)
+    // Whatever was erased is erased by then, and must not be given to anyone again.
+    const erasure = this.kept.findLastIndex((item) => !item.erased && item.event.action === "audit.erased")
+    if (erasure > 0) this.kept.splice(0, erasure)
     if (this.kept.length > keptEvents) this.kept.splice(0, this.kept.length - keptEvents)
     this.end = last.position + 1
     this.wake()
@@ -72,11 +86,30 @@ class Tail {
     const waiting = this.more
     this.more = Latch.makeUnsafe(false)
     waiting.openUnsafe()
+    this.readOnce()
+  }
+
+  /** A page was read. */
+  readOnce(): void {
+    const waiting = this.read
+    this.read = Latch.makeUnsafe(false)
+    waiting.openUnsafe()
   }
 
   /** Ends where there is an event at a position, or no more to come. */
   readonly reached = (position: number): Effect.Effect<void> =>
     Effect.suspend(() => position < this.end || this.failure !== undefined ? Effect.void : this.more.await)
+
+  /** Ends where all that was committed is read: what is kept may have been erased since. */
+  readonly upToDate: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.flatMap(
+      this.watch.isBehind,
+      (isBehind) =>
+        (isBehind || this.isReading) && this.failure === undefined
+          ? Effect.andThen(this.read.await, this.upToDate)
+          : Effect.void
+    )
+  )
 
   /** The kept events from a position on, at most a page; `undefined` where they are not kept any more. */
   from(position: number): ReadonlyArray<Item> | undefined {
@@ -105,23 +138,27 @@ const everything: Search = { conditions: [], sinceMillis: undefined, untilMillis
 /** Reads a log from its present end on, for as long as it is in use. */
 const makeTail = Effect.fnUntraced(function*(
   { page, watch }: Source,
-  log: LogName
+  log: LogName,
+  onFailed: Effect.Effect<void>
 ): Effect.fn.Return<Tail, AuditError, Scope.Scope> {
-  const committed = yield* watch
-  yield* committed
+  const watching = yield* watch
+  yield* watching.committed
   const newest = yield* page({ ...reading(log, everything, -1, 1), descending: true })
-  const tail = new Tail((newest.items[0]?.position ?? -1) + 1)
-  const readOn = Effect.flatMap(
-    Effect.suspend(() => page(reading(log, everything, tail.end - 1, pageSize))),
-    ({ items, next }) => {
-      tail.add(items)
-      return next === undefined ? committed : Effect.yieldNow
-    }
-  )
+  const tail = new Tail((newest.items[0]?.position ?? -1) + 1, watching)
+  const readPage = Effect.suspend(() => {
+    tail.isReading = true
+    return page(reading(log, everything, tail.end - 1, pageSize))
+  })
+  const readOn = Effect.flatMap(readPage, ({ items, next }) => {
+    tail.add(items)
+    tail.isReading = next !== undefined
+    tail.readOnce()
+    return next === undefined ? watching.committed : Effect.yieldNow
+  })
   yield* Effect.forkScoped(
     Effect.onExit(
       Effect.forever(readOn),
-      (exit) => Effect.sync(() => tail.fail(Exit.isFailure(exit) ? exit : Exit.interrupt()))
+      (exit) => Effect.andThen(onFailed, Effect.sync(() => tail.fail(Exit.isFailure(exit) ? exit : Exit.interrupt())))
     )
   )
   return tail
@@ -144,6 +181,7 @@ const stepFrom = Effect.fnUntraced(function*(
   position: number
 ): Effect.fn.Return<Step, AuditError> {
   yield* tail.reached(position)
+  yield* tail.upToDate
   if (tail.failure !== undefined && position >= tail.end) return yield* tail.failure
   yield* Metric.update(lag, tail.end - position)
   const kept = tail.from(position)
@@ -164,8 +202,9 @@ const stepFrom = Effect.fnUntraced(function*(
 export const followOver = Effect.fnUntraced(function*(
   source: Source
 ): Effect.fn.Return<(query: FollowQuery) => Stream.Stream<Item, AuditError>, never, Scope.Scope> {
-  const tails = yield* RcMap.make({
-    lookup: (log: LogName) => makeTail(source, log)
+  const tails: RcMap.RcMap<LogName, Tail, AuditError> = yield* RcMap.make({
+    // Who follows from now on must not meet a reader that has failed; those who do are told after it is gone.
+    lookup: (log: LogName) => makeTail(source, log, Effect.suspend(() => RcMap.invalidate(tails, log)))
   })
   return ({ after, ...query }) =>
     Stream.unwrap(Effect.gen(function*() {
@@ -176,12 +215,8 @@ export const followOver = Effect.fnUntraced(function*(
       const hasFilter = search.conditions.length > 0 || search.sinceMillis !== undefined ||
         search.untilMillis !== undefined
       const from = after === undefined ? tail.end : after + 1
-      if (from > tail.end) {
-        return yield* new AuditError({
-          method,
-          reason: new InvalidInput({ path: "/after", detail: "the log has no event at this position yet" })
-        })
-      }
+      // The position may be there, and the reader not have come to it.
+      if (from > tail.end) yield* Effect.mapError(source.page(reading(log, search, from - 1, 1)), toCome)
       return Stream.paginate(from, (position) =>
         Effect.map(
           stepFrom(tail, source, { log, search, hasFilter }, position),
@@ -189,6 +224,15 @@ export const followOver = Effect.fnUntraced(function*(
         ))
     }))
 })
+
+/** The error of a position that the log does not have. */
+const toCome = (error: AuditError): AuditError =>
+  error.reason._tag === "InvalidCursor"
+    ? new AuditError({
+      method,
+      reason: new InvalidInput({ path: "/after", detail: "the log has no event at this position yet" })
+    })
+    : error
 
 const checked = (after: number | undefined): Result.Result<void, AuditError> =>
   after === undefined || (Number.isSafeInteger(after) && after >= -1)
