@@ -22,16 +22,18 @@ export interface Refusal extends Problem {
 const newTrace = (): string => `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`
 const newId = (): string => randomBytes(16).toString("hex")
 
-/** Ids of the request on its response, and on the log lines and spans of its handler. */
+/** Ids of the request on its response, and on its span, and on the log lines and spans of its handler. */
 export const marked = <E, R>(
   effect: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
   { requestId, traceId }: RequestContext.Fields
 ) => {
   const headers = { "x-request-id": requestId, "x-trace-id": traceId }
   const ids = { request_id: requestId, trace_id: traceId }
-  return Effect.andThen(
-    HttpEffect.appendPreResponseHandler((_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers))),
-    effect.pipe(Effect.annotateLogs(ids), Effect.annotateSpans(ids))
+  return Effect.annotateCurrentSpan(ids).pipe(
+    Effect.andThen(
+      HttpEffect.appendPreResponseHandler((_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers)))
+    ),
+    Effect.andThen(effect.pipe(Effect.annotateLogs(ids), Effect.annotateSpans(ids)))
   )
 }
 

@@ -20,13 +20,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import { AuditError, type AuditReason, CommitUnknown, SinkClosed, SinkOverloaded, SinkTimeout } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import { elapsedMillis } from "./elapsed.ts"
+import { tellNow } from "./telling.ts"
 
 /** How long the watch on deadlines sleeps at once, in milliseconds. */
 const watchMillis = 100
+
+/** Of all queues of the process, told at each commit and, while one runs, every 100 ms. */
+export const queueDepth = Metric.gauge("audit_queue_depth", {
+  description: "Events that wait for a commit, or are in it"
+})
 
 /** One caller's value on its way. `settle` ends the caller's wait; only the first call counts. */
 export interface Entry<A, B> {
@@ -93,11 +100,15 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
   private writer: Fiber.Fiber<void> | undefined
   private watcher: Fiber.Fiber<void> | undefined
   private watching = false
+  private readonly services: Context.Context<never>
+  /** What was told of its depth. */
+  private told = 0
 
   constructor(options: Writer<A, B>, clock: Clock.Clock, services: Context.Context<never>) {
     this.options = options
     this.deadline = Duration.toMillis(Duration.fromInputUnsafe(options.deadline))
     this.clock = clock
+    this.services = services
     this.runFork = Effect.runForkWith(services)
   }
 
@@ -111,6 +122,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     this.queue = taken === this.queue ? [] : this.queue.slice(maxBatch)
     for (let i = 0; i < taken.length; i++) taken[i]!.state = "writing"
     this.writing = taken
+    this.measure()
     return taken
   }
 
@@ -119,6 +131,14 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     for (const entry of back) entry.state = "waiting"
     this.writing = []
     this.queue = [...back, ...this.queue]
+  }
+
+  private measure(): void {
+    const depth = this.queue.length + this.writing.length
+    if (depth === this.told) return
+    const more = depth - this.told
+    this.told = depth
+    tellNow(() => queueDepth.modifyUnsafe(more, this.services))
   }
 
   private fail(value: A, reason: AuditReason) {
@@ -132,7 +152,12 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
   /** One commit, and the next one in the next turn: between two, timers and sockets are served. */
   private readonly commit: Effect.Effect<void> = Effect.suspend(() => {
     // Opened in the same step in which the queue was found empty: whoever comes next starts the next writer.
-    if (this.queue.length === 0) return Effect.sync(() => void this.idle.openUnsafe())
+    if (this.queue.length === 0) {
+      return Effect.sync(() => {
+        this.measure()
+        this.idle.openUnsafe()
+      })
+    }
     return Effect.map(Effect.exit(Effect.suspend(() => this.options.write(this))), (exit) => {
       const left = this.writing
       this.writing = []
@@ -178,6 +203,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     // In short sleeps: a timer keeps the process alive, although nothing waits any more.
     return Effect.flatMap(Effect.sleep(Math.min(Math.max(at - elapsedMillis(this.clock), 1), watchMillis)), () => {
       this.expire(elapsedMillis(this.clock))
+      this.measure()
       return this.watch
     })
   })
@@ -197,6 +223,8 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
       entry.settle(this.fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
     }
     this.lost("closed while it was written", this.writing)
+    this.writing = []
+    this.measure()
     return Effect.andThen(
       this.watcher === undefined ? Effect.void : Fiber.interrupt(this.watcher),
       this.writer === undefined ? Effect.void : Fiber.interrupt(this.writer)

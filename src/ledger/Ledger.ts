@@ -37,9 +37,10 @@ import { consistencyProof, type Hash, inclusionProof, leafHash, leafHashes, root
 import { type LogName, RequestContext } from "../RequestContext.ts"
 import { commitment, entry, entryType } from "../Seal.ts"
 import { stated } from "./Checkpoint.ts"
-import { breach, contradiction, counts, type Head, headOf } from "./extends.ts"
+import { breach, contradiction, type Head, headOf } from "./extends.ts"
 import type { Finding } from "./Finding.ts"
 import { type Log, LogStore, type OriginSince, type StoredEvent } from "./LogStore.ts"
+import { newestNotes, uncovered } from "./notes.ts"
 import * as Proof from "./Proof.ts"
 import { type Resumed, resumeLog, type ResumeOptions } from "./resume.ts"
 import { type SignedCheckpoint, Signer } from "./Signer.ts"
@@ -129,13 +130,6 @@ const signedOf = (method: string, note: string): Effect.Effect<SignedCheckpoint,
         broken(method, new SignatureInvalid({ detail: `a stored checkpoint cannot be read: ${why}` })),
       onSuccess: (checkpoint) => ({ checkpoint, note })
     })
-  )
-
-/** The newest stored checkpoints that count, the newest first. */
-const newestNotes = (store: LogStore["Service"], log: Log) =>
-  Effect.map(
-    store.notes(log, { newest: log.origins.length < 2 ? 1 : 64 }),
-    (notes) => notes.filter((note) => counts(log.origins, note))
   )
 
 const newest = (
@@ -388,7 +382,12 @@ export const layerSigning = (options: SigningOptions = {}): Layer.Layer<Ledger, 
     Effect.gen(function*() {
       const store = yield* LogStore
       const ledger = make(store, yield* Signer)
-      yield* Effect.forkScoped(signAll(ledger.checkpoint, store.grown, options.interval ?? "1 minute"))
+      yield* Effect.forkScoped(signAll({
+        checkpoint: ledger.checkpoint,
+        grown: store.grown,
+        uncovered: (name) => uncovered(store, name),
+        interval: options.interval ?? "1 minute"
+      }))
       return ledger
     })
   )

@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import { searchKeys } from "../DatasetEvent.ts"
+import { telling } from "../internal/telling.ts"
 import type { LogName } from "../RequestContext.ts"
 import { matches, type Search } from "./Filter.ts"
 import type { FollowQuery, Item, Page } from "./page.ts"
@@ -40,7 +41,8 @@ export interface Watch {
 const keptEvents = 256
 const pageSize = 250
 
-const lag = Metric.gauge("audit_follower_lag_events", {
+/** Of the follower that read last. */
+export const followerLag = Metric.gauge("audit_follower_lag_events", {
   description: "How many events the follower that read last was behind"
 })
 
@@ -183,7 +185,7 @@ const stepFrom = Effect.fnUntraced(function*(
   yield* tail.reached(position)
   yield* tail.upToDate
   if (tail.failure !== undefined && position >= tail.end) return yield* tail.failure
-  yield* Metric.update(lag, tail.end - position)
+  yield* telling(Metric.update(followerLag, tail.end - position))
   const kept = tail.from(position)
   if (kept !== undefined) {
     return { items: kept.filter(isFound(search, hasFilter)), position: (kept.at(-1)?.position ?? position) + 1 }

@@ -1,6 +1,6 @@
 /** Requests over real HTTP become contexts and events. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
+import { Deferred, Effect, Layer, Tracer } from "effect"
 import { AuditLogger } from "effect-audit"
 import { AuditTest } from "effect-audit/test"
 import { request } from "node:http"
@@ -120,6 +120,34 @@ describe("a request as a context", () => {
         ...Array.from({ length: 2 }, () => ["bot", "denied"])
       ])
       assert.deepStrictEqual(yield* events("t_globex"), [])
+    }))
+
+  it.live("has its ids on the span of the request", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const { call } = yield* Effect.provideService(serve(memory), Tracer.Tracer, tracer)
+      const headers = { "x-request-id": "req-9", traceparent: good }
+      yield* call("GET", "/page/a", { token: "ada", headers })
+      yield* call("GET", "/orders/o7", { token: "ada", headers })
+      const ids = spans.map(({ attributes, kind, name }) => [
+        name,
+        kind,
+        attributes.get("request_id"),
+        attributes.get("trace_id"),
+        attributes.get("audit.position")
+      ])
+      const id = good.slice(3, 35)
+      assert.deepStrictEqual(ids.filter(([, kind]) => kind === "server"), [
+        ["GET", "server", "req-9", id, undefined],
+        ["GET", "server", "req-9", id, 1]
+      ])
     }))
 
   it.live("takes a well-formed traceparent, and begins a new trace for any other", () =>

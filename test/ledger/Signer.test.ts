@@ -5,7 +5,7 @@ import { AuditError, RequestContext } from "effect-audit"
 import { Checkpoint, Origin, Signer, SigningKey } from "effect-audit/ledger"
 import { TestClock } from "effect/testing"
 import type { Head } from "../../src/ledger/extends.ts"
-import { failedCheckpoints, signAll } from "../../src/ledger/signing.ts"
+import { checkpointAge, failedCheckpoints, signAll, stoppedLogs, uncoveredEntries } from "../../src/ledger/signing.ts"
 import { ledgerFiles } from "../support.ts"
 
 const origin = Origin.make("test", Buffer.alloc(16, 1))
@@ -116,13 +116,15 @@ describe("the signing loop", () => {
         ["b", [fail(new AuditError.SinkUnavailable({ detail: "down" })), Effect.void]],
         ["c", [Effect.fail(broken)]]
       ])
-      const loop = signAll(
-        ({ tenantId }) =>
+      const loop = signAll({
+        checkpoint: ({ tenantId }) =>
           Effect.suspend(() => {
             signed.push(tenantId)
             return outcomes.get(tenantId)?.shift() ?? Effect.void
           }),
-        (since) =>
+        uncovered: () => Effect.succeed(3),
+        interval: "1 minute",
+        grown: (since) =>
           Effect.sync(() => {
             asked.push(since?.mark)
             return {
@@ -130,18 +132,27 @@ describe("the signing loop", () => {
               next: { mark: asked.length },
               more: asked.length === 1
             }
-          }),
-        "1 minute"
-      )
+          })
+      })
       const count = (reason: string) =>
         Effect.map(Metric.value(Metric.withAttributes(failedCheckpoints, { reason })), ({ count }) => count)
       yield* Effect.gen(function*() {
         yield* Effect.forkChild(loop, { startImmediately: true })
         const steps: Array<string> = []
+        const measured: Array<string> = []
+        const measure = Effect.forEach(
+          [uncoveredEntries, checkpointAge, stoppedLogs],
+          (gauge) => Effect.map(Metric.value(gauge), ({ value }) => value)
+        )
         for (let minute = 0; minute < 4; minute++) {
-          yield* TestClock.adjust(minute === 0 ? 0 : "1 minute")
+          yield* TestClock.adjust(minute === 0 ? 0 : "30 seconds")
           steps.push(signed.splice(0).join(""))
+          measured.push((yield* measure).join(" "))
+          yield* TestClock.adjust("30 seconds")
+          measured.push((yield* measure).join(" "))
         }
+        // Three entries of b wait through the first minute; c is stopped.
+        assert.deepStrictEqual(measured, ["3 0 1", "3 30 1", "0 0 1", "0 30 1", "0 0 1", "0 30 1", "0 0 1", "0 30 1"])
         assert.deepStrictEqual(steps, ["abc", "b", "a", ""])
         assert.deepStrictEqual(asked, [undefined, 1, 2, 3, 4])
         assert.deepStrictEqual(lines, [
@@ -167,11 +178,12 @@ describe("the signing loop", () => {
       const defects = Metric.withAttributes(failedCheckpoints, { reason: "Defect" })
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(
-          signAll(
-            () => Effect.sync(() => signed++),
-            () => looks.shift() ?? Effect.succeed({ logs: [nameOf("a")], next: { mark: 1 }, more: false }),
-            "1 minute"
-          ),
+          signAll({
+            checkpoint: () => Effect.sync(() => signed++),
+            grown: () => looks.shift() ?? Effect.succeed({ logs: [nameOf("a")], next: { mark: 1 }, more: false }),
+            uncovered: () => Effect.succeed(0),
+            interval: "1 minute"
+          }),
           { startImmediately: true }
         )
         for (let minute = 0; minute < 4; minute++) yield* TestClock.adjust("1 minute")

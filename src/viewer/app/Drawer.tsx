@@ -2,12 +2,13 @@
 import { useState } from "preact/hooks"
 import { type Event, type Item, proofOf } from "./api.ts"
 import { check } from "./proof.ts"
+import { visible } from "./visible.ts"
 
 const placeholder = /(\[[A-Z][A-Z_]{1,31}(?::[^\]]{1,90})?\])/
 
 /** A text whose redactions can be seen. Everything is text: nothing of an event is ever markup. */
 const Text = ({ text }: { readonly text: string }) => (
-  <>{text.split(placeholder).map((part, i) => i % 2 === 1 ? <mark key={i}>{part}</mark> : part)}</>
+  <>{visible(text).split(placeholder).map((part, i) => i % 2 === 1 ? <mark key={i}>{part}</mark> : part)}</>
 )
 
 const isObject = (value: unknown): value is { readonly [name: string]: unknown } =>
@@ -34,7 +35,7 @@ const Diff = ({ after, before }: { readonly before: unknown; readonly after: unk
       <tbody>
         {names.filter((name) => text(old[name]) !== text(now[name])).map((name) => (
           <tr key={name}>
-            <th scope="row">{name}</th>
+            <th scope="row">{visible(name)}</th>
             <td class="before">
               <Text text={text(old[name])} />
             </td>

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Event, Item } from "./api.ts"
+import { visible } from "./visible.ts"
 
 const rowHeight = 32
 const beyond = 12
@@ -36,12 +37,18 @@ export const columns: {
     width: 190,
     of: ({ action, phase }) => phase === "intent" ? `${action} (intent)` : action
   },
-  resource: { label: "Resource", width: 220, of: ({ resource }) => resource && `${resource.type} ${resource.id}` },
+  resource: {
+    label: "Resource",
+    width: 220,
+    of: ({ resource }) => resource && visible(`${resource.type} ${resource.id}`)
+  },
   outcome: {
     label: "Outcome",
     width: 170,
     of: ({ error_tag, outcome }) => (
-      <span class={`outcome ${outcome}`}>{error_tag === undefined ? outcome : `${outcome}: ${error_tag}`}</span>
+      <span class={`outcome ${outcome}`}>
+        {error_tag === undefined ? outcome : visible(`${outcome}: ${error_tag}`)}
+      </span>
     )
   },
   found: { label: "Found", width: 140, of: ({ pii_flags }) => pii_flags.flags.join(" ") },

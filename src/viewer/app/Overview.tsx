@@ -1,14 +1,28 @@
 /** What the loaded events are, in numbers: how many of each kind, and when. */
-import { useRef, useState } from "preact/hooks"
+import { useMemo, useRef, useState } from "preact/hooks"
 import type { Event, Item } from "./api.ts"
 
-const facets: ReadonlyArray<readonly [label: string, field: string, of: (event: Event) => ReadonlyArray<string>]> = [
-  ["Outcome", "outcome", ({ outcome }) => [outcome]],
-  ["Actor", "actor", ({ agentId }) => [agentId]],
-  ["On behalf of", "user", ({ agentId, user_id }) => user_id === undefined || user_id === agentId ? [] : [user_id]],
-  ["Action", "action", ({ action }) => [action]],
-  ["Severity", "severity", ({ severity }) => [severity]],
-  ["Training", "train", ({ train_ok }) => [String(train_ok)]]
+interface Facet {
+  readonly label: string
+  /** The field of a search that asks for it; what no search asks for is only counted. */
+  readonly field?: string
+  readonly of: (event: Event) => ReadonlyArray<string>
+}
+
+const facets: ReadonlyArray<Facet> = [
+  { label: "Outcome", field: "outcome", of: ({ outcome }) => [outcome] },
+  { label: "Kind of actor", of: ({ actor_type }) => [actor_type] },
+  { label: "Actor", field: "actor", of: ({ agentId }) => [agentId] },
+  {
+    label: "On behalf of",
+    field: "user",
+    of: ({ agentId, user_id }) => user_id === undefined || user_id === agentId ? [] : [user_id]
+  },
+  { label: "Action", field: "action", of: ({ action }) => [action] },
+  { label: "Severity", field: "severity", of: ({ severity }) => [severity] },
+  { label: "Found and taken out", of: ({ pii_flags }) => pii_flags.flags },
+  { label: "May train", field: "train", of: ({ train_ok }) => [String(train_ok)] },
+  { label: "Why not", of: ({ train_ok, train_reason }) => train_ok ? [] : [train_reason] }
 ]
 
 const countsOf = (items: ReadonlyArray<Item>, of: (event: Event) => ReadonlyArray<string>) => {
@@ -21,8 +35,8 @@ const countsOf = (items: ReadonlyArray<Item>, of: (event: Event) => ReadonlyArra
 
 /** The values of a field among the loaded events. */
 export const seen = (items: ReadonlyArray<Item>, field: string): ReadonlyArray<string> => {
-  const facet = facets.find(([, name]) => name === field)
-  return facet === undefined ? [] : countsOf(items, facet[2]).map(([value]) => value)
+  const facet = facets.find((facet) => facet.field === field)
+  return facet === undefined ? [] : countsOf(items, facet.of).map(([value]) => value)
 }
 
 interface Props {
@@ -30,27 +44,57 @@ interface Props {
   readonly onTerm: (field: string, value: string) => void
 }
 
-export const Facets = ({ items, onTerm }: Props) => (
-  <nav class="facets" aria-label="Narrow down">
-    <p>Counts of the {items.length} loaded events</p>
-    {facets.map(([label, field, of]) => (
-      <section key={field}>
-        <h2>{label}</h2>
-        <ul>
-          {countsOf(items, of).map(([value, count]) => (
-            <li key={value}>
-              <button type="button" onClick={() => onTerm(field, value)}>
-                <span>{value}</span> <span class="count">{count}</span>
-              </button>
-            </li>
-          ))}
-        </ul>
-      </section>
-    ))}
-  </nav>
-)
+export const Facets = ({ items, onTerm }: Props) => {
+  const counted = useMemo(
+    () =>
+      facets.map((facet) => ({ ...facet, counts: countsOf(items, facet.of) })).filter(({ counts }) =>
+        counts.length > 0
+      ),
+    [items]
+  )
+  return (
+    <nav class="facets" aria-label="Narrow down">
+      <p>Counts of the {items.length} loaded events</p>
+      {counted.map(({ counts, field, label }) => (
+        <section key={label}>
+          <h2>{label}</h2>
+          <ul>
+            {counts.map(([value, count]) => (
+              <li key={value}>
+                {field === undefined
+                  ? (
+                    <p class="only">
+                      <span>{value}</span> <span class="count">{count}</span>
+                    </p>
+                  )
+                  : (
+                    <button type="button" onClick={() => onTerm(field, value)}>
+                      <span>{value}</span> <span class="count">{count}</span>
+                    </button>
+                  )}
+              </li>
+            ))}
+          </ul>
+        </section>
+      ))}
+    </nav>
+  )
+}
 
 const buckets = 60
+
+/** How many events were when. */
+const timesOf = (items: ReadonlyArray<Item>) => {
+  const times = items.flatMap((item) => item.erased ? [] : [Date.parse(item.event.recorded_at)])
+  let [from, to] = [Infinity, -Infinity]
+  for (const time of times) {
+    from = Math.min(from, time)
+    to = Math.max(to, time + 1)
+  }
+  const counts = Array.from({ length: buckets }, () => 0)
+  for (const time of times) counts[Math.floor((time - from) / (to - from) * buckets)]! += 1
+  return { counts, count: times.length, from, to }
+}
 
 /** When the loaded events were, to be brushed. */
 export const Histogram = (
@@ -58,11 +102,8 @@ export const Histogram = (
 ) => {
   const svg = useRef<SVGSVGElement>(null)
   const [brush, setBrush] = useState<readonly [number, number]>()
-  const times = items.flatMap((item) => item.erased ? [] : [Date.parse(item.event.recorded_at)])
-  if (times.length < 2) return null
-  const [from, to] = [Math.min(...times), Math.max(...times) + 1]
-  const counts = Array.from({ length: buckets }, () => 0)
-  for (const time of times) counts[Math.floor((time - from) / (to - from) * buckets)]! += 1
+  const { counts, count, from, to } = useMemo(() => timesOf(items), [items])
+  if (count < 2) return null
   const most = Math.max(...counts)
   const shareAt = (event: PointerEvent): number => {
     const { left, width } = svg.current!.getBoundingClientRect()
@@ -76,7 +117,7 @@ export const Histogram = (
         viewBox={`0 0 ${buckets} 20`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`The ${times.length} loaded events between ${timeAt(0)} and ${timeAt(1)}; drag to narrow down`}
+        aria-label={`The ${count} loaded events between ${timeAt(0)} and ${timeAt(1)}; drag to narrow down`}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId)
           setBrush([shareAt(event), shareAt(event)])
