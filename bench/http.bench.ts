@@ -5,6 +5,7 @@
  *
  *     npm run bench -- http          as fast as the answers come, 64 connections
  *     npm run bench -- http slow     500 requests a second, on a disk whose every sync takes 10 ms longer
+ *     npm run bench -- middleware    an HttpApi without events, with one that its handler emits, and under the middleware
  */
 import { execFileSync, fork } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -12,7 +13,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-const contestants = ["none", "plain", "pino", "pino-fsync", "effect-audit"]
+const servers: { readonly [bench: string]: ReadonlyArray<string> } = {
+  http: ["none", "plain", "pino", "pino-fsync", "effect-audit"],
+  middleware: ["none", "emit", "middleware"]
+}
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 interface Figures {
@@ -26,10 +30,10 @@ interface Figures {
 }
 
 /** One contestant, once. */
-const measure = (name: string, millis: number, rate: number, env: NodeJS.ProcessEnv): Promise<Figures> =>
+const measure = (bench: string, name: string, millis: number, rate: number, env: NodeJS.ProcessEnv): Promise<Figures> =>
   new Promise((resolve) => {
     const folder = mkdtempSync(join(tmpdir(), "effect-audit-http-"))
-    const server = fork(path("httpServer.ts"), [name, folder], { env })
+    const server = fork(path(`${bench}Server.ts`), [name, folder], { env })
     let served: Partial<Figures> = {}
     server.on("message", (message: Partial<Figures> & { readonly port?: number }) => {
       if (message.port === undefined) {
@@ -70,12 +74,15 @@ const slowDisk = (): NodeJS.ProcessEnv => {
   return { ...process.env, LD_PRELOAD: library, SYNC_DELAY_US: "10000" }
 }
 
-export const run = async (quick: boolean, slow: boolean): Promise<void> => {
+export const run = async (quick: boolean, slow: boolean, bench = "http"): Promise<void> => {
+  const contestants = servers[bench] ?? []
   const env = slow ? slowDisk() : process.env
   const rounds = quick ? 1 : 5
   const all = new Map<string, Array<Figures>>(contestants.map((name) => [name, []]))
   for (let round = 0; round < rounds; round++) {
-    for (const name of contestants) all.get(name)?.push(await measure(name, quick ? 2000 : 4000, slow ? 500 : 0, env))
+    for (const name of contestants) {
+      all.get(name)?.push(await measure(bench, name, quick ? 2000 : 4000, slow ? 500 : 0, env))
+    }
   }
   console.log(
     slow ? "\n500 requests/s, each sync takes 10 ms longer\n" : "\nas fast as the answers come, 64 connections\n",

@@ -1,4 +1,4 @@
-/** `npm run bench [-- emit | query | pii | ledger | http [slow] | turn | fair] [quick]` */
+/** `npm run bench [-- emit | query | pii | ledger | http [slow] | middleware | turn | fair] [quick]` */
 import * as Effect from "effect/Effect"
 import * as Emit from "./emit.bench.ts"
 import * as Fair from "./fair.bench.ts"
@@ -9,7 +9,9 @@ import * as Query from "./query.bench.ts"
 import * as Turn from "./turn.bench.ts"
 
 const quick = process.argv.includes("quick")
-const chosen = ["emit", "query", "pii", "ledger", "http", "turn", "fair"].filter((name) => process.argv.includes(name))
+const chosen = ["emit", "query", "pii", "ledger", "http", "middleware", "turn", "fair"].filter((name) =>
+  process.argv.includes(name)
+)
 const wants = (name: string) => chosen.length === 0 || chosen.includes(name)
 
 if (wants("emit")) await Effect.runPromise(Emit.run(quick))
@@ -18,4 +20,5 @@ if (wants("pii")) Pii.run()
 if (wants("turn")) Turn.run(quick)
 if (wants("fair")) await Effect.runPromise(Fair.run)
 if (wants("http")) await Http.run(quick, process.argv.includes("slow"))
+if (wants("middleware")) await Http.run(quick, false, "middleware")
 if (wants("ledger")) await Effect.runPromise(Ledger.run(quick))

@@ -13,8 +13,10 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import { AuditError, InvalidInput } from "./AuditError.ts"
 import type { Draft, Phase, Resource, Severity } from "./DatasetEvent.ts"
 import type { EventSink } from "./EventSink.ts"
@@ -113,8 +115,8 @@ const refuse = (path: string, detail: string) =>
 const resourceOf = (resource: Resource | undefined) => resource === undefined ? {} : { resource }
 
 /** What the caller's functions pick from the result. */
-const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Effect.Effect<Partial<AuditDraft>, AuditError> =>
-  Effect.try({
+const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Result.Result<Partial<AuditDraft>, AuditError> =>
+  Result.try({
     try: () => ({
       ...resourceOf(typeof options.resource === "function" ? options.resource(result) : undefined),
       ...(options.output === undefined ? {} : { output: options.output(result) })
@@ -153,8 +155,10 @@ const readOptions = <A, E>(
 
 type Recording = Effect.Effect<LoggingEngine.Receipt, AuditError, RequestContext>
 
+type Transaction = OpenTransaction<LoggingEngine.Receipt, AuditError, RequestContext>
+
 /** The innermost `audited` transaction that a fiber is in. */
-const Open = Context.Reference<OpenTransaction<LoggingEngine.Receipt, AuditError, RequestContext> | undefined>(
+const Open = Context.Reference<Transaction | undefined>(
   "effect-audit/AuditLogger/Open",
   { defaultValue: () => undefined }
 )
@@ -167,19 +171,20 @@ interface Watched<A, E> {
   readonly emit: (more: Partial<AuditDraft>, options?: LoggingEngine.EmitOptions) => Recording
 }
 
-/** Ids of operations. */
-const Uuid7 = Effect.map(Entropy, makeUuid7)
-
-const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>, draft: AuditDraft) {
-  const logger = yield* AuditLogger
-  const clock = yield* Clock.Clock
-  const uuid7 = options.intent === true ? yield* Uuid7 : undefined
+const watching = <A, E>(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  options: AuditedOptions<A, E>,
+  draft: AuditDraft
+): Watched<A, E> => {
+  const logger = Context.getUnsafe(fiber.context, AuditLogger)
+  const clock = fiber.getRef(Clock.Clock)
+  const uuid7 = options.intent === true ? makeUuid7(fiber.getRef(Entropy)) : undefined
   const operation = uuid7 === undefined ? {} : { operationId: uuid7(clock.currentTimeMillisUnsafe()) }
   const phase = (phase: Phase) => uuid7 === undefined ? {} : { ...operation, phase }
   const intent = draft instanceof ReadDraft ? draft : { ...draft, ...phase("intent") }
   const started = elapsedMillis(clock)
   const took = () => ({ durationMillis: Math.floor(elapsedMillis(clock) - started) })
-  const watched: Watched<A, E> = {
+  return {
     options,
     intend: logger.emit(intent),
     // What was refused when it was read is passed on as it is, so that it stays refused.
@@ -191,71 +196,88 @@ const watching = Effect.fnUntraced(function*<A, E>(options: AuditedOptions<A, E>
         how
       )
   }
-  return watched
-})
+}
 
 /**
  * Records a success. Outside a transaction the effect has happened: that is recorded before a picker's failure is
  * reported.
  */
-const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A) =>
-  Effect.flatMap(Effect.result(pick(options, result)), (picked) => {
-    const { idempotencyKey } = options
-    const how = idempotencyKey === undefined ? undefined : { idempotencyKey }
-    if (picked._tag === "Success") return emit(picked.success, how)
-    return options.transaction === true
-      ? Effect.fail(picked.failure)
-      : Effect.andThen(emit({}, how), Effect.fail(picked.failure))
-  })
+const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A): Recording => {
+  const picked = pick(options, result)
+  const { idempotencyKey } = options
+  const how = idempotencyKey === undefined ? undefined : { idempotencyKey }
+  if (picked._tag === "Success") return emit(picked.success, how)
+  return options.transaction === true
+    ? Effect.fail(picked.failure)
+    : Effect.andThen(emit({}, how), Effect.fail(picked.failure))
+}
 
 const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Transactions, (transactions) => transactions.transact(effect))
+
+/** How one effect that is watched ended otherwise than in success. */
+const failing = Effect.fnUntraced(function*<A, E>(
+  { emit, options }: Watched<A, E>,
+  cause: Cause.Cause<E | AuditError>,
+  { isRecorded, outer, transaction }: {
+    readonly isRecorded: boolean
+    readonly outer: Transaction | undefined
+    readonly transaction: Transaction
+  }
+) {
+  const failures = [cause]
+  // What failed inside was recorded in the transaction that has been rolled back.
+  for (const record of transaction.end()) {
+    const recorded = yield* recordIn(outer, record)
+    if (Exit.isFailure(recorded)) failures.push(recorded.cause)
+  }
+  if (!isRecorded) {
+    const { denied } = options
+    const outcome = describe<E | AuditError>(
+      cause,
+      (error) => !(error instanceof AuditError) && denied?.(error) === true
+    )
+    const recorded = yield* recordIn(outer, emit(outcome))
+    if (Exit.isFailure(recorded)) failures.push(recorded.cause)
+  }
+  return yield* Effect.failCause(failures.reduce((all, cause) => Cause.combine(all, cause)))
+})
 
 const watch = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: AuditedOptions<A, E>,
   draft: AuditDraft
 ): Effect.Effect<A, E | AuditError, R | AuditLogger | RequestContext | Transactions> =>
-  Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
-    const watched = yield* watching(options, draft)
-    const outer = yield* Open
-    if (options.intent === true) yield* watched.intend
-    const transaction = new OpenTransaction(outer)
-    let recording = false
-    const work = Effect.tap(restore(effect), (result) => {
-      recording = true
-      return recordSuccess(watched, result)
-    })
-    const exit = yield* Effect.exit<A, E | AuditError, R | RequestContext | Transactions>(
-      options.transaction === true
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber((fiber) => {
+      const watched = watching(fiber, options, draft)
+      const outer = fiber.getRef(Open)
+      const transaction: Transaction = new OpenTransaction(outer)
+      let recording = false
+      const work = Effect.flatMap(restore(effect), (result) => {
+        recording = true
+        return Effect.as(recordSuccess(watched, result), result)
+      })
+      const attempt: Effect.Effect<A, E | AuditError, R | RequestContext | Transactions> = options.transaction === true
         ? inTransaction(Effect.onExit(Effect.provideService(work, Open, transaction), () => transaction.close))
         : work
-    )
-    const nested = transaction.end()
-    if (Exit.isSuccess(exit)) {
-      // What failed below is recorded, as long as no transaction around this one is rolled back.
-      outer?.keep(nested)
-      return exit.value
-    }
-    const failures: Array<Cause.Cause<E | AuditError>> = [exit.cause]
-    // What failed inside was recorded in the transaction that has been rolled back.
-    for (const record of nested) {
-      const recorded = yield* recordIn(outer, record)
-      if (Exit.isFailure(recorded)) failures.push(recorded.cause)
-    }
-    // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a failure of
-    // it.
-    if (!recording || (options.transaction === true && !isUnknown(exit.cause))) {
-      const { denied } = options
-      const outcome = describe<E | AuditError>(
-        exit.cause,
-        (error) => !(error instanceof AuditError) && denied?.(error) === true
-      )
-      const recorded = yield* recordIn(outer, watched.emit(outcome))
-      if (Exit.isFailure(recorded)) failures.push(recorded.cause)
-    }
-    return yield* Effect.failCause(failures.reduce((all, cause) => Cause.combine(all, cause)))
-  }))
+      const ended = Effect.matchCauseEffect(attempt, {
+        onSuccess: (result) => {
+          // What failed below is recorded, as long as no transaction around this one is rolled back.
+          const nested = transaction.end()
+          outer?.keep(nested)
+          return Effect.succeed(result)
+        },
+        onFailure: (cause) => {
+          // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a
+          // failure of it.
+          const isRecorded = recording && (options.transaction !== true || isUnknown(cause))
+          return failing(watched, cause, { isRecorded, outer, transaction })
+        }
+      })
+      return options.intent === true ? Effect.andThen(watched.intend, ended) : ended
+    })
+  )
 
 /**
  * Records the outcome of an effect: success, failure with the error's tag, denial, defect, interruption; and how long

@@ -16,7 +16,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { isIpv4, isIpv6 } from "./internal/address.ts"
@@ -164,7 +164,7 @@ export const system = { type: "system" as const }
 /** Someone acts who was not authenticated: a refused log-in, a public page. */
 export const anonymous = { type: "anonymous" as const }
 
-const decodeJson = Schema.decodeUnknownEffect(Json, { onExcessProperty: "error", errors: "all" })
+const decodeJson = Schema.decodeUnknownResult(Json, { onExcessProperty: "error", errors: "all" })
 const checked = new WeakSet<object>()
 
 /** What a context holds besides texts. */
@@ -198,12 +198,12 @@ const named = (value: unknown, depth = 0): unknown =>
     : value
 
 /** Reads a context from its JSON form; the error names the field, never its value, and no personal data in a key. */
-export const decode = Effect.fnUntraced(function*(
-  input: unknown
-): Effect.fn.Return<RequestContext["Service"], Schema.SchemaError> {
-  const json = yield* Effect.catch(decodeJson(input), () => decodeJson(named(input)))
-  return RequestContext.of(complete(json, json.requestId))
-})
+export const decode = (input: unknown): Effect.Effect<RequestContext["Service"], Schema.SchemaError> =>
+  Effect.suspend(() => {
+    const read = decodeJson(input)
+    const json = read._tag === "Success" ? read : decodeJson(named(input))
+    return Effect.fromResult(Result.map(json, (json) => complete(json, json.requestId)))
+  })
 
 /** What a request brings with it. */
 export interface RequestOptions extends Omit<Json, "traceId" | "spanId"> {
@@ -224,16 +224,14 @@ const parseTraceparent = (header: string | undefined) => {
 /**
  * Builds the context of a request, with the trace of its `traceparent`, else of the active span, else its request id.
  */
-export const forRequest = Effect.fnUntraced(function*(
-  options: RequestOptions
-): Effect.fn.Return<RequestContext["Service"], Schema.SchemaError> {
-  const { traceparent, ...json } = options
-  const services = yield* Effect.context<never>()
-  const active = Option.getOrUndefined(Context.getOption(services, Tracer.ParentSpan))
-  const ids = parseTraceparent(traceparent) ??
-    (active === undefined ? {} : { traceId: active.traceId, spanId: active.spanId })
-  return yield* decode({ ...json, ...ids })
-})
+export const forRequest = (options: RequestOptions): Effect.Effect<RequestContext["Service"], Schema.SchemaError> =>
+  Effect.withFiber((fiber) => {
+    const { traceparent, ...json } = options
+    const active = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+    const ids = parseTraceparent(traceparent) ??
+      (active === undefined ? {} : { traceId: active.traceId, spanId: active.spanId })
+    return decode({ ...json, ...ids })
+  })
 
 /**
  * What a job brings with it: the system acts unless told otherwise, and the run is the request unless it has its own

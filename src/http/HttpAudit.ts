@@ -10,6 +10,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as HttpApi from "effect/http-api/HttpApi"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -92,6 +93,7 @@ type Handler<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 type Asked = HttpServerRequest | HttpRouter.RouteContext | ParsedSearchParams | Scope.Scope
 
 type Recorder = AuditLogger | Transactions | RequestContext.RequestContext
+type WithoutRecorder<R> = Exclude<Exclude<Exclude<R, AuditLogger>, Transactions>, RequestContext.RequestContext>
 
 /** An endpoint of an `HttpApi`, as its middleware gets it. */
 export interface Endpoint {
@@ -119,7 +121,7 @@ export class HttpAudit extends Context.Service<HttpAudit, {
     endpoint?: Endpoint | undefined,
     /** The handler records by itself what it does and what it refuses. */
     recordsItself?: boolean | undefined
-  ) => Handler<E, Exclude<R, Recorder> | Asked>
+  ) => Handler<E, WithoutRecorder<R> | Asked>
   /** Refuses a request that no route is for, and records it. */
   readonly unknownRoute: Handler<never, HttpServerRequest>
 }>()("effect-audit/http/HttpAudit") {}
@@ -159,10 +161,10 @@ const prepare = Effect.fnUntraced(function*<R>(options: Options<R>) {
     options.actions?.[target.name ?? ""] ?? options.actions?.[`${target.method} ${target.route}`]
   return {
     logger,
-    recorder: Context.make(AuditLogger, logger).pipe(
-      Context.add(Transactions, Context.get(services, Transactions))
-    ),
-    forwarded: HttpMiddleware.xForwardedHeaders({ trustedProxies: networks }),
+    transactions: Context.get(services, Transactions),
+    forwarded: networks.length === 0
+      ? <E, R>(handler: Handler<E, R>) => handler
+      : HttpMiddleware.xForwardedHeaders({ trustedProxies: networks }),
     identify: (request: HttpServerRequest) => Effect.provide(options.identify(request), services),
     actionOf,
     /** Refuses a request that is nobody's; a flood of them is counted. */
@@ -179,17 +181,15 @@ const prepare = Effect.fnUntraced(function*<R>(options: Options<R>) {
 const make = Effect.fnUntraced(function*<R>(
   options: Options<R>
 ): Effect.fn.Return<HttpAudit["Service"], AuditError, AuditLogger | Transactions | R | Scope.Scope> {
-  const { actionOf, forwarded, identify, logger, recorder, refuseAnonymous } = yield* prepare(options)
+  const { actionOf, forwarded, identify, logger, refuseAnonymous, transactions } = yield* prepare(options)
 
   /** Finds out who a request is; one that fails at that, or leaves meanwhile, leaves an event. */
   const identified = (request: HttpServerRequest, target: Target) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.tapCause(restore(identify(request)), (cause) => {
-        if (cause.reasons.some((reason) => reason._tag === "Fail")) return Effect.void
-        const isDefect = cause.reasons.some((reason) => reason._tag === "Die")
-        return refuseAnonymous(request, target, isDefect ? identifyFailed : identifyLeft)
-      })
-    )
+    Effect.onExit(identify(request), (exit): Effect.Effect<unknown, AuditError, HttpServerRequest> => {
+      if (Exit.isSuccess(exit) || exit.cause.reasons.some((reason) => reason._tag === "Fail")) return Effect.void
+      const isDefect = exit.cause.reasons.some((reason) => reason._tag === "Die")
+      return refuseAnonymous(request, target, isDefect ? identifyFailed : identifyLeft)
+    })
 
   const around = Effect.fnUntraced(function*<E, R1>(
     handler: Handler<E | AuditError, R1>,
@@ -214,9 +214,11 @@ const make = Effect.fnUntraced(function*<R>(
     const recorded = action === undefined
       ? plain(handler, target, recordsItself ? "broken" : options.requests ?? "refused")
       : acted(handler, action, target, request)
-    return yield* Effect.provideContext(
-      marked(answering<E, R1 | Recorder | Asked>(recorded), found.success),
-      Context.add(recorder, RequestContext.RequestContext, found.success)
+    // Added one by one: a merge would copy all services of the server for each request.
+    return yield* marked(answering<E, R1 | Recorder | Asked>(recorded), found.success).pipe(
+      Effect.provideService(AuditLogger, logger),
+      Effect.provideService(Transactions, transactions),
+      Effect.provideService(RequestContext.RequestContext, found.success)
     )
   })
 
@@ -226,7 +228,7 @@ const make = Effect.fnUntraced(function*<R>(
       handler: Handler<E | AuditError, R1>,
       endpoint?: Endpoint | undefined,
       recordsItself = recordsByItself(endpoint)
-    ) => forwarded(answering<E, Exclude<R1, Recorder> | Asked>(around(handler, endpoint, recordsItself))),
+    ) => forwarded(answering<E, WithoutRecorder<R1> | Asked>(around(handler, endpoint, recordsItself))),
     unknownRoute: forwarded(Effect.flatMap(
       HttpServerRequest,
       (request) => answering<never, HttpServerRequest>(refuseAnonymous(request, targetOf(request, "*"), unknown))

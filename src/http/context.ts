@@ -34,6 +34,10 @@ const claims: { readonly [header: string]: (principal: Principal) => string | un
   "x-user-id": ({ actor }) => actor.type === "human" ? actor.id : "onBehalfOf" in actor ? actor.onBehalfOf : undefined
 }
 
+const addingEntries = Object.entries(adding)
+const claimNames = Object.keys(claims)
+const idHeaders = ["x-request-id", ...claimNames, ...Object.keys(adding)]
+
 const id = /^[A-Za-z0-9._:|/+=-]{1,128}$/
 const idRule = "must be an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -, and be there once"
 
@@ -41,7 +45,7 @@ const malformed = (header: string): HeaderProblem => ({ status: 400, header, det
 
 /** What is wrong with the headers of a request, whoever sends it. */
 export const malformedIn = (headers: Headers): HeaderProblem | undefined => {
-  const header = ["x-request-id", ...Object.keys(claims), ...Object.keys(adding)].find((name) => {
+  const header = idHeaders.find((name) => {
     const value = headers[name]
     return value !== undefined && !id.test(value)
   })
@@ -56,11 +60,11 @@ const contradiction = (header: string): HeaderProblem => ({
 
 /** The header that says something else than the principal. */
 const contradicted = (headers: Headers, principal: Principal): HeaderProblem | undefined => {
-  const claimed = Object.keys(claims).find((name) => {
+  const claimed = claimNames.find((name) => {
     const value = headers[name]
     return value !== undefined && value !== claims[name]?.(principal)
   })
-  const added = Object.entries(adding).find(([name, field]) => {
+  const added = addingEntries.find(([name, field]) => {
     const [value, known] = [headers[name], principal[field]]
     return value !== undefined && known !== undefined && value !== known
   })
@@ -105,14 +109,15 @@ export const contextOf = (
 ): Result.Result<Omit<Json, "traceId" | "spanId">, HeaderProblem> => {
   const problem = malformedIn(headers) ?? contradicted(headers, principal)
   if (problem !== undefined) return Result.fail(problem)
-  const added = Object.entries(adding).flatMap(([name, field]) => {
+  const added: Record<string, string> = {}
+  for (const [name, field] of addingEntries) {
     const value = headers[name]
-    return value === undefined ? [] : [[field, value]]
-  })
+    if (value !== undefined) added[field] = value
+  }
   const client = clientOf(principal, headers, request.address)
   return Result.succeed({
     ...principal,
-    ...Object.fromEntries(added),
+    ...added,
     ...(client === undefined ? {} : { client }),
     requestId: headers["x-request-id"] ?? request.newId()
   })

@@ -66,7 +66,7 @@ const mostBytes = 1_048_576
  * Whether the payload of a request is read before its handler runs: the handler decodes the same text. An endpoint says
  * whether it takes one; of a route JSON and forms are read. What is streamed is left to the handler.
  */
-const isRead = ({ headers, method }: HttpServerRequest, { endpoint }: Target): boolean => {
+export const isRead = ({ headers, method }: HttpServerRequest, { endpoint }: Target): boolean => {
   if (/^(?:GET|HEAD)$/.test(method)) return false
   const contentType = headers["content-type"]
   if (endpoint === undefined) {
@@ -85,11 +85,9 @@ const valueOf = (contentType: string | undefined) => (text: string): unknown =>
     ? Object.fromEntries(new URLSearchParams(text))
     : text
 
-/** What a request carries; `undefined` for nothing, or content that the handler reads by itself, or refuses. */
-export const payloadOf = (request: HttpServerRequest, target: Target): Effect.Effect<unknown> =>
-  isRead(request, target)
-    ? Effect.match(request.text, { onFailure: () => undefined, onSuccess: valueOf(request.headers["content-type"]) })
-    : Effect.succeed(undefined)
+/** What a request carries, where it is read; `undefined` for content that cannot be. */
+export const payloadOf = (request: HttpServerRequest): Effect.Effect<unknown> =>
+  Effect.match(request.text, { onFailure: () => undefined, onSuccess: valueOf(request.headers["content-type"]) })
 
 const decoder = new TextDecoder()
 

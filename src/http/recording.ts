@@ -13,7 +13,7 @@ import { ReadDraft } from "../internal/draft.ts"
 import { Refusal } from "../internal/json.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Transactions } from "../Transactions.ts"
-import { type Action, type Exchange, payloadOf, resultOf, statusOf, type Target } from "./exchange.ts"
+import { type Action, type Exchange, isRead, payloadOf, resultOf, statusOf, type Target } from "./exchange.ts"
 import { ofAuditError, response } from "./problem.ts"
 
 /** A handler that answered with a status of 400 or more: no success, although it did not fail. */
@@ -112,6 +112,7 @@ const failedToPick = (): never => {
 /** Whether what was picked can be recorded at all: it may be too deep, or name no person. */
 const isRecordable = (action: string, picked: Picked): boolean => {
   const { input, resource, subjectIds } = picked
+  if (input === undefined && resource === undefined && subjectIds === undefined) return true
   return !(ReadDraft.fieldsOf(ReadDraft.of({ action, input, resource, subjectIds })) instanceof Refusal)
 }
 
@@ -136,10 +137,12 @@ const atLeast = (logger: AuditLogger.AuditLogger["Service"], target: Target): Au
 
 /** Reads what a request carries; a client that goes away meanwhile leaves an event. */
 const arrived = (request: HttpServerRequest, target: Target, action: string) =>
-  Effect.onInterrupt(
-    payloadOf(request, target),
-    () => AuditLogger.emit({ action, outcome: "failure", errorTag: "Interrupted", metadata: httpOf(target, 499) })
-  )
+  isRead(request, target)
+    ? Effect.onInterrupt(
+      payloadOf(request),
+      () => AuditLogger.emit({ action, outcome: "failure", errorTag: "Interrupted", metadata: httpOf(target, 499) })
+    )
+    : Effect.undefined
 
 /** Runs a handler under its endpoint's action. */
 export const acted = Effect.fnUntraced(function*<E, R>(
@@ -159,11 +162,13 @@ export const acted = Effect.fnUntraced(function*<E, R>(
   const late = typeof resource === "function" && picked?.resource === undefined
     ? (answer: HttpServerResponse): Resource | undefined => resource(withResult(answer))
     : undefined
-  const attempt = Effect.flatMap(handler, (answer) =>
+  const logger = yield* AuditLogger.AuditLogger
+  // What the handler records by itself is not bent into something that can be recorded.
+  const handling = Effect.provideService(handler, AuditLogger.AuditLogger, logger)
+  const attempt = Effect.flatMap(handling, (answer) =>
     answer.status >= 400
       ? Effect.fail<E | Answered>(new Answered(answer))
       : Effect.succeed(answer))
-  const logger = yield* AuditLogger.AuditLogger
   const recorded = AuditLogger.audited(attempt, {
     action: action.action,
     severity,

@@ -1,13 +1,17 @@
 /** Refusing a request: the answer, its event, and the count of a flood. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpEffect from "effect/http/HttpEffect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
-import { randomBytes } from "node:crypto"
+import * as References from "effect/References"
+import * as Tracer from "effect/Tracer"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import type { AuditDraft, AuditLogger } from "../AuditLogger.ts"
 import type { EventId } from "../DatasetEvent.ts"
+import { systemEntropy } from "../internal/entropy.ts"
+import { tellNow } from "../internal/telling.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { contextOf, type HeaderProblem, meant, type Principal, traceparentOf } from "./context.ts"
 import type { Target } from "./exchange.ts"
@@ -19,8 +23,18 @@ export interface Refusal extends Problem {
   readonly tag: string
 }
 
-const newTrace = (): string => `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`
-const newId = (): string => randomBytes(16).toString("hex")
+const { bytes } = systemEntropy()
+const random = (size: number): string => Buffer.from(bytes(size)).toString("hex")
+const newTrace = (): string => `00-${random(16)}-${random(8)}-01`
+const newId = (): string => random(16)
+
+/** The span of a request, where it has one. */
+const markSpan = (span: Tracer.AnySpan | undefined, ids: { readonly [name: string]: string }): void => {
+  if (span?._tag !== "Span") return
+  tellNow(() => {
+    for (const [name, id] of Object.entries(ids)) span.attribute(name, id)
+  })
+}
 
 /** Ids of the request on its response, and on its span, and on the log lines and spans of its handler. */
 export const marked = <E, R>(
@@ -29,12 +43,20 @@ export const marked = <E, R>(
 ) => {
   const headers = { "x-request-id": requestId, "x-trace-id": traceId }
   const ids = { request_id: requestId, trace_id: traceId }
-  return Effect.annotateCurrentSpan(ids).pipe(
-    Effect.andThen(
-      HttpEffect.appendPreResponseHandler((_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers)))
-    ),
-    Effect.andThen(effect.pipe(Effect.annotateLogs(ids), Effect.annotateSpans(ids)))
-  )
+  return Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest>((fiber) => {
+    markSpan(Context.getOrUndefined(fiber.context, Tracer.ParentSpan), ids)
+    HttpEffect.appendPreResponseHandlerUnsafe(
+      fiber.context,
+      (_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers))
+    )
+    const { CurrentLogAnnotations, TracerSpanAnnotations } = References
+    // Added one by one: a merge would copy all services of the server for each request.
+    return Effect.updateContext(effect, (context: Context.Context<R>) =>
+      context.pipe(
+        Context.add(CurrentLogAnnotations, { ...fiber.getRef(CurrentLogAnnotations), ...ids }),
+        Context.add(TracerSpanAnnotations, { ...fiber.getRef(TracerSpanAnnotations), ...ids })
+      ))
+  })
 }
 
 export const addressOf = (request: HttpServerRequest): string | undefined =>
@@ -68,16 +90,18 @@ export const refuse = (path: string, detail: string) =>
 const notPrincipal = () => refuse("/identify", "gave a principal whose ids cannot be those of a context")
 
 /** The context of a request; fails with the header that cannot be meant, or where the principal cannot be one. */
-export const contextFor = Effect.fnUntraced(function*(
+export const contextFor = (
   principal: Principal,
   request: HttpServerRequest,
   headers: HttpServerRequest["headers"] | ReturnType<typeof meant>
-) {
-  const fields = yield* Effect.fromResult(contextOf(principal, headers, { address: addressOf(request), newId }))
-  const span = yield* Effect.option(Effect.currentParentSpan)
-  const traceparent = traceparentOf(headers) ?? (Option.isSome(span) ? undefined : newTrace())
-  return yield* Effect.mapError(RequestContext.forRequest({ ...fields, traceparent }), notPrincipal)
-})
+): Effect.Effect<RequestContext.Fields, HeaderProblem | AuditError> =>
+  Effect.withFiber<RequestContext.Fields, HeaderProblem | AuditError>((fiber) => {
+    const fields = contextOf(principal, headers, { address: addressOf(request), newId })
+    if (fields._tag === "Failure") return Effect.fail(fields.failure)
+    const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+    const traceparent = traceparentOf(headers) ?? (span === undefined ? newTrace() : undefined)
+    return Effect.mapError(RequestContext.forRequest({ ...fields.success, traceparent }), notPrincipal)
+  })
 
 /** As above, of the headers that can be meant. */
 export const contextAnyway = (principal: Principal, request: HttpServerRequest) =>

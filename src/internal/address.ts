@@ -2,6 +2,7 @@
 
 /** RFC 4291, section 2.2: eight groups, one `::`, an IPv4 tail, an optional zone. */
 export const isIpv6 = (text: string): boolean => {
+  if (!text.includes(":")) return false
   const halves = text.split("::")
   if (halves.length > 2) return false
   const groups = (half: string, tail: boolean): number => {
@@ -25,10 +26,7 @@ export const isIpv6 = (text: string): boolean => {
 }
 
 /** Four decimal octets without leading zeros. */
-export const isIpv4 = (text: string): boolean => {
-  const parts = text.split(".")
-  return parts.length === 4 && parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
-}
+export const isIpv4 = (text: string): boolean => /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/.test(text)
 
 /** The eight groups of an IPv6 address, as numbers. */
 const groupsOf = (address: string): ReadonlyArray<number> => {

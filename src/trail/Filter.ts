@@ -119,8 +119,11 @@ export const searchOf = (filter: typeof Filter.Type): Search => ({
   untilMillis: filter.until === undefined ? undefined : DateTime.toEpochMillis(filter.until)
 })
 
+/** Whether a time is in the range of a search. */
+export const isWithin = (recordedAtMillis: number, { sinceMillis, untilMillis }: Search): boolean =>
+  (sinceMillis === undefined || recordedAtMillis >= sinceMillis) &&
+  (untilMillis === undefined || recordedAtMillis < untilMillis)
+
 /** Whether an event is what a search looks for. */
 export const matches = (keys: SearchKeys, recordedAtMillis: number, search: Search): boolean =>
-  (search.sinceMillis === undefined || recordedAtMillis >= search.sinceMillis) &&
-  (search.untilMillis === undefined || recordedAtMillis < search.untilMillis) &&
-  search.conditions.every((condition) => meets(keys, condition))
+  isWithin(recordedAtMillis, search) && search.conditions.every((condition) => meets(keys, condition))

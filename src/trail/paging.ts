@@ -16,7 +16,7 @@ import { pointer } from "../internal/json.ts"
 import { timeOf } from "../internal/time.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { Item, Page, Query } from "./AuditTrail.ts"
-import { Filter, isEmpty, matches, type Order, type Search, searchOf } from "./Filter.ts"
+import { Filter, isEmpty, isWithin, matches, type Order, type Search, searchOf } from "./Filter.ts"
 
 /** A query that was read and found right. */
 export interface Reading {
@@ -128,6 +128,8 @@ export interface PageRow {
 export const found = (row: PageRow, search: Search): Result.Result<Item | undefined, AuditError> => {
   const { body, recordedAtMillis } = row
   if ((body === undefined || recordedAtMillis === undefined) && !isEmpty(search)) return Result.succeed(undefined)
+  // Most rows at the edge of a range of times are outside of it: they are not read any further.
+  if (!isWithin(recordedAtMillis ?? 0, search)) return Result.succeed(undefined)
   return Result.map(
     itemOf(row),
     (item) => item.erased || matches(searchKeys(item.event), recordedAtMillis ?? 0, search) ? item : undefined

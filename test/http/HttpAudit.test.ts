@@ -231,6 +231,15 @@ describe("what becomes of a request", () => {
       assert.deepStrictEqual(found[0]?.input, { note: "mail [EMAIL]" })
     }))
 
+  it.live("fails where its handler records what cannot be recorded", () =>
+    Effect.gen(function*() {
+      const { call, events } = yield* serve(memory)
+      const answer = yield* call("POST", "/orders", { token: "ada", body: { note: "misnamed" } })
+      assert.strictEqual(answer.status, 500)
+      const told = (yield* events("t_acme")).map(({ action, error_tag }) => [action, error_tag])
+      assert.deepStrictEqual(told, [["order.create", "Defect"]])
+    }))
+
   it.live("is recorded when the client goes away", () =>
     Effect.gen(function*() {
       const { call, events, inside } = yield* serve(memory)

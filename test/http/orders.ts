@@ -2,7 +2,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Logger, Redacted, References, Schema } from "effect"
-import { type AuditLogger, RequestContext, type Transactions } from "effect-audit"
+import { AuditLogger, RequestContext, type Transactions } from "effect-audit"
 import { HttpAudit } from "effect-audit/http"
 import { AuditTrail } from "effect-audit/trail"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
@@ -60,7 +60,11 @@ const handlers = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const { left, waiting } = yield* Inside
     return handlers.handleAll({
-      create: ({ payload }) => Effect.succeed({ id: "o1", note: payload.note }),
+      create: ({ payload }) => {
+        const created = { id: "o1", note: payload.note }
+        if (payload.note !== "misnamed") return Effect.succeed(created)
+        return Effect.as(Effect.orDie(AuditLogger.emit({ action: "no action" })), created)
+      },
       get: ({ params }) => {
         if (params.id === "none") return Effect.fail(new NoSuchOrder())
         if (params.id === "theirs") return Effect.fail(new NotYours())

@@ -1,6 +1,7 @@
 /** One event: what it says, what was taken out of it, its change, its JSON, and its proof, checked here. */
 import { useState } from "preact/hooks"
-import { type Event, type Item, proofOf } from "./api.ts"
+import { proofOf } from "./api.ts"
+import type { Event, Item } from "./event.ts"
 import { check } from "./proof.ts"
 import { visible } from "./visible.ts"
 

@@ -1,7 +1,7 @@
 /** The rows of the log: a window of them at a time, all of the same height. */
 import type { ComponentChildren } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
-import type { Event, Item } from "./api.ts"
+import type { Event, Item } from "./event.ts"
 import { visible } from "./visible.ts"
 
 const rowHeight = 32

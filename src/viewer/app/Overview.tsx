@@ -1,60 +1,20 @@
 /** What the loaded events are, in numbers: how many of each kind, and when. */
 import { useMemo, useRef, useState } from "preact/hooks"
-import type { Event, Item } from "./api.ts"
-
-interface Facet {
-  readonly label: string
-  /** The field of a search that asks for it; what no search asks for is only counted. */
-  readonly field?: string
-  readonly of: (event: Event) => ReadonlyArray<string>
-}
-
-const facets: ReadonlyArray<Facet> = [
-  { label: "Outcome", field: "outcome", of: ({ outcome }) => [outcome] },
-  { label: "Kind of actor", of: ({ actor_type }) => [actor_type] },
-  { label: "Actor", field: "actor", of: ({ agentId }) => [agentId] },
-  {
-    label: "On behalf of",
-    field: "user",
-    of: ({ agentId, user_id }) => user_id === undefined || user_id === agentId ? [] : [user_id]
-  },
-  { label: "Action", field: "action", of: ({ action }) => [action] },
-  { label: "Severity", field: "severity", of: ({ severity }) => [severity] },
-  { label: "Found and taken out", of: ({ pii_flags }) => pii_flags.flags },
-  { label: "May train", field: "train", of: ({ train_ok }) => [String(train_ok)] },
-  { label: "Why not", of: ({ train_ok, train_reason }) => train_ok ? [] : [train_reason] }
-]
-
-const countsOf = (items: ReadonlyArray<Item>, of: (event: Event) => ReadonlyArray<string>) => {
-  const counts = new Map<string, number>()
-  for (const item of items) {
-    if (!item.erased) { for (const value of of(item.event)) counts.set(value, (counts.get(value) ?? 0) + 1) }
-  }
-  return [...counts].sort(([, a], [, b]) => b - a).slice(0, 8)
-}
-
-/** The values of a field among the loaded events. */
-export const seen = (items: ReadonlyArray<Item>, field: string): ReadonlyArray<string> => {
-  const facet = facets.find((facet) => facet.field === field)
-  return facet === undefined ? [] : countsOf(items, facet.of).map(([value]) => value)
-}
+import { buckets, facets, histogram, most, type Tally } from "./tally.ts"
 
 interface Props {
-  readonly items: ReadonlyArray<Item>
+  readonly tally: Tally
   readonly onTerm: (field: string, value: string) => void
 }
 
-export const Facets = ({ items, onTerm }: Props) => {
+export const Facets = ({ onTerm, tally }: Props) => {
   const counted = useMemo(
-    () =>
-      facets.map((facet) => ({ ...facet, counts: countsOf(items, facet.of) })).filter(({ counts }) =>
-        counts.length > 0
-      ),
-    [items]
+    () => facets.map((facet) => ({ ...facet, counts: most(tally, facet) })).filter(({ counts }) => counts.length > 0),
+    [tally]
   )
   return (
     <nav class="facets" aria-label="Narrow down">
-      <p>Counts of the {items.length} loaded events</p>
+      <p>Counts of the {tally.items.length} loaded events</p>
       {counted.map(({ counts, field, label }) => (
         <section key={label}>
           <h2>{label}</h2>
@@ -81,30 +41,15 @@ export const Facets = ({ items, onTerm }: Props) => {
   )
 }
 
-const buckets = 60
-
-/** How many events were when. */
-const timesOf = (items: ReadonlyArray<Item>) => {
-  const times = items.flatMap((item) => item.erased ? [] : [Date.parse(item.event.recorded_at)])
-  let [from, to] = [Infinity, -Infinity]
-  for (const time of times) {
-    from = Math.min(from, time)
-    to = Math.max(to, time + 1)
-  }
-  const counts = Array.from({ length: buckets }, () => 0)
-  for (const time of times) counts[Math.floor((time - from) / (to - from) * buckets)]! += 1
-  return { counts, count: times.length, from, to }
-}
-
 /** When the loaded events were, to be brushed. */
 export const Histogram = (
-  { items, onBrush }: { readonly items: ReadonlyArray<Item>; readonly onBrush: (since: string, until: string) => void }
+  { onBrush, tally }: { readonly tally: Tally; readonly onBrush: (since: string, until: string) => void }
 ) => {
   const svg = useRef<SVGSVGElement>(null)
   const [brush, setBrush] = useState<readonly [number, number]>()
-  const { counts, count, from, to } = useMemo(() => timesOf(items), [items])
+  const { counts, count, from, to } = useMemo(() => histogram(tally), [tally])
   if (count < 2) return null
-  const most = Math.max(...counts)
+  const highest = Math.max(...counts)
   const shareAt = (event: PointerEvent): number => {
     const { left, width } = svg.current!.getBoundingClientRect()
     return Math.min(1, Math.max(0, (event.clientX - left) / width))
@@ -130,7 +75,14 @@ export const Histogram = (
         }}
       >
         {counts.map((count, i) => (
-          <rect key={i} class="bar" x={i + 0.1} width={0.8} y={20 - 20 * count / most} height={20 * count / most} />
+          <rect
+            key={i}
+            class="bar"
+            x={i + 0.1}
+            width={0.8}
+            y={20 - 20 * count / highest}
+            height={20 * count / highest}
+          />
         ))}
         {brush !== undefined && (
           <rect

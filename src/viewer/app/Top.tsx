@@ -1,10 +1,10 @@
 /** The bar on top: the search, following, exports, columns, views. */
 import { useRef, useState } from "preact/hooks"
-import { fetchText, type Item } from "./api.ts"
+import { fetchText } from "./api.ts"
 import { columns } from "./Grid.tsx"
-import { seen } from "./Overview.tsx"
 import { completions, parse } from "./search.ts"
 import { useStored } from "./stored.ts"
+import { seen, type Tally } from "./tally.ts"
 
 const download = async (asked: Record<string, string>, format: "ndjson" | "csv", say: (text: string) => void) => {
   say("Exporting …")
@@ -23,13 +23,13 @@ const download = async (asked: Record<string, string>, format: "ndjson" | "csv",
 
 interface SearchProps {
   readonly text: string
-  readonly items: ReadonlyArray<Item>
+  readonly tally: Tally
   readonly onSearch: (text: string) => void
   readonly onWrong: (problem: string | undefined) => void
 }
 
 /** The search box; what is typed counts when it is sent. */
-const Search = ({ items, onSearch, onWrong, text }: SearchProps) => {
+const Search = ({ onSearch, onWrong, tally, text }: SearchProps) => {
   const [typed, setTyped] = useState<string>()
   const sent = useRef(text)
   // Another search was chosen elsewhere: what was typed is over.
@@ -62,7 +62,7 @@ const Search = ({ items, onSearch, onWrong, text }: SearchProps) => {
         }}
       />
       <datalist id="hints">
-        {completions(shown, (field) => seen(items, field)).map((hint) => <option key={hint} value={hint} />)}
+        {completions(shown, (field) => seen(tally, field)).map((hint) => <option key={hint} value={hint} />)}
       </datalist>
       <button type="submit" disabled={wrong !== undefined}>Search</button>
     </form>

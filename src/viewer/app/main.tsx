@@ -1,11 +1,13 @@
 /** The page: search, overview, rows, one event, live. What is seen is in the address. */
 import { render } from "preact"
-import { useEffect, useState } from "preact/hooks"
+import { useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { Drawer } from "./Drawer.tsx"
+import type { Item } from "./event.ts"
 import { Grid } from "./Grid.tsx"
 import { Facets, Histogram } from "./Overview.tsx"
 import { withTerm } from "./search.ts"
 import { useStored } from "./stored.ts"
+import { nothing, tally as count } from "./tally.ts"
 import { Top } from "./Top.tsx"
 import { useEvents } from "./useEvents.ts"
 
@@ -122,6 +124,12 @@ const toTop = (show: () => void, close: () => void) => {
   document.querySelector("[role=grid]")?.scrollTo({ top: 0 })
 }
 
+/** The counts of the loaded events. */
+const useTally = (items: ReadonlyArray<Item>) => {
+  const last = useRef(nothing)
+  return useMemo(() => last.current = count(last.current, items), [items])
+}
+
 const usual: ReadonlyArray<string> = ["time", "who", "action", "resource", "outcome", "found", "train"]
 
 const App = () => {
@@ -136,6 +144,7 @@ const App = () => {
   const isAway = isScrolled || opened !== null
   const events = useEvents(text, live, isAway)
   const { items } = events
+  const tally = useTally(items)
   const open = items.find(({ eventId }) => eventId === opened)
   const close = () => go({ open: null })
   const search = (next: string) => {
@@ -146,7 +155,7 @@ const App = () => {
   const openAt = (index: number) => go({ open: items[index]?.eventId ?? null })
   const term = (field: string, value: string) => search(withTerm(text, field, value))
   useKeys({ close, help: () => setHelp(!isHelp), enter: () => setSelected(Math.max(0, selected)) })
-  const top = { text, items, shown, asked: events.asked, isLive: live }
+  const top = { text, tally, shown, asked: events.asked, isLive: live }
   const grid = { items, shown, widths, selected, hasMore: events.next !== undefined }
   return (
     <>
@@ -161,10 +170,10 @@ const App = () => {
       />
       <p id="problem" class="problem" role="alert">{wrong ?? events.error}</p>
       <main>
-        <Facets items={items} onTerm={term} />
+        <Facets tally={tally} onTerm={term} />
         <section class="events" aria-label="Events">
           <Histogram
-            items={items}
+            tally={tally}
             onBrush={(since, until) => search(withTerm(withTerm(text, "since", since), "until", until))}
           />
           <Status

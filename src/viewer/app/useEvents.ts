@@ -1,6 +1,7 @@
 /** The events that a search finds: loaded page by page, and followed. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
-import { follow, type Item, page } from "./api.ts"
+import { follow, page } from "./api.ts"
+import type { Item } from "./event.ts"
 import { parameters, parse } from "./search.ts"
 
 /** What was found, and what was asked for to find it. */
