@@ -6,7 +6,7 @@ import { Erasure } from "effect-audit/erasure"
 import { Ledger, Proof, Signer } from "effect-audit/ledger"
 import { Memory } from "effect-audit/memory"
 import { check } from "../../src/viewer/app/proof.ts"
-import { completions, parameters, parse, timeOf, withTerm } from "../../src/viewer/app/search.ts"
+import { completions, parameters, parse, since, timeOf, withTerm } from "../../src/viewer/app/search.ts"
 import { everythingOver, log, within } from "../support.ts"
 
 const now = Date.parse("2026-01-31T12:00:00Z")
@@ -34,6 +34,14 @@ describe("the grammar of the search", () => {
       assert(term !== undefined && "wrong" in term, text)
     }
     assert.strictEqual(timeOf("2026-13-01", now), undefined)
+    const ago = (seconds: number) => since("2026-01-31T12:00:00.000Z", Date.UTC(2026, 0, 31, 12) + seconds * 1000)
+    assert.deepStrictEqual([-5, 5, 150, 7300, 400_000].map(ago), [
+      "0 s ago",
+      "5 s ago",
+      "2 min ago",
+      "2 h ago",
+      "4 days ago"
+    ])
     assert.strictEqual(timeOf("2026-01-31T12:00+01:00", now), "2026-01-31T11:00:00.000Z")
   })
 

@@ -1,8 +1,9 @@
 /** One event: what it says, what was taken out of it, its change, its JSON, and its proof, checked here. */
 import { useState } from "preact/hooks"
-import { proofOf } from "./api.ts"
+import { page, proofOf } from "./api.ts"
 import type { Event, Item } from "./event.ts"
 import { check } from "./proof.ts"
+import { since } from "./search.ts"
 import { visible } from "./visible.ts"
 
 const placeholder = /(\[[A-Z][A-Z_]{1,31}(?::[^\]]{1,90})?\])/
@@ -50,6 +51,12 @@ const Diff = ({ after, before }: { readonly before: unknown; readonly after: unk
   )
 }
 
+/** When the newest event under a checkpoint of a size was recorded: how old the checkpoint is at most. */
+const coveredUntil = async (size: number): Promise<string | undefined> => {
+  const { items: [newest] } = await page({ after: String(size - 2), limit: "1" }, new AbortController().signal)
+  return newest === undefined || newest.erased ? undefined : newest.event.recorded_at
+}
+
 const savedKey = "audit-vkey"
 
 /** Asks the server for a proof, and believes none of it. */
@@ -67,7 +74,11 @@ const ProofCheck = ({ event, eventId }: { readonly eventId: string; readonly eve
         throw new Error("the event shown here is not the one that was logged")
       }
       localStorage.setItem(savedKey, vkey)
-      const at = `position ${proven.position} of ${proven.origin}, under the checkpoint of ${proven.size} entries`
+      const until = await coveredUntil(proven.size).catch(() => undefined)
+      const age = until === undefined
+        ? ""
+        : `, which covers what was recorded until ${until.slice(0, 19)} (${since(until)})`
+      const at = `position ${proven.position} of ${proven.origin}, under the checkpoint of ${proven.size} entries${age}`
       setSaid({ kind: "good", text: proven.event === undefined ? `Holds: an erased entry, ${at}` : `Holds: ${at}` })
     } catch (error) {
       setSaid({ kind: "bad", text: `Does not hold: ${error instanceof Error ? error.message : "it cannot be read"}` })

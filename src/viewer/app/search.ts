@@ -68,6 +68,19 @@ export const timeOf = (value: string, now: number): string | undefined => {
   return Number.isNaN(millis) ? undefined : new Date(millis).toISOString()
 }
 
+/** How long ago a time was, in words. */
+export const since = (time: string, now = Date.now()): string => {
+  const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000))
+  const [unit, size] = seconds < 120
+    ? ["s", 1]
+    : seconds < 7200
+    ? ["min", 60]
+    : seconds < 172_800
+    ? ["h", 3600]
+    : ["days", 86_400]
+  return `${Math.floor(seconds / Number(size))} ${unit} ago`
+}
+
 /** What the API is asked for. */
 export const parameters = (terms: ReadonlyArray<Term>, now: number): Record<string, string> => {
   const asked: Record<string, string> = {}
