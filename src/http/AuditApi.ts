@@ -17,6 +17,7 @@ import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import { EventId } from "../DatasetEvent.ts"
@@ -177,6 +178,7 @@ export const group = HttpApiGroup.make("audit").add(
 
 /** The API, to be served with `AuditApiLive.layer`, and to make a client of. */
 export class Api extends HttpApi.make("effect-audit").add(group)
+  .annotate(OpenApi.Title, "Audit trail").annotate(OpenApi.Version, "1")
   // A filter that is misspelt must not read the whole log.
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error" })
 {}

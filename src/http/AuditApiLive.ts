@@ -49,6 +49,7 @@ const holds = <A, R>(effect: Effect.Effect<A, AuditError | IntegrityError, R>) =
     () => Effect.fail(new Broken({ detail: "The evidence of the audit log does not hold" }))
   )
 
+const unsigned = new NotFound({ detail: "No checkpoint of this log was signed yet" })
 const forbidden = new Forbidden({ detail: "The policy of this application does not allow it" })
 
 /** Failures of a change that say something of it; of the others nothing can be recorded now. */
@@ -139,6 +140,10 @@ const exported = (trail: AuditTrail["Service"], query: Query, format: Encoding.F
   })
 }
 
+/** The position of the newest event of a log; -1 where there is none. */
+const newestOf = (trail: AuditTrail["Service"], log: RequestContext.LogName) =>
+  Effect.map(trail.query({ ...log, limit: 1 }), ({ items: [newest] }) => newest?.position ?? -1)
+
 const receiptOf = ({ eventId, position }: Receipt) => ({ eventId, position })
 
 /** What the handlers work with. */
@@ -183,12 +188,14 @@ const reads = {
         if (last !== undefined && !/^\d{1,15}$/.test(last)) {
           return yield* new BadRequest({ detail: "The header last-event-id is the id of an event of this stream" })
         }
-        const from = last === undefined ? after : Number(last)
+        const known = last === undefined ? after : Number(last)
         const log = yield* logOf
         // A position that is not there is refused before the answer begins.
-        yield* trail.query({ ...log, filter, after: from, limit: 1 })
-        yield* guard.reading("follow", { action: "audit_trail.follow", input: said(query), ...about(query) })
-        return yield* tailing(trail.follow({ ...log, filter, after: from }), request)
+        yield* trail.query({ ...log, filter, after: known, limit: 1 })
+        const input = said({ ...query, ...(known === undefined ? {} : { after: known }) })
+        yield* guard.reading("follow", { action: "audit_trail.follow", input, ...about(query) })
+        const from = known ?? (yield* newestOf(trail, log))
+        return yield* tailing(trail.follow({ ...log, filter, after: from }), from, request)
       }).pipe(asked)),
   event: ({ guard, trail }) =>
     handler(Api, "audit", "event", ({ params: { eventId } }) =>
@@ -207,13 +214,20 @@ const reads = {
       Effect.gen(function*() {
         yield* guard.reading("prove", { action: "audit_trail.checkpoint" })
         const latest = yield* holds(ledger.latest(yield* logOf))
-        return latest?.note ?? (yield* new NotFound({ detail: "No checkpoint of this log was signed yet" }))
+        return latest?.note ?? (yield* unsigned)
       }).pipe(asked, found)),
   consistency: ({ guard, ledger }) =>
     handler(Api, "audit", "consistency", ({ query: { from, to } }) =>
       Effect.gen(function*() {
         yield* guard.reading("prove", { action: "audit_trail.consistency", input: { from, to } })
-        const { proof, signed } = yield* holds(ledger.consistency({ ...yield* logOf, oldSize: from, size: to }))
+        const log = yield* logOf
+        const size = to ?? (yield* holds(ledger.latest(log)))?.checkpoint.size
+        if (size === undefined) return yield* unsigned
+        // A number alone is no evidence that the log was larger: who has a checkpoint of that size, has it.
+        if (from > size) {
+          return yield* new BadRequest({ detail: `from is at most the size of the checkpoint, ${size}` })
+        }
+        const { proof, signed } = yield* holds(ledger.consistency({ ...log, oldSize: from, size: to }))
         return { from, checkpoint: signed.note, proof: proof.map((hash) => Buffer.from(hash).toString("base64")) }
       }).pipe(asked, found)),
   verify: ({ guard, ledger }) =>

@@ -11,6 +11,7 @@ import * as AuditLogger from "../AuditLogger.ts"
 import type { Resource } from "../DatasetEvent.ts"
 import { ReadDraft } from "../internal/draft.ts"
 import { Refusal } from "../internal/json.ts"
+import { telling } from "../internal/telling.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Transactions } from "../Transactions.ts"
 import { type Action, type Exchange, isRead, payloadOf, resultOf, statusOf, type Target } from "./exchange.ts"
@@ -87,10 +88,7 @@ interface Picked {
   readonly idempotencyKey?: string | undefined
 }
 
-/**
- * What an action picks from a request; `undefined` where it fails to, as it may where the request cannot be decoded. A
- * success is then not recorded as if nothing were to be picked: see `acted`.
- */
+/** What an action picks from a request; `undefined` where it fails to, as it may where the request cannot be decoded. */
 const before = ({ idempotencyKey, input, resource, subjectIds }: Action, exchange: Exchange): Picked | undefined => {
   try {
     return {
@@ -102,11 +100,6 @@ const before = ({ idempotencyKey, input, resource, subjectIds }: Action, exchang
   } catch {
     return undefined
   }
-}
-
-/** What `audited` reports of functions that fail: recorded without them, or rolled back in a transaction. */
-const failedToPick = (): never => {
-  throw new TypeError("a function of the action failed")
 }
 
 /** Whether what was picked can be recorded at all: it may be too deep, or name no person. */
@@ -156,12 +149,20 @@ export const acted = Effect.fnUntraced(function*<E, R>(
   const payload = yield* arrived(request, target, action.action)
   const exchange: Exchange = { params, query, payload, result: undefined }
   const asked = before(action, exchange)
-  const picked = asked === undefined || isRecordable(action.action, asked) ? asked : {}
+  const picked = asked !== undefined && isRecordable(action.action, asked) ? asked : {}
   const withResult = (answer: HttpServerResponse): Exchange => ({ ...exchange, result: resultOf(answer) })
   const { output, resource, severity, transaction } = action
-  const late = typeof resource === "function" && picked?.resource === undefined
-    ? (answer: HttpServerResponse): Resource | undefined => resource(withResult(answer))
-    : undefined
+  const late = typeof resource === "function" && picked.resource === undefined ? resource : undefined
+  let hasFailed = asked === undefined
+  /** What a function of the action gives; one that fails hides no request. */
+  const given = <A>(f: (exchange: Exchange) => A, answer: HttpServerResponse): A | undefined => {
+    try {
+      return f(withResult(answer))
+    } catch {
+      hasFailed = true
+      return undefined
+    }
+  }
   const logger = yield* AuditLogger.AuditLogger
   // What the handler records by itself is not bent into something that can be recorded.
   const handling = Effect.provideService(handler, AuditLogger.AuditLogger, logger)
@@ -175,15 +176,15 @@ export const acted = Effect.fnUntraced(function*<E, R>(
     transaction,
     metadata: { ...httpOf(target), ...(picked === asked ? {} : { unrecorded: "/input" }) },
     ...picked,
-    resource: late ?? picked?.resource,
-    output: picked === undefined
-      ? failedToPick
-      : output === undefined
-      ? undefined
-      : (answer: HttpServerResponse) => output(withResult(answer)),
+    resource: late === undefined ? picked.resource : (answer: HttpServerResponse) => given(late, answer),
+    output: output === undefined ? undefined : (answer: HttpServerResponse) => given(output, answer),
     denied: (error) => isDenial(error instanceof Answered ? error.response.status : statusOf(error, target.endpoint))
   })
-  return yield* Effect.provideService(recorded, AuditLogger.AuditLogger, atLeast(logger, target))
+  const told = Effect.tap(recorded, () =>
+    hasFailed
+      ? telling(Effect.logError(`A function of the action ${action.action} failed: its event lacks what it picks`))
+      : Effect.void)
+  return yield* Effect.provideService(told, AuditLogger.AuditLogger, atLeast(logger, target))
 })
 
 /** The status that an exit is answered with; 499 where the client went away. */

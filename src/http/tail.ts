@@ -39,6 +39,8 @@ const hangUp = ({ source }: HttpServerRequest): void => {
  */
 export const tailing = Effect.fnUntraced(function*(
   items: Stream.Stream<Item, AuditError>,
+  /** The position after which the items begin. */
+  from: number,
   request: HttpServerRequest,
   patience = usualPatience
 ): Effect.fn.Return<HttpServerResponse.HttpServerResponse, never, Scope.Scope> {
@@ -51,7 +53,10 @@ export const tailing = Effect.fnUntraced(function*(
     Stream.catch(() => Stream.make(broken))
   )
   const beats = Stream.map(Stream.fromSchedule(Schedule.spaced(patience / 4)), () => ": keep-alive\n\n")
-  const body = Stream.merge(frames, beats, { haltStrategy: "left" }).pipe(
+  // Where it begins, before there is any event: whoever is cut off meanwhile goes on from there. A frame without data is
+  // no event to a reader, which keeps its id. And the answer's headers leave with it.
+  const first = from < 0 ? ": from the beginning\n\n" : `id: ${from}\n\n`
+  const body = Stream.merge(Stream.concat(Stream.make(first), frames), beats, { haltStrategy: "left" }).pipe(
     Stream.tap(() => Effect.sync(() => since = elapsedMillis(clock)))
   )
   const watch = Effect.sync(() => {

@@ -290,23 +290,31 @@ export const verifying =
       const clock = yield* Clock.Clock
       const started = elapsedMillis(clock)
       const passes = passesOf(logs)
-      const total = snapshot.rows * passes.length
+      // Of one log nothing is said of how much there is of others.
+      const only = options.log === undefined ? undefined : yield* snapshot.log(options.log)
+      const each = options.log === undefined ? snapshot.rows : only?.size ?? 0
+      const total = each * passes.length
       const progress = (entries: number): ReadonlyArray<Finding> => {
         const seconds = Math.max(elapsedMillis(clock) - started, 1) / 1000
         const entriesPerSecond = Math.round(entries / seconds)
-        return [...verification.taken(), { _tag: "Progress", entries, total, entriesPerSecond }]
+        return [...verification.taken(), {
+          _tag: "Progress",
+          entries: Math.min(entries, total),
+          total,
+          entriesPerSecond
+        }]
       }
       const pass = (logs: ReadonlyArray<LogRef>, before: number) => {
         const rows = snapshot.scan(options.log === undefined ? undefined : logs[0]).pipe(
           Stream.mapEffect(({ events, seen }) => Effect.map(verification.take(events), () => progress(before + seen)))
         )
-        const end = Stream.fromEffect(Effect.map(verification.end, () => progress(before + snapshot.rows)))
+        const end = Stream.fromEffect(Effect.map(verification.end, () => progress(before + each)))
         return Stream.unwrap(Effect.sync(() => {
           verification.begin(logs)
           return Stream.concat(rows, end)
         }))
       }
-      return Stream.fromIterable(passes.map((logs, index) => pass(logs, index * snapshot.rows))).pipe(
+      return Stream.fromIterable(passes.map((logs, index) => pass(logs, index * each))).pipe(
         Stream.flatMap((pass) => pass),
         Stream.flatMap(Stream.fromIterable)
       )

@@ -41,6 +41,9 @@ export interface Watch {
 const keptEvents = 256
 const pageSize = 250
 
+/** Tells how far behind a follower is. */
+const lagging = (events: number) => telling(Effect.suspend(() => Metric.update(followerLag, events)))
+
 /** Of the follower that read last. */
 export const followerLag = Metric.gauge("audit_follower_lag_events", {
   description: "How many events the follower that read last was behind"
@@ -185,7 +188,6 @@ const stepFrom = Effect.fnUntraced(function*(
   yield* tail.reached(position)
   yield* tail.upToDate
   if (tail.failure !== undefined && position >= tail.end) return yield* tail.failure
-  yield* telling(Metric.update(followerLag, tail.end - position))
   const kept = tail.from(position)
   if (kept !== undefined) {
     return { items: kept.filter(isFound(search, hasFilter)), position: (kept.at(-1)?.position ?? position) + 1 }
@@ -221,9 +223,12 @@ export const followOver = Effect.fnUntraced(function*(
       if (from > tail.end) yield* Effect.mapError(source.page(reading(log, search, from - 1, 1)), toCome)
       return Stream.paginate(from, (position) =>
         Effect.map(
-          stepFrom(tail, source, { log, search, hasFilter }, position),
+          Effect.tap(
+            stepFrom(tail, source, { log, search, hasFilter }, position),
+            (step) => lagging(tail.end - step.position)
+          ),
           (step) => [step.items, Option.some(step.position)] as const
-        ))
+        )).pipe(Stream.ensuring(lagging(0)))
     }))
 })
 

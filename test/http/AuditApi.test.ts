@@ -64,7 +64,12 @@ const serve = Effect.fnUntraced(function*(medium: Everything) {
     Context.get(services, AuditTrail.AuditTrail).query({ ...log, order: "asc", limit: 1000 }),
     ({ items }) => items.flatMap((item) => item.erased ? [] : [`${item.event.action} ${item.event.outcome}`])
   )
-  return { url, emit, client, get, json, text, actions, vkey: Context.get(services, Signer.Signer).vkey }
+  const inputs = (action: string) =>
+    Effect.map(
+      Context.get(services, AuditTrail.AuditTrail).query({ ...log, filter: { action }, order: "asc" }),
+      ({ items }) => items.flatMap((item) => item.erased ? [] : [item.event.input as { readonly after?: number }])
+    )
+  return { inputs, url, emit, client, get, json, text, actions, vkey: Context.get(services, Signer.Signer).vkey }
 })
 
 /** Reads a stream of events until there are so many, or it ends. */
@@ -81,7 +86,7 @@ const sse = (url: string, token: string, headers: Record<string, string>, count:
     for await (const chunk of response.body ?? []) {
       text += Buffer.from(chunk).toString()
       ids.length = 0
-      ids.push(...[...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)))
+      ids.push(...[...text.matchAll(/^id: (\d+)\nevent: audit$/gm)].map(([, id]) => Number(id)))
       if (ids.length >= count) break
     }
     gone.abort()
@@ -177,7 +182,7 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
 
     it.live("refuses nonsense with 400, and says what is wrong", () =>
       Effect.gen(function*() {
-        const { emit, get, text } = yield* serve(medium)
+        const { client, emit, get, text } = yield* serve(medium)
         yield* emit(1)
         for (
           const query of [
@@ -199,8 +204,14 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
         ) assert.strictEqual((yield* get(`/audit/events?${query}`)).status, 400, query)
         assert.strictEqual((yield* get("/audit/events/0190aaaa")).status, 400)
         assert.strictEqual((yield* get("/audit/events/0190aaaa-0000-7000-8000-000000000001")).status, 404)
-        // Whoever knows of a larger log must hear that this one is not what it was.
-        assert.strictEqual((yield* get("/audit/consistency?from=99")).status, 500)
+        assert.strictEqual((yield* get("/audit/consistency?from=1")).status, 404)
+        const [first] = yield* Effect.flatMap(client("ada"), (audit) => audit.audit.events({ query: { limit: 1 } }))
+          .pipe(
+            Effect.map(({ items }) => items)
+          )
+        yield* get(`/audit/events/${first?.eventId}/proof`)
+        assert.strictEqual((yield* get("/audit/consistency?from=1")).status, 200)
+        assert.match(yield* text(yield* get("/audit/consistency?from=5000")), /at most the size.*"status":400/)
         assert.strictEqual((yield* get("/audit/tile/0/999")).status, 404)
         assert.strictEqual((yield* get("/audit/tile/../../etc/passwd")).status, 404)
         assert.match(yield* text(yield* get("/audit/events?cursor=x")), /cursor/)
@@ -208,7 +219,7 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
 
     it.live("follows: from a position, again from the last id, without gap or repeat", () =>
       Effect.gen(function*() {
-        const { emit, get, url } = yield* serve(medium)
+        const { emit, get, inputs, url } = yield* serve(medium)
         yield* Effect.forEach([0, 1, 2, 3], (n) => emit(n))
         const query = "/audit/events/tail?action=note.create&after=-1"
         const first = yield* sse(url + query, "ada", {}, 3)
@@ -219,6 +230,14 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
         ], { concurrency: 2 })
         // The reading of the stream is recorded in between.
         assert.strictEqual(rest[0], 4)
+        // From now on: where that is stands in the answer, before there is any event.
+        const answer = yield* get("/audit/events/tail?action=note.none")
+        const reader = answer.body!.getReader()
+        const { value } = yield* Effect.promise(() => reader.read())
+        assert.match(Buffer.from(value ?? []).toString(), /^id: \d+\n\n/)
+        yield* Effect.promise(() => reader.cancel())
+        const follows = yield* inputs("audit_trail.follow")
+        assert.deepStrictEqual(follows.map((input) => input.after), [-1, 3, undefined])
         assert.strictEqual(new Set(rest).size, 3)
         assert.strictEqual((yield* get("/audit/events/tail", "ada", { headers: { "last-event-id": "x" } })).status, 400)
       }))

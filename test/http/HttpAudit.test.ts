@@ -2,10 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Tracer } from "effect"
 import { AuditLogger } from "effect-audit"
+import { HttpAudit } from "effect-audit/http"
 import { AuditTest } from "effect-audit/test"
 import { request } from "node:http"
 import { memory, sqlite } from "../support.ts"
-import { serve } from "./orders.ts"
+import { Api, serve } from "./orders.ts"
 
 const json = (response: Response) =>
   Effect.promise(() => response.json() as Promise<{ readonly [key: string]: unknown }>)
@@ -229,6 +230,30 @@ describe("what becomes of a request", () => {
         ]
       )
       assert.deepStrictEqual(found[0]?.input, { note: "mail [EMAIL]" })
+    }))
+
+  it.live("is recorded where a function of its action fails, which is told", () =>
+    Effect.gen(function*() {
+      const fails = (): never => {
+        throw new TypeError("secret")
+      }
+      const { call, events, lines } = yield* serve(memory, {
+        actions: HttpAudit.actions(Api)({
+          "orders.create": { action: "order.create", input: fails },
+          "orders.get": { action: "order.read", output: fails }
+        })
+      })
+      const created = yield* call("POST", "/orders", { token: "ada", body: { note: "n" } })
+      const read = yield* call("GET", "/orders/o7", { token: "ada" })
+      assert.deepStrictEqual([created.status, read.status], [200, 200])
+      const told = (yield* events("t_acme")).map(({ action, metadata, outcome }) => [
+        action,
+        outcome,
+        metadata["unrecorded"]
+      ])
+      assert.deepStrictEqual(told, [["order.create", "success", "/input"], ["order.read", "success", undefined]])
+      assert.strictEqual(lines.filter((line) => line.includes("A function of the action")).length, 2)
+      assert.notInclude(lines.join(), "secret")
     }))
 
   it.live("fails where its handler records what cannot be recorded", () =>

@@ -360,7 +360,7 @@ describe("readers of the trail", () => {
         HttpRouter.add(
           "GET",
           path,
-          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => tailing(stream, request, 400))
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => tailing(stream, -1, request, 400))
         )
       const services = yield* Layer.build(
         HttpRouter.serve(Layer.mergeAll(at("/quiet", items), at("/full", full)), {

@@ -62,7 +62,7 @@ const follow = (port: number, last: number, count: number, seen: Array<number>) 
     socket.on("data", (chunk) => {
       text += chunk.toString()
       for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-        const id = /^id: (\d+)$/m.exec(text.slice(0, end))?.[1]
+        const id = /^id: (\d+)\nevent: audit$/m.exec(text.slice(0, end))?.[1]
         if (id !== undefined) seen.push(Number(id))
         text = text.slice(end + 2)
       }

@@ -343,6 +343,12 @@ describe("verification: rows", () => {
       ])
       const other = { ...log, tenantId: RequestContext.TenantId.make("t_3") }
       assert.deepStrictEqual(yield* faultsOf(filename, { vkey: key.vkey, log: other }), [])
+      // Whoever verifies one log hears nothing of how much there is of others.
+      const told = yield* Stream.runCollect(Ledger.verify({ vkey: key.vkey, log: other })).pipe(
+        Effect.provide(ledgerAt({ filename }))
+      )
+      const progress = told.flatMap((finding) => finding._tag === "Progress" ? [[finding.entries, finding.total]] : [])
+      assert.isTrue(progress.every(([entries = 0, total]) => entries <= 61 && total === 61), JSON.stringify(progress))
     }))
 })
 

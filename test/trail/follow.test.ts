@@ -1,11 +1,11 @@
 /** Following a log: what the contract does not say of every medium. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Stream } from "effect"
+import { Effect, Fiber, Latch, Layer, Metric, Stream } from "effect"
 import { AuditLogger, Transactions } from "effect-audit"
 import { AuditTrail } from "effect-audit/trail"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { followOver } from "../../src/trail/follow.ts"
+import { followerLag, followOver } from "../../src/trail/follow.ts"
 import { log, memory, sqlite, sqliteAt, temporaryFile, within } from "../support.ts"
 
 const emit = (n: number) => AuditLogger.emit({ action: "note.create", input: { n } }).pipe(within())
@@ -57,6 +57,7 @@ for (const [name, layer] of [["memory", memory], ["SQLite", sqlite]] as const) {
         yield* Effect.forEach(range(900), emit, { concurrency: 100 })
         yield* Fiber.join(slow)
         assert.deepStrictEqual(seen, range(902).slice(2))
+        assert.strictEqual((yield* Metric.value(followerLag)).value, 0)
       }).pipe(Effect.provide(Layer.fresh(layer))))
   })
 }

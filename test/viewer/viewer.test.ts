@@ -138,6 +138,12 @@ describe("the viewer", () => {
         const { db, url } = yield* served
         const { complaints, page } = yield* opened(yield* browserOf, url)
         yield* search(page, "action:note.*")
+        yield* Effect.promise(() => page.keyboard.press("Escape"))
+        yield* Effect.promise(() => page.locator("header h1").click())
+        yield* Effect.promise(() => page.keyboard.press("?"))
+        yield* Effect.promise(() => page.waitForSelector(".help"))
+        yield* Effect.promise(() => page.keyboard.press("Escape"))
+        yield* Effect.promise(() => page.waitForSelector(".help", { state: "detached" }))
         yield* Effect.promise(() => page.click("text=Live"))
         yield* Effect.promise(() => page.waitForSelector(".live >> text=/^Live$/"))
         yield* run(["ingest", "--db", db], line(1000, { draft: { action: "note.live" } }))

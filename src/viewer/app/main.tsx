@@ -68,8 +68,10 @@ const useKeys = (on: { readonly close: () => void; readonly help: () => void; re
 
 const keys: ReadonlyArray<readonly [string, string]> = [
   ["j, ↓ / k, ↑", "next, previous event"],
+  ["Home, End", "the first, the last event that is loaded"],
+  ["Page Up, Page Down", "twenty events at once"],
   ["Enter", "open the event"],
-  ["Esc", "close it"],
+  ["Esc", "close it, or this help"],
   ["/", "search"],
   ["?", "this help"]
 ]
@@ -154,7 +156,11 @@ const App = () => {
   }
   const openAt = (index: number) => go({ open: items[index]?.eventId ?? null })
   const term = (field: string, value: string) => search(withTerm(text, field, value))
-  useKeys({ close, help: () => setHelp(!isHelp), enter: () => setSelected(Math.max(0, selected)) })
+  useKeys({
+    close: () => isHelp ? setHelp(false) : close(),
+    help: () => setHelp(!isHelp),
+    enter: () => setSelected(Math.max(0, selected))
+  })
   const top = { text, tally, shown, asked: events.asked, isLive: live }
   const grid = { items, shown, widths, selected, hasMore: events.next !== undefined }
   return (
