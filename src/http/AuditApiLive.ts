@@ -140,7 +140,7 @@ const exported = (trail: AuditTrail["Service"], query: Query, format: Encoding.F
   })
 }
 
-/** The position of the newest event of a log; -1 where there is none. */
+/** The position of the newest event of a log; -1 before the first. */
 const newestOf = (trail: AuditTrail["Service"], log: RequestContext.LogName) =>
   Effect.map(trail.query({ ...log, limit: 1 }), ({ items: [newest] }) => newest?.position ?? -1)
 

@@ -88,7 +88,7 @@ interface Picked {
   readonly idempotencyKey?: string | undefined
 }
 
-/** What an action picks from a request; `undefined` where it fails to, as it may where the request cannot be decoded. */
+/** What an action picks from a request; `undefined` where it fails, as it may for one that does not decode. */
 const before = ({ idempotencyKey, input, resource, subjectIds }: Action, exchange: Exchange): Picked | undefined => {
   try {
     return {

@@ -53,8 +53,8 @@ export const tailing = Effect.fnUntraced(function*(
     Stream.catch(() => Stream.make(broken))
   )
   const beats = Stream.map(Stream.fromSchedule(Schedule.spaced(patience / 4)), () => ": keep-alive\n\n")
-  // Where it begins, before there is any event: whoever is cut off meanwhile goes on from there. A frame without data is
-  // no event to a reader, which keeps its id. And the answer's headers leave with it.
+  // Where it begins, before there is any event: whoever is cut off meanwhile goes on from there. A frame without data
+  // is no event to a reader, which keeps its id. And the answer's headers leave with it.
   const first = from < 0 ? ": from the beginning\n\n" : `id: ${from}\n\n`
   const body = Stream.merge(Stream.concat(Stream.make(first), frames), beats, { haltStrategy: "left" }).pipe(
     Stream.tap(() => Effect.sync(() => since = elapsedMillis(clock)))

@@ -1,13 +1,11 @@
 /** The page: search, overview, rows, one event, live. What is seen is in the address. */
 import { render } from "preact"
-import { useEffect, useMemo, useRef, useState } from "preact/hooks"
+import { useEffect, useState } from "preact/hooks"
 import { Drawer } from "./Drawer.tsx"
-import type { Item } from "./event.ts"
 import { Grid } from "./Grid.tsx"
 import { Facets, Histogram } from "./Overview.tsx"
 import { withTerm } from "./search.ts"
 import { useStored } from "./stored.ts"
-import { nothing, tally as count } from "./tally.ts"
 import { Top } from "./Top.tsx"
 import { useEvents } from "./useEvents.ts"
 
@@ -126,27 +124,26 @@ const toTop = (show: () => void, close: () => void) => {
   document.querySelector("[role=grid]")?.scrollTo({ top: 0 })
 }
 
-/** The counts of the loaded events. */
-const useTally = (items: ReadonlyArray<Item>) => {
-  const last = useRef(nothing)
-  return useMemo(() => last.current = count(last.current, items), [items])
-}
-
 const usual: ReadonlyArray<string> = ["time", "who", "action", "resource", "outcome", "found", "train"]
+
+/** The columns that are shown, and how wide: kept in this browser. */
+const useColumns = () => {
+  const [shown, setShown] = useStored("audit-columns", usual)
+  const [widths, setWidths] = useStored<{ readonly [name: string]: number }>("audit-widths", {})
+  return { shown, setShown, widths, setWidths }
+}
 
 const App = () => {
   const [{ live, open: opened, text }, go] = useAddress()
   const [wrong, setWrong] = useState<string>()
   const [selected, setSelected] = useState(-1)
   const [isScrolled, setScrolled] = useState(false)
-  const [shown, setShown] = useStored("audit-columns", usual)
-  const [widths, setWidths] = useStored<{ readonly [name: string]: number }>("audit-widths", {})
+  const { setShown, setWidths, shown, widths } = useColumns()
   const [isHelp, setHelp] = useState(false)
   const [said, say] = useState("")
   const isAway = isScrolled || opened !== null
   const events = useEvents(text, live, isAway)
-  const { items } = events
-  const tally = useTally(items)
+  const { items, tally } = events
   const open = items.find(({ eventId }) => eventId === opened)
   const close = () => go({ open: null })
   const search = (next: string) => {
@@ -156,11 +153,8 @@ const App = () => {
   }
   const openAt = (index: number) => go({ open: items[index]?.eventId ?? null })
   const term = (field: string, value: string) => search(withTerm(text, field, value))
-  useKeys({
-    close: () => isHelp ? setHelp(false) : close(),
-    help: () => setHelp(!isHelp),
-    enter: () => setSelected(Math.max(0, selected))
-  })
+  const help = () => setHelp(!isHelp)
+  useKeys({ close: isHelp ? help : close, help, enter: () => setSelected(Math.max(0, selected)) })
   const top = { text, tally, shown, asked: events.asked, isLive: live }
   const grid = { items, shown, widths, selected, hasMore: events.next !== undefined }
   return (
@@ -171,7 +165,7 @@ const App = () => {
         onWrong={setWrong}
         onShown={setShown}
         onLive={() => go({ live: !live })}
-        onHelp={() => setHelp(!isHelp)}
+        onHelp={help}
         onSay={say}
       />
       <p id="problem" class="problem" role="alert">{wrong ?? events.error}</p>

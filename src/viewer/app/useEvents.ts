@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { follow, page } from "./api.ts"
 import type { Item } from "./event.ts"
 import { parameters, parse } from "./search.ts"
+import { nothing as none, tally } from "./tally.ts"
 
 /** What was found, and what was asked for to find it. */
 interface Found {
@@ -75,6 +76,8 @@ export const useEvents = (text: string, isLive: boolean, isAway: boolean) => {
     setPending([])
   }
   const { items, next } = found
+  const last = useRef(none)
+  const counts = useMemo(() => last.current = tally(last.current, items), [items])
   const status = isLoaded ? "loaded" : "loading"
-  return { items, next, pending, status, error, stream, asked, more, show }
+  return { items, tally: counts, next, pending, status, error, stream, asked, more, show }
 }
