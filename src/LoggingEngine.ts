@@ -145,6 +145,7 @@ const tellRecorded = (
     span.attribute("audit.position", position)
   })
 }
+
 const keyPattern = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 const method = "LoggingEngine.log"
 const eventIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AuditError } from "../AuditError.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
+import { telling } from "../internal/telling.ts"
 import type { Item } from "../trail/AuditTrail.ts"
 
 /** How long a reader may leave what it was sent unread, in milliseconds. */
@@ -50,7 +51,11 @@ export const tailing = Effect.fnUntraced(function*(
   const frames = items.pipe(
     Stream.chunks,
     Stream.map((found) => found.map(frame).join("")),
-    Stream.catch(() => Stream.make(broken))
+    // Nothing is lost: the answer has begun and has no status any more, so the reader is told in a frame and goes on
+    // from its last id; the operator is told why.
+    Stream.catch(({ reason }) =>
+      Stream.fromEffect(Effect.as(telling(Effect.logError(`A tail of the log has ended: ${reason._tag}`)), broken))
+    )
   )
   const beats = Stream.map(Stream.fromSchedule(Schedule.spaced(patience / 4)), () => ": keep-alive\n\n")
   // Where it begins, before there is any event: whoever is cut off meanwhile goes on from there. A frame without data

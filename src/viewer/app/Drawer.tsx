@@ -74,6 +74,7 @@ const ProofCheck = ({ event, eventId }: { readonly eventId: string; readonly eve
         throw new Error("the event shown here is not the one that was logged")
       }
       localStorage.setItem(savedKey, vkey)
+      // The proof holds whatever comes of this: where the age cannot be had, none is shown.
       const until = await coveredUntil(proven.size).catch(() => undefined)
       const age = until === undefined
         ? ""
