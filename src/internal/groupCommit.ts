@@ -11,6 +11,9 @@
  * | in the queue | `SinkTimeout`, withdrawn, not stored |
  * | taken by the writer | `CommitUnknown` |
  *
+ * What is held up, such as the entries of a log whose lock someone else has, is written apart: the others do not wait
+ * for it.
+ *
  * Closing refuses new entries with `SinkClosed` and drains for at most the deadline.
  */
 import * as Clock from "effect/Clock"
@@ -41,14 +44,19 @@ export interface Entry<A, B> {
   readonly settle: (exit: Exit.Exit<B, AuditError>) => void
 }
 
-/** What the writer sees of the queue. */
+/** What a writer sees of the queue. */
 export interface Waiting<A, B> {
   /** Takes what waits, oldest first; from now on the outcome of these is the writer's. */
   readonly take: () => ReadonlyArray<Entry<A, B>>
-  /** Gives back what was taken, in its order: nothing has been done with it. */
-  readonly giveBack: () => void
+  /** Gives back what was taken, all of it unless given, in its order: nothing has been done with it. */
+  readonly giveBack: (entries?: ReadonlyArray<Entry<A, B>> | undefined) => void
   readonly isEmpty: () => boolean
+  /** Writes the entries of a key apart: until `write` has ended, it alone takes them. */
+  readonly apart: (key: string, write: Write<A, B>) => void
 }
+
+/** Commits what it takes, and never fails. */
+export type Write<A, B> = (waiting: Waiting<A, B>) => Effect.Effect<void>
 
 /** Bounds of a queue. */
 export interface Options {
@@ -80,12 +88,46 @@ class Pending<A, B> implements Entry<A, B> {
 /** What commits entries, and how it is named in errors. */
 interface Writer<A, B> extends Options {
   readonly method: string
-  /** Commits what it takes, and never fails. */
-  readonly write: (waiting: Waiting<A, B>) => Effect.Effect<void>
+  readonly write: Write<A, B>
+  /** What entries have in common that may be held up together; none unless given. */
+  readonly keyOf?: ((value: A) => string) | undefined
+}
+
+/** What one run of a writer has taken. */
+class Batch<A extends { readonly eventId: EventId }, B> implements Waiting<A, B> {
+  writing: Array<Pending<A, B>> = []
+  fiber: Fiber.Fiber<void> | undefined
+  private readonly queue: CommitQueue<A, B>
+  private readonly key: string | undefined
+
+  /** Takes the entries of a key; without one all that are not written apart. */
+  constructor(queue: CommitQueue<A, B>, key: string | undefined) {
+    this.queue = queue
+    this.key = key
+  }
+
+  readonly isEmpty = (): boolean => !this.queue.has(this.key)
+
+  readonly take = (): ReadonlyArray<Entry<A, B>> => {
+    const taken = this.queue.take(this.key)
+    for (let i = 0; i < taken.length; i++) taken[i]!.state = "writing"
+    this.writing = this.writing.length === 0 ? taken : [...this.writing, ...taken]
+    this.queue.measure()
+    return taken
+  }
+
+  readonly giveBack = (entries?: ReadonlyArray<Entry<A, B>>): void => {
+    const wanted = entries === undefined ? undefined : new Set(entries)
+    const back = this.writing.filter((entry) => wanted === undefined || wanted.has(entry))
+    this.writing = this.writing.filter((entry) => wanted !== undefined && !wanted.has(entry))
+    this.queue.takeBack(back.filter(({ state }) => state === "writing"))
+  }
+
+  readonly apart = (key: string, write: Write<A, B>): void => this.queue.apart(key, write)
 }
 
 /** The entries that wait, and those that are being written. */
-class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting<A, B> {
+class CommitQueue<A extends { readonly eventId: EventId }, B> {
   private readonly options: Writer<A, B>
   private readonly deadline: number
   private readonly clock: Clock.Clock
@@ -95,7 +137,10 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
   ) => Fiber.Fiber<void>
   private readonly idle = Latch.makeUnsafe(true)
   private queue: Array<Pending<A, B>> = []
-  private writing: Array<Pending<A, B>> = []
+  /** The writers that run: one of all entries but those of some keys, and one of each of these. */
+  private readonly batches = new Set<Batch<A, B>>()
+  private readonly heldUp = new Map<string, Batch<A, B>>()
+  private isWriting = false
   private closed = false
   private writer: Fiber.Fiber<void> | undefined
   private watcher: Fiber.Fiber<void> | undefined
@@ -112,29 +157,40 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     this.runFork = Effect.runForkWith(services)
   }
 
-  isEmpty(): boolean {
-    return this.queue.length === 0
+  /** Whether an entry is for the writer of a key. */
+  private isFor(key: string | undefined, { value }: Pending<A, B>): boolean {
+    const own = this.options.keyOf?.(value)
+    return key === undefined ? own === undefined || !this.heldUp.has(own) : own === key
   }
 
-  take(): ReadonlyArray<Entry<A, B>> {
+  has(key: string | undefined): boolean {
+    return key === undefined && this.heldUp.size === 0
+      ? this.queue.length > 0
+      : this.queue.some((entry) => this.isFor(key, entry))
+  }
+
+  take(key: string | undefined): Array<Pending<A, B>> {
     const { maxBatch } = this.options
-    const taken = this.queue.length <= maxBatch ? this.queue : this.queue.slice(0, maxBatch)
-    this.queue = taken === this.queue ? [] : this.queue.slice(maxBatch)
-    for (let i = 0; i < taken.length; i++) taken[i]!.state = "writing"
-    this.writing = taken
-    this.measure()
+    const all = this.queue
+    if (key !== undefined || this.heldUp.size > 0) {
+      const taken: Array<Pending<A, B>> = []
+      this.queue = all.filter((entry) => taken.length === maxBatch || !this.isFor(key, entry) || !taken.push(entry))
+      return taken
+    }
+    const taken = all.length <= maxBatch ? all : all.slice(0, maxBatch)
+    this.queue = taken === all ? [] : all.slice(maxBatch)
     return taken
   }
 
-  giveBack(): void {
-    const back = this.writing.filter((entry) => entry.state === "writing")
-    for (const entry of back) entry.state = "waiting"
-    this.writing = []
-    this.queue = [...back, ...this.queue]
+  /** Entries stay in the order of their deadlines, and of their calls. */
+  takeBack(entries: ReadonlyArray<Pending<A, B>>): void {
+    for (const entry of entries) entry.state = "waiting"
+    this.queue = [...entries, ...this.queue].sort((a, b) => a.expiresAt - b.expiresAt)
   }
 
-  private measure(): void {
-    const depth = this.queue.length + this.writing.length
+  measure(): void {
+    let depth = this.queue.length
+    for (const { writing } of this.batches) depth += writing.length
     if (depth === this.told) return
     const more = depth - this.told
     this.told = depth
@@ -149,27 +205,58 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     for (const entry of entries) entry.settle(this.fail(entry.value, new CommitUnknown({ detail })))
   }
 
-  /** One commit, and the next one in the next turn: between two, timers and sockets are served. */
-  private readonly commit: Effect.Effect<void> = Effect.suspend(() => {
-    // Opened in the same step in which the queue was found empty: whoever comes next starts the next writer.
-    if (this.queue.length === 0) {
-      return Effect.sync(() => {
-        this.measure()
-        this.idle.openUnsafe()
-      })
-    }
-    return Effect.map(Effect.exit(Effect.suspend(() => this.options.write(this))), (exit) => {
-      const left = this.writing
-      this.writing = []
+  /** Runs a writer, which settles what it has taken. */
+  private run(batch: Batch<A, B>, write: Write<A, B>): Effect.Effect<void> {
+    this.batches.add(batch)
+    return Effect.map(Effect.exit(Effect.suspend(() => write(batch))), (exit) => {
+      const left = batch.writing
+      batch.writing = []
+      this.batches.delete(batch)
       // A writer that dies is a bug; its entries still hear of it.
       if (Exit.isFailure(exit)) this.lost("the writer failed", left)
       else this.lost("the writer left the entry", left.filter((entry) => entry.state === "writing"))
-      setImmediate(this.start)
     })
+  }
+
+  private rest(): void {
+    this.measure()
+    if (this.queue.length === 0 && this.batches.size === 0) this.idle.openUnsafe()
+  }
+
+  /** One commit, and the next one in the next turn: between two, timers and sockets are served. */
+  private readonly commit: Effect.Effect<void> = Effect.suspend(() => {
+    // Ends in the same step in which nothing was found: whoever comes next starts the next writer.
+    if (!this.has(undefined)) {
+      return Effect.sync(() => {
+        this.isWriting = false
+        this.rest()
+      })
+    }
+    const batch = new Batch<A, B>(this, undefined)
+    return Effect.map(this.run(batch, this.options.write), () => void setImmediate(this.start))
   })
 
   private readonly start = (): void => {
     this.writer = this.runFork(this.commit, { uninterruptible: false })
+  }
+
+  /** Starts the writer if there is anything for it to do. */
+  private wake(): void {
+    if (this.isWriting) return
+    this.isWriting = true
+    setImmediate(this.start)
+  }
+
+  apart(key: string, write: Write<A, B>): void {
+    if (this.heldUp.has(key)) return
+    const batch = new Batch(this, key)
+    this.heldUp.set(key, batch)
+    const ended = Effect.sync(() => {
+      this.heldUp.delete(key)
+      if (this.has(undefined)) this.wake()
+      else this.rest()
+    })
+    batch.fiber = this.runFork(Effect.andThen(this.run(batch, write), ended), { uninterruptible: false })
   }
 
   /** Entries are in the order of their deadlines, so one sleeper serves them all. */
@@ -186,12 +273,19 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
           : new SinkOverloaded({ detail: `no room in the queue of ${capacity} within ${this.deadline} ms` })
       ))
     })
-    const late = this.writing.filter((entry) => entry.expiresAt <= now)
-    this.lost(`the write did not end within ${this.deadline} ms`, late)
+    for (const { writing } of this.batches) {
+      const late = writing.filter((entry) => entry.expiresAt <= now)
+      this.lost(`the write did not end within ${this.deadline} ms`, late)
+    }
   }
 
   private next(): number | undefined {
-    return this.writing.find((entry) => entry.state === "writing")?.expiresAt ?? this.queue[0]?.expiresAt
+    let next = this.queue[0]?.expiresAt
+    for (const { writing } of this.batches) {
+      const at = writing.find((entry) => entry.state === "writing")?.expiresAt
+      if (at !== undefined && (next === undefined || at < next)) next = at
+    }
+    return next
   }
 
   private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
@@ -222,19 +316,23 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> implements Waiting
     for (const entry of left) {
       entry.settle(this.fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
     }
-    this.lost("closed while it was written", this.writing)
-    this.writing = []
+    const fibers = [this.watcher, this.writer]
+    for (const batch of this.batches) {
+      this.lost("closed while it was written", batch.writing)
+      batch.writing = []
+      fibers.push(batch.fiber)
+    }
     this.measure()
-    return Effect.andThen(
-      this.watcher === undefined ? Effect.void : Fiber.interrupt(this.watcher),
-      this.writer === undefined ? Effect.void : Fiber.interrupt(this.writer)
-    )
+    return Effect.forEach(fibers, (fiber) => fiber === undefined ? Effect.void : Fiber.interrupt(fiber), {
+      discard: true
+    })
   })))
 
   add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
     if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
     this.queue.push(new Pending<A, B>(value, elapsedMillis(this.clock) + this.deadline, resume))
-    if (this.idle.closeUnsafe()) setImmediate(this.start)
+    this.idle.closeUnsafe()
+    this.wake()
     if (!this.watching) {
       this.watching = true
       queueMicrotask(this.startWatch)

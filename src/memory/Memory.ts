@@ -114,7 +114,7 @@ const rowsOf = (state: State, reading: Reading): ReadonlyArray<StoredEvent> | un
 
 const trailOf = (store: MemoryStore) =>
   trailOver({
-    watch: Effect.sync(() => store.watch()),
+    watch: () => Effect.sync(() => store.watch()),
     page: Effect.fnUntraced(function*(reading) {
       const rows = rowsOf(store.committed, reading)
       if (rows === undefined) return yield* noSuchPlace

@@ -21,10 +21,10 @@
  * @since 0.1.0
  */
 import type { DatabaseSync } from "node:sqlite"
+import { integerOf, stringOf } from "../internal/row.ts"
 import type { Problem } from "../ledger/LogStore.ts"
 import { indexVersion } from "../trail/terms.ts"
 import { growTrees } from "./growTrees.ts"
-import { integerOf, stringOf } from "./row.ts"
 
 /** "EfAu" in ASCII: marks a file as an audit store. */
 export const applicationId = 0x45664175

@@ -17,12 +17,12 @@ import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, SignerRefused } from "../AuditError.ts"
 import { createFile, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "../internal/files.ts"
+import { blobOf, integerOf, stringOf } from "../internal/row.ts"
 import type { Head } from "../ledger/extends.ts"
 import { ended, type SignedOrigin, SignerState } from "../ledger/Signer.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { SignedHeads } from "./connection.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
-import { blobOf, integerOf, stringOf } from "./row.ts"
 
 /** Where the state is. */
 export interface Options {

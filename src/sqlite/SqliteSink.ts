@@ -24,6 +24,7 @@ import { keepsDeadline } from "../internal/deadline.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as GroupCommit from "../internal/groupCommit.ts"
 import { rowOf } from "../internal/sealedRow.ts"
+import { exitOf, failed } from "../internal/settling.ts"
 import * as Origin from "../ledger/Origin.ts"
 import * as Committer from "./committer.ts"
 import { connectionOf, SignedHeads, type Transaction } from "./connection.ts"
@@ -92,13 +93,13 @@ const joining = ({ client, clock, writing }: Committer.Sink, isClosed: () => boo
   const { deadlineMillis, filename, table, transactionOf } = client
   const join = (event: Sealed, transaction: Transaction): Effect.Effect<Evidence, AuditError> =>
     Effect.suspend(() => {
-      if (isClosed()) return Effect.fail(Committer.failed(event, new SinkClosed({ detail: "the sink is closed" })))
+      if (isClosed()) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
       const write = {}
       let outcome: Appended
       try {
         if (client.writer.prepare("PRAGMA synchronous").get()?.["synchronous"] !== 2) {
           return Effect.fail(
-            Committer.failed(event, new SinkRejected({ detail: "the transaction is not synced: synchronous = FULL" }))
+            failed(event, new SinkRejected({ detail: "the transaction is not synced: synchronous = FULL" }))
           )
         }
         const each: Writing = { ...writing, millis: clock.currentTimeMillisUnsafe(), durability: "with-transaction" }
@@ -106,11 +107,11 @@ const joining = ({ client, clock, writing }: Committer.Sink, isClosed: () => boo
         event.try()
         outcome = table.join(row, each, transaction.connection, write)
       } catch (cause) {
-        return Effect.fail(Committer.failed(event, reasonOf(new Problem({ cause }), filename, false)))
+        return Effect.fail(failed(event, reasonOf(new Problem({ cause }), filename, false)))
       }
       return Effect.andThen(
         client.afterCommit(Effect.sync(() => table.committed(write))),
-        Committer.exitOf(event, outcome, "with-transaction")
+        exitOf(event, outcome, "with-transaction")
       )
     })
   /** Another fiber's savepoint is open in the same transaction, and could take the event with it: waits for its end. */
@@ -126,7 +127,7 @@ const joining = ({ client, clock, writing }: Committer.Sink, isClosed: () => boo
       if (transaction.innermost) return join(event, transaction)
       return elapsedMillis(clock) > until
         ? Effect.fail(
-          Committer.failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" }))
+          failed(event, new SinkTimeout({ detail: "a nested transaction of another fiber did not end" }))
         )
         : Effect.andThen(Effect.sleep(1), whenInnermost(event, context, until, append))
     })
@@ -166,7 +167,7 @@ export const make = Effect.fnUntraced(function*(
         if (refused !== undefined) return Effect.fail(refused)
         // It would wait for the connection, which its own transaction keeps.
         if (client.isLost(fiber.context)) {
-          return Effect.fail(Committer.failed(event, new SinkRejected({ detail: lost })))
+          return Effect.fail(failed(event, new SinkRejected({ detail: lost })))
         }
         if (client.transactionOf(fiber.context) === undefined) return append(event)
         const inside = refusalInside(method, event)

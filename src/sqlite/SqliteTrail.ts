@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import type { EventId } from "../DatasetEvent.ts"
+import { blobOf, integerOf, type Row } from "../internal/row.ts"
 import type { LogRef } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { AuditTrail, type Item, type LogInfo, type Page } from "../trail/AuditTrail.ts"
@@ -26,7 +27,6 @@ import { connectionOf } from "./connection.ts"
 import { readLogs } from "./logRows.ts"
 import { Postings } from "./postings.ts"
 import { attempt, failing, untilFree } from "./problem.ts"
-import { blobOf, integerOf, type Row } from "./row.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
 const everything: Search = { conditions: [], sinceMillis: undefined, untilMillis: undefined }
@@ -146,7 +146,7 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient | Sc
     )
   return yield* trailOver({
     page: (read) => reading("AuditTrail.query", () => pages.page(read)),
-    watch: Effect.sync(() => watch(reader)),
+    watch: () => Effect.sync(() => watch(reader)),
     get: Effect.fnUntraced(function*({ env, eventId, tenantId }) {
       const method = "AuditTrail.get"
       const item = yield* reading(method, () => pages.get({ tenantId, env, eventId }))

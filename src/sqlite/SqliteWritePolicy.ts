@@ -6,12 +6,12 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { policyText, readPolicy } from "../internal/policies.ts"
+import { stringOf } from "../internal/row.ts"
 import { WritePolicy } from "../WritePolicy.ts"
 import { connectionOf } from "./connection.ts"
 import { policyOf } from "./eventTable.ts"
 import { readLogs } from "./logRows.ts"
 import { attempt, failing } from "./problem.ts"
-import { stringOf } from "./row.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
 /** Over the client's file. */

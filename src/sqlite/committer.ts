@@ -4,17 +4,16 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { AuditError, type AuditReason, CommitUnknown, SinkUnavailable } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
-import type { Durability, Evidence } from "../EventSink.ts"
-import { type Appended, type Committed, decodeReply, type Reply } from "../internal/committed.ts"
-import { Refused } from "../internal/duplicate.ts"
+import type { Evidence } from "../EventSink.ts"
+import { type Committed, decodeReply, type Reply } from "../internal/committed.ts"
 import { removed } from "../internal/files.ts"
 import type * as GroupCommit from "../internal/groupCommit.ts"
 import { pack, rowsOf, type SealedRow } from "../internal/sealedRow.ts"
+import { settleAll, settleEach } from "../internal/settling.ts"
 import { Thread, type ThreadFailed } from "../internal/thread.ts"
 import { Commits } from "./commit.ts"
 import { type ClientConnection, noHead } from "./connection.ts"
@@ -29,12 +28,7 @@ export interface Sink {
   readonly writing: Pick<Writing, "deployment" | "signedHead">
 }
 
-/** The error of an event that was not stored. */
-export const failed = (event: Sealed, reason: AuditReason) =>
-  new AuditError({ method: "EventSink.append", eventId: event.eventId, reason })
-
 type Waiting = GroupCommit.Waiting<Sealed, Evidence>
-type Batch = ReadonlyArray<GroupCommit.Entry<Sealed, Evidence>>
 type Commit = (rows: ReadonlyArray<SealedRow>) => Effect.Effect<Committed, Problem | ThreadFailed>
 
 /** Commits in this thread, on the connection that the application's transactions have too. */
@@ -143,29 +137,6 @@ const reasonFor = (committed: Committed, filename: string): AuditReason | undefi
       return committed.committed ? goneAfterCommit(removed(filename)) : removed(filename)
     default:
       return undefined
-  }
-}
-
-/** Tells all of a batch why it failed. */
-const settleAll = (batch: Batch, reason: AuditReason): void => {
-  for (const { settle, value } of batch) settle(Exit.fail(failed(value, reason)))
-}
-
-/** What the caller hears of an event. */
-export const exitOf = (event: Sealed, outcome: Appended, durability: Durability): Exit.Exit<Evidence, AuditError> =>
-  outcome instanceof Refused
-    ? Exit.fail(failed(event, outcome.reason))
-    : Exit.succeed(
-      typeof outcome === "number"
-        ? { eventId: event.eventId, position: outcome, duplicate: false, durability }
-        : outcome
-    )
-
-/** Tells each of a batch what became of it. */
-const settleEach = (batch: Batch, outcomes: ReadonlyArray<Appended>): void => {
-  for (let i = 0; i < batch.length; i++) {
-    const { settle, value } = batch[i]!
-    settle(exitOf(value, outcomes[i]!, "committed"))
   }
 }
 

@@ -6,11 +6,11 @@ import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { EventId } from "../DatasetEvent.ts"
 import { personNeedle } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
+import { blobOf, integerOf, type Row, stringOf } from "../internal/row.ts"
 import type { EventRange, Hold, Log, LogRef, NotePage, Run, StoredEvent, StoredNote } from "../ledger/LogStore.ts"
 import { hashBytes, runLength } from "../ledger/treeReader.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { Postings } from "./postings.ts"
-import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 import { SqliteTreeRows } from "./treeRows.ts"
 
 /** A number that JavaScript cannot hold is read as -1, which is wrong wherever it is found. */

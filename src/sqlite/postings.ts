@@ -1,10 +1,10 @@
 /** Finds rows of events on one connection: by the search index, and what is not indexed yet by reading it. */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { uuidBytes } from "../internal/entropy.ts"
+import { blobOf, integerOf, type Row, stringOf } from "../internal/row.ts"
 import { groupBucketOf, segmentsOf } from "../trail/groups.ts"
 import { findId, findPosition, type Segments } from "../trail/segments.ts"
 import { bucketOf, indexVersion, logTerm, offsetsOf, segmentRows } from "../trail/terms.ts"
-import { blobOf, integerOf, type Row, stringOf } from "./row.ts"
 
 /** A row without what may be erased of it. */
 export interface EntryRow {

@@ -2,6 +2,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { eventFields, keysIn } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
+import { blobOf, integerOf } from "../internal/row.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
 import { groupBuckets, groupSegments, mergeBuckets } from "../trail/groups.ts"
 import { RecentRows } from "../trail/recentRows.ts"
@@ -18,7 +19,6 @@ import {
   versionTerms
 } from "../trail/terms.ts"
 import { type EntryRow, Postings } from "./postings.ts"
-import { blobOf, integerOf } from "./row.ts"
 
 /** The terms that stay of an erased row: its log and its event id. */
 const lastingTerms = (row: EntryRow | undefined): ReadonlyArray<number> =>

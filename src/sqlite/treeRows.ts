@@ -1,10 +1,10 @@
 /** The rows of the Merkle trees, on one connection. */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
+import { blobOf } from "../internal/row.ts"
 import type { TreeRows } from "../ledger/growth.ts"
 import { hashBytes } from "../ledger/treeReader.ts"
 import type { Hash } from "../Merkle.ts"
 import type { Postings } from "./postings.ts"
-import { blobOf } from "./row.ts"
 
 const none = new Uint8Array(0)
 

@@ -25,8 +25,8 @@ import { type Reading, readQuery } from "./paging.ts"
 export interface Source {
   /** A page of committed events. */
   readonly page: (reading: Reading) => Effect.Effect<Page, AuditError>
-  /** Begins to watch for commits. */
-  readonly watch: Effect.Effect<Watch>
+  /** Begins to watch for commits to a log. */
+  readonly watch: (log: LogName) => Effect.Effect<Watch, never, Scope.Scope>
 }
 
 /** A watch for commits, of any process. */
@@ -146,7 +146,7 @@ const makeTail = Effect.fnUntraced(function*(
   log: LogName,
   onFailed: Effect.Effect<void>
 ): Effect.fn.Return<Tail, AuditError, Scope.Scope> {
-  const watching = yield* watch
+  const watching = yield* watch(log)
   yield* watching.committed
   const newest = yield* page({ ...reading(log, everything, -1, 1), descending: true })
   const tail = new Tail((newest.items[0]?.position ?? -1) + 1, watching)

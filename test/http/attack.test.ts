@@ -318,7 +318,7 @@ describe("readers of the trail", () => {
         reason: new AuditError.InvalidCursor({ detail: "test" })
       })
       const follow = yield* followOver({
-        watch: Effect.succeed({ committed: Effect.sleep(10), isBehind: Effect.succeed(false) }),
+        watch: () => Effect.succeed({ committed: Effect.sleep(10), isBehind: Effect.succeed(false) }),
         page: ({ after = -1, descending, limit }) =>
           Effect.suspend(() => {
             opened.openUnsafe()

@@ -72,7 +72,7 @@ describe("many followers of one log", () => {
       const opened = Latch.makeUnsafe(false)
       let read = 0
       const follow = yield* followOver({
-        watch: Effect.succeed({ committed: Effect.sleep(5), isBehind: Effect.succeed(false) }),
+        watch: () => Effect.succeed({ committed: Effect.sleep(5), isBehind: Effect.succeed(false) }),
         page: ({ after, descending, limit }) =>
           Effect.map(trail.query({ ...log, order: "asc", limit: 1000 }), ({ items }) => {
             opened.openUnsafe()

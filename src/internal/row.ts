@@ -1,4 +1,4 @@
-/** Columns of a row of `node:sqlite`, by the type that they must have. */
+/** Columns of a row of a database, by the type that they must have. */
 
 /** A row as it comes from the driver. */
 export type Row = Record<string, unknown>
