@@ -41,10 +41,11 @@ const order = [
   "memory/",
   "test/",
   "sqlite/",
+  "postgres/",
   "cli/"
 ]
 /** Rules: they ask media through ports, and know none. */
-const media = ["memory/", "sqlite/"]
+const media = ["memory/", "sqlite/", "postgres/"]
 const rank = (file: string) =>
   order.findIndex((entry) => file === entry || (entry.endsWith("/") && file.startsWith(entry)))
 /** What a module imports or exports again, types included. */

@@ -62,6 +62,28 @@ export class OptOuts {
     this.leaving.set(keyOf(subject), open)
   }
 
+  /**
+   * Of whom must be read before a question can be answered: nobody where all is remembered. For a medium that reads
+   * otherwise than by `PreferenceRows`, which gives what it has read to `learn`.
+   */
+  unknown({ env, tenantId, userIds }: Question, now: number): ReadonlyArray<Subject> {
+    const subjects: ReadonlyArray<Subject> = [
+      { tenantId, env },
+      ...userIds.map((userId) => ({ tenantId, env, userId }))
+    ]
+    return now - this.checkedAt >= ttlMillis
+      ? subjects
+      : subjects.filter((subject) => !this.cache.has(keyOf(subject)))
+  }
+
+  /** Remembers what was read at a version. */
+  learn(version: unknown, read: ReadonlyArray<readonly [subject: Subject, optedOut: boolean]>, now: number): void {
+    if (version !== this.cachedVersion || this.cache.size + read.length > maxCached) this.cache.clear()
+    this.cachedVersion = version
+    this.checkedAt = now
+    for (const [subject, optedOut] of read) this.cache.set(keyOf(subject), optedOut)
+  }
+
   /** A change was committed: what is remembered is read again. */
   forget(): void {
     this.checkedAt = -Infinity

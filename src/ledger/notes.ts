@@ -2,10 +2,10 @@
 import * as Effect from "effect/Effect"
 import type { LogName } from "../RequestContext.ts"
 import { counts } from "./extends.ts"
-import type { Log, LogStore } from "./LogStore.ts"
+import type { Log, LogReader, LogStore } from "./LogStore.ts"
 
 /** The newest stored checkpoints that count, the newest first. */
-export const newestNotes = (store: LogStore["Service"], log: Log) =>
+export const newestNotes = (store: Pick<LogReader, "notes">, log: Log) =>
   Effect.map(
     store.notes(log, { newest: log.origins.length < 2 ? 1 : 64 }),
     (notes) => notes.filter((note) => counts(log.origins, note))

@@ -1,0 +1,201 @@
+/**
+ * The tables of an audit store in PostgreSQL, in a schema of their own.
+ *
+ * - `log`: one row per tenant and env, with its opaque origin. `head`: its size; the row is the lock of the log.
+ *   `version` counts what is changed otherwise than by appending, `changed` is the last transaction that did either.
+ *   `origin`: the origins that resumed logs went on under. `stop`: logs that take no more events, and why.
+ * - `event`: one row per event, by log and position. Append-only: a trigger refuses every change but erasure, which
+ *   takes body, salt, time and terms away and leaves the commitment. `terms` are the hashes of the values that an event
+ *   can be found by, each bound to its log.
+ * - `idempotency_key`: hashed keys, with a hash of what they were used for.
+ * - `bundle`, `subtree`: the Merkle tree of each log. A bundle has the commitments of 256 entries that follow each
+ *   other (the last of a log may have fewer), and the first and last time of recording in it once it is complete; a
+ *   subtree row the hash over a completed run of 256 hashes of the level below.
+ * - `checkpoint`: signed tree heads. `hold`: legal holds that are in force. `erasure`: transactions that erased.
+ * - `preference`: opt-outs of tenants (`user_id` empty) and persons; `preference_version` counts their changes.
+ * - `store`: facts of the store as a whole, its version among them.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import { AuditError, SinkRejected } from "../AuditError.ts"
+import { stringOf } from "../internal/row.ts"
+import type { Problem } from "../ledger/LogStore.ts"
+import type { Opened, Run } from "./database.ts"
+import { reasonOf, sqlState } from "./problem.ts"
+
+/** The version that this release writes. */
+export const version = 1
+
+const tables = (s: string): ReadonlyArray<string> => [
+  `CREATE TABLE ${s}.store (name text PRIMARY KEY, value text NOT NULL)`,
+  `CREATE TABLE ${s}.log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant_id text NOT NULL,
+    env text NOT NULL, origin text NOT NULL UNIQUE, UNIQUE (tenant_id, env))`,
+  `CREATE TABLE ${s}.head (log bigint PRIMARY KEY, size bigint NOT NULL, version bigint NOT NULL DEFAULT 0,
+    changed xid8 NOT NULL DEFAULT pg_current_xact_id()) WITH (fillfactor = 50)`,
+  `CREATE TABLE ${s}.origin (log bigint, since bigint, origin text NOT NULL UNIQUE, PRIMARY KEY (log, since))`,
+  `CREATE TABLE ${s}.stop (log bigint PRIMARY KEY, detail text NOT NULL, stopped_at timestamptz NOT NULL)`,
+  `CREATE TABLE ${s}.event (log bigint, position bigint, recorded_at timestamptz, erased_at timestamptz,
+    event_id uuid NOT NULL, commitment bytea NOT NULL, salt bytea, body bytea, terms int4[],
+    PRIMARY KEY (log, position))`,
+  `CREATE INDEX event_of_id ON ${s}.event (event_id)`,
+  `CREATE INDEX event_of_terms ON ${s}.event USING gin (terms)`,
+  `CREATE TABLE ${s}.idempotency_key (log bigint, key_hash bytea, position bigint NOT NULL, digest bytea,
+    PRIMARY KEY (log, key_hash))`,
+  `CREATE TABLE ${s}.bundle (log bigint, idx bigint, commitments bytea NOT NULL, low timestamptz, high timestamptz,
+    PRIMARY KEY (log, idx))`,
+  `CREATE TABLE ${s}.subtree (log bigint, level int4, idx bigint, hash bytea NOT NULL, PRIMARY KEY (log, level, idx))`,
+  `CREATE TABLE ${s}.checkpoint (log bigint, size bigint, key_id bigint, note text NOT NULL,
+    signed_at timestamptz NOT NULL, PRIMARY KEY (log, size, key_id))`,
+  `CREATE TABLE ${s}.hold (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, log bigint NOT NULL, name text NOT NULL,
+    user_id text, event_id uuid, since timestamptz, before timestamptz, held_at timestamptz NOT NULL)`,
+  `CREATE INDEX hold_of_log ON ${s}.hold (log)`,
+  `CREATE TABLE ${s}.erasure (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, log bigint NOT NULL,
+    erased_at timestamptz NOT NULL, xid xid8 NOT NULL DEFAULT pg_current_xact_id())`,
+  `CREATE TABLE ${s}.preference (tenant_id text, env text, user_id text, training_allowed boolean NOT NULL,
+    PRIMARY KEY (tenant_id, env, user_id))`,
+  `CREATE TABLE ${s}.preference_version (one boolean PRIMARY KEY CHECK (one), version bigint NOT NULL)`,
+  `INSERT INTO ${s}.preference_version VALUES (true, 0)`,
+  `CREATE FUNCTION ${s}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$`,
+  `CREATE FUNCTION ${s}.count_preference() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN EXECUTE format('UPDATE %I.preference_version SET version = version + 1', TG_TABLE_SCHEMA); RETURN NULL; END $$`
+]
+
+/** A trigger: its table, its name, when it fires, and what it says. */
+type Guard = readonly [table: string, name: string, when: string, says: string]
+
+const stays = (table: string, says: string): ReadonlyArray<Guard> => [
+  [table, `${table}_stays`, "BEFORE DELETE OR TRUNCATE ON @ FOR EACH STATEMENT", says]
+]
+const isFinal = (table: string, says: string): ReadonlyArray<Guard> => [
+  [table, `${table}_is_final`, "BEFORE UPDATE ON @ FOR EACH ROW", says]
+]
+
+/** What refuses changes, whoever makes them through SQL. */
+const guards: ReadonlyArray<Guard> = [
+  ...isFinal("log", "a log never changes"),
+  ...stays("log", "a log is never removed"),
+  ...stays("head", "the head of a log is never removed"),
+  [
+    "head",
+    "head_grows",
+    "BEFORE UPDATE ON @ FOR EACH ROW WHEN (NEW.log <> OLD.log OR NEW.size < OLD.size OR NEW.version < OLD.version)",
+    "a log only grows"
+  ],
+  [
+    "event",
+    "event_is_final",
+    "BEFORE UPDATE ON @ FOR EACH ROW WHEN (NOT (OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL AND NEW.body IS " +
+    "NULL AND NEW.salt IS NULL AND NEW.recorded_at IS NULL AND NEW.terms IS NULL AND NEW.log = OLD.log AND " +
+    "NEW.position = OLD.position AND NEW.event_id = OLD.event_id AND NEW.commitment = OLD.commitment))",
+    "an event never changes, except to be erased"
+  ],
+  ...stays("event", "an event is never removed"),
+  [
+    "idempotency_key",
+    "idempotency_key_is_final",
+    "BEFORE UPDATE ON @ FOR EACH ROW WHEN (NOT (NEW.log = OLD.log AND NEW.position = OLD.position AND " +
+    "NEW.digest IS NULL))",
+    "a key never changes, except to be erased"
+  ],
+  ...stays("idempotency_key", "a key is never removed"),
+  [
+    "bundle",
+    "bundle_grows",
+    "BEFORE UPDATE ON @ FOR EACH ROW WHEN (NOT (NEW.log = OLD.log AND NEW.idx = OLD.idx AND " +
+    "substring(NEW.commitments FOR octet_length(OLD.commitments)) = OLD.commitments))",
+    "entries never change"
+  ],
+  ...stays("bundle", "entries are never removed"),
+  ...isFinal("subtree", "a subtree never changes"),
+  ...stays("subtree", "a subtree is never removed"),
+  ...isFinal("checkpoint", "a checkpoint never changes"),
+  ...stays("checkpoint", "a checkpoint is never removed"),
+  ...isFinal("erasure", "an erasure never changes"),
+  ...stays("erasure", "an erasure is never removed"),
+  ...isFinal("origin", "an origin never changes"),
+  ...stays("origin", "an origin is never removed"),
+  ...stays("preference", "a preference is set anew, not removed")
+]
+
+const statements = (s: string): ReadonlyArray<string> => [
+  ...tables(s),
+  ...guards.map(([table, name, when, says]) =>
+    `CREATE TRIGGER ${name} ${when.replace("@", `${s}.${table}`)} EXECUTE FUNCTION ${s}.refuse('${says}')`
+  ),
+  `CREATE TRIGGER preference_is_counted AFTER INSERT OR UPDATE ON ${s}.preference FOR EACH STATEMENT ` +
+  `EXECUTE FUNCTION ${s}.count_preference()`,
+  `INSERT INTO ${s}.store VALUES ('version', '${version}')`
+]
+
+/** The version of the store in a schema; 0 of an empty one. */
+const versionOf = (run: Run, s: string): Effect.Effect<number, SqlError> =>
+  Effect.flatMap(
+    run("SELECT to_regclass($1) IS NOT NULL AS found", [`${s}.store`]),
+    ([row]) =>
+      row?.["found"] === true
+        ? Effect.map(
+          run(`SELECT value FROM ${s}.store WHERE name = 'version'`),
+          ([row]) => Number(stringOf(row, "value") ?? Number.NaN)
+        )
+        : Effect.succeed(0)
+  )
+
+const refuse = (detail: string) => new AuditError({ method: "Postgres.layer", reason: new SinkRejected({ detail }) })
+
+const failed = (error: SqlError): AuditError => {
+  const reason = reasonOf(error, "the store in PostgreSQL cannot be opened", false)
+  const detail = "the store's tables cannot be made by this role: have the owner of the database open it once"
+  return sqlState(error) === "42501" ? refuse(detail) : new AuditError({ method: "Postgres.layer", reason })
+}
+
+/** Makes the tables where they are missing, once, whoever comes first; fails where they are of a later release. */
+export const migrate = Effect.fnUntraced(function*(
+  { run, schema, transact }: Opened
+): Effect.fn.Return<void, AuditError> {
+  const check = Effect.flatMap(
+    Effect.mapError(versionOf(run, schema), failed),
+    (found) =>
+      found === 0 || found === version
+        ? Effect.succeed(found)
+        : Effect.fail(refuse(`the store has version ${found}, and this release writes ${version}`))
+  )
+  if ((yield* check) === version) return
+  yield* transact(Effect.gen(function*() {
+    // Instances that start together wait for the first; the lock goes with the transaction.
+    yield* Effect.mapError(
+      run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`effect-audit ${schema}`]),
+      failed
+    )
+    if ((yield* check) === version) return
+    const all = [`CREATE SCHEMA IF NOT EXISTS ${schema}`, ...statements(schema)]
+    yield* Effect.forEach(all, (statement) => Effect.mapError(run(statement), failed), { discard: true })
+  }))
+})
+
+/** What is wrong with a store beside its logs: guards that are gone or switched off, heads that lead beyond rows. */
+export const problemsOf = (run: Run, s: string): Effect.Effect<ReadonlyArray<Problem>, SqlError> =>
+  Effect.gen(function*() {
+    const there = yield* run(
+      "SELECT t.tgname AS name, c.relname AS of FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid " +
+        "JOIN pg_proc p ON p.oid = t.tgfoid WHERE c.relnamespace = to_regnamespace($1) AND t.tgenabled IN ('O', 'A') " +
+        "AND p.pronamespace = c.relnamespace AND p.proname = 'refuse' AND p.prosrc LIKE '%RAISE EXCEPTION%'",
+      [s]
+    )
+    const found = new Set(there.map((row) => `${stringOf(row, "of")}.${stringOf(row, "name")}`))
+    const gone = guards.filter(([table, name]) => !found.has(`${table}.${name}`)).map(([, name]) =>
+      ({ fault: "guard", detail: `the guard ${name} is not there as it was made` }) as const
+    )
+    const beyond = yield* run(
+      `SELECT l.origin FROM ${s}.head h JOIN ${s}.log l ON l.id = h.log WHERE h.size <> ` +
+        `(SELECT coalesce(max(position), -1) + 1 FROM ${s}.event e WHERE e.log = h.log) LIMIT 100`
+    )
+    return [
+      ...gone,
+      ...beyond.map((row) =>
+        ({ fault: "missing", detail: `${stringOf(row, "origin")} was larger than what is in the store` }) as const
+      )
+    ]
+  })

@@ -1,0 +1,93 @@
+/**
+ * The front door: everything that the audit log needs, over PostgreSQL and the application's own `SqlClient`.
+ *
+ *     AuditLogger.layer().pipe(
+ *       Layer.provideMerge(Postgres.layer()),
+ *       Layer.provideMerge(PgClient.layer({ url }))
+ *     )
+ *
+ * Any number of processes may write to one database.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { AuditError, SinkRejected } from "../AuditError.ts"
+import type { AuditStore } from "../config/AuditConfig.ts"
+import { stringOf } from "../internal/row.ts"
+import type { SignerState } from "../ledger/Signer.ts"
+import { Transactions } from "../Transactions.ts"
+import { durableCommits } from "./append.ts"
+import { Commits, Database, make, type Opened, type Options as DatabaseOptions } from "./database.ts"
+import { migrate } from "./Migrations.ts"
+import * as PostgresLogStore from "./PostgresLogStore.ts"
+import * as PostgresPreferences from "./PostgresPreferences.ts"
+import * as PostgresSignerState from "./PostgresSignerState.ts"
+import * as PostgresSink from "./PostgresSink.ts"
+import * as PostgresTrail from "./PostgresTrail.ts"
+import * as PostgresWritePolicy from "./PostgresWritePolicy.ts"
+import { failing } from "./problem.ts"
+import { Watching } from "./watching.ts"
+
+export type { AuditStore } from "../config/AuditConfig.ts"
+
+/** How to open a store. */
+export interface Options extends DatabaseOptions, PostgresSink.Options {}
+
+const refuse = (detail: string) => new AuditError({ method: "Postgres.layer", reason: new SinkRejected({ detail }) })
+
+/** Fails where the server says success before data is on disk, unless that is accepted. */
+const checkDurable = Effect.fnUntraced(function*(
+  { run }: Opened,
+  { acceptsLosingAcknowledgedEvents = false }: Options
+): Effect.fn.Return<void, AuditError> {
+  const [row] = yield* Effect.mapError(
+    run(
+      "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit, version() AS server"
+    ),
+    failing("Postgres.layer")
+  )
+  if (acceptsLosingAcknowledgedEvents) return
+  const accept = "a crash of the server would lose acknowledged events (acceptsLosingAcknowledgedEvents)"
+  if (stringOf(row, "fsync") !== "on") return yield* refuse(`the server runs with fsync = off: ${accept}`)
+  const commit = stringOf(row, "commit") ?? ""
+  if (!durableCommits.includes(commit)) {
+    return yield* refuse(`the session runs with synchronous_commit = ${commit}: ${accept}`)
+  }
+})
+
+/** The database, migrated, and who follows it. */
+const opened = (options: Options) =>
+  Layer.unwrap(
+    Effect.gen(function*() {
+      const database = yield* make(options)
+      yield* checkDurable(database, options)
+      yield* migrate(database)
+      const watching = new Watching(database)
+      return Layer.mergeAll(
+        Layer.succeed(Database, database),
+        Layer.succeed(Commits, { tell: watching.tell, watch: watching.watch }),
+        Layer.succeed(Transactions, Transactions.of({ transact: database.transact }))
+      )
+    })
+  )
+
+/**
+ * Sink, transactions, preferences, trail, logs and policy over the application's client; the state of the signer is
+ * given beside it, and nothing can be signed without one.
+ */
+export const layer = (options: Options = {}): Layer.Layer<AuditStore, AuditError, SqlClient> =>
+  layerSigning(options).pipe(Layer.provideMerge(PostgresSignerState.layerNone))
+
+/** The same, over a signer's state: `PostgresSignerState.layer`, of another database if possible. */
+export const layerSigning = (
+  options: Options = {}
+): Layer.Layer<Exclude<AuditStore, SignerState>, AuditError, SqlClient | SignerState> =>
+  Layer.mergeAll(
+    PostgresSink.layer(options),
+    PostgresPreferences.layer,
+    PostgresTrail.layer,
+    PostgresLogStore.layer,
+    PostgresWritePolicy.layer
+  ).pipe(Layer.provideMerge(opened(options)))

@@ -1,0 +1,200 @@
+/**
+ * Training preferences in PostgreSQL.
+ *
+ * Look-ups are cached (`OptOuts`): a change is seen at once where it was made, within a second in other processes.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type { SqlError } from "effect/sql/SqlError"
+import { AuditError, SinkRejected } from "../AuditError.ts"
+import { elapsed } from "../internal/elapsed.ts"
+import { OptOuts } from "../internal/optOuts.ts"
+import { stringOf } from "../internal/row.ts"
+import { Env, type LogName, TenantId } from "../RequestContext.ts"
+import {
+  type Answer,
+  type Preference,
+  type Question,
+  type Subject,
+  TrainingPreferences,
+  type Unavailable
+} from "../TrainingPreferences.ts"
+import { Database, type Opened } from "./database.ts"
+import { failing, reasonOf } from "./problem.ts"
+
+const Rows = Schema.Array(Schema.Struct({
+  tenant_id: TenantId,
+  env: Env,
+  user_id: Schema.String,
+  training_allowed: Schema.Boolean
+}))
+const decodeRows = Schema.decodeUnknownResult(Rows)
+
+const keyOf = ({ env, tenantId, userId }: Subject): string => `${tenantId}/${env}/${userId ?? ""}`
+
+/**
+ * Opt-outs that were set in transactions which may not have ended, by the number of the transaction: they hold from
+ * then on, and until the transaction is known to have ended.
+ */
+class Leaving {
+  private readonly database: Opened
+  private readonly transactions = new Map<string, string>()
+
+  constructor(database: Opened) {
+    this.database = database
+  }
+
+  /** An opt-out is being set in the transaction of the fiber. */
+  readonly begin = (subject: Subject): Effect.Effect<void, SqlError> =>
+    Effect.map(
+      this.database.run("SELECT pg_current_xact_id()::text AS xid"),
+      ([row]) => void this.transactions.set(keyOf(subject), stringOf(row, "xid") ?? "0")
+    )
+
+  end(subject: Subject): void {
+    this.transactions.delete(keyOf(subject))
+  }
+
+  /** Whether any of some subjects is leaving; those whose transactions have ended are not any more. */
+  readonly has = (subjects: ReadonlyArray<Subject>): Effect.Effect<Subject | undefined, SqlError> => {
+    if (this.transactions.size === 0) return Effect.undefined
+    const leaving = subjects.filter((subject) => this.transactions.has(keyOf(subject)))
+    if (leaving.length === 0) return Effect.undefined
+    return Effect.map(
+      Effect.forEach(leaving, (subject) =>
+        Effect.map(
+          this.database.committed("SELECT pg_xact_status($1::text::xid8) AS status", [
+            this.transactions.get(keyOf(subject)) ?? "0"
+          ]),
+          ([row]) => {
+            if (stringOf(row, "status") === "in progress") return true
+            this.end(subject)
+            return false
+          }
+        )),
+      (open) => leaving.find((_, at) => open[at])
+    )
+  }
+}
+
+const listing = ({ committed, schema: s }: Opened) => {
+  const method = "TrainingPreferences.list"
+  return ({ env, tenantId }: LogName): Effect.Effect<ReadonlyArray<Preference>, AuditError> =>
+    Effect.flatMap(
+      Effect.mapError(
+        committed(
+          `SELECT tenant_id, env, user_id, training_allowed FROM ${s}.preference WHERE tenant_id = $1 AND env = $2 ` +
+            "ORDER BY user_id COLLATE \"C\"",
+          [tenantId, env]
+        ),
+        failing(method)
+      ),
+      (rows) => {
+        const decoded = decodeRows(rows)
+        if (decoded._tag === "Failure") {
+          const reason = new SinkRejected({ detail: "a preference in the store cannot be read" })
+          return Effect.fail(new AuditError({ method, reason }))
+        }
+        return Effect.succeed(decoded.success.map((row): Preference => ({
+          tenantId: row.tenant_id,
+          env: row.env,
+          ...(row.user_id === "" ? {} : { userId: row.user_id }),
+          trainingAllowed: row.training_allowed
+        })))
+      }
+    )
+}
+
+/** Reads of some subjects whether they have opted out, and at which version. */
+const reading = ({ committed, schema: s }: Opened, { env, tenantId }: Question, subjects: ReadonlyArray<Subject>) =>
+  Effect.map(
+    committed(
+      `SELECT v.version::text AS version, p.user_id FROM ${s}.preference_version v LEFT JOIN ${s}.preference p ON ` +
+        "p.tenant_id = $1 AND p.env = $2 AND p.user_id = ANY($3::text[]) AND NOT p.training_allowed",
+      [tenantId, env, subjects.map(({ userId }) => userId ?? "")]
+    ),
+    (rows) => {
+      const out = new Set(rows.map((row) => stringOf(row, "user_id")))
+      return {
+        version: stringOf(rows[0], "version"),
+        read: subjects.map((subject) => [subject, out.has(subject.userId ?? "")] as const)
+      }
+    }
+  )
+
+/** Builds the preferences over the database. */
+export const make: Effect.Effect<TrainingPreferences["Service"], never, Database> = Effect.gen(function*() {
+  const database = yield* Database
+  const { run, schema: s, sql, transact } = database
+  const leaving = new Leaving(database)
+  // Whatever is asked is read before it is answered.
+  const optOuts = new OptOuts({ version: () => undefined, isOptedOut: () => true, openTransaction: () => undefined })
+  const unavailable = (error: SqlError): Unavailable => ({
+    detail: reasonOf(error, "PostgreSQL cannot be asked for preferences", false).message
+  })
+  const known = (question: Question, now: number): Effect.Effect<Answer, SqlError> =>
+    Effect.suspend(() => {
+      const unknown = optOuts.unknown(question, now)
+      if (unknown.length === 0) return Effect.succeed(optOuts.answer(question, now))
+      return Effect.map(reading(database, question, unknown), ({ read, version }) => {
+        optOuts.learn(version, read, now)
+        return read.some(([{ userId }, optedOut]) => optedOut && userId === undefined)
+          ? "tenant_opt_out"
+          : read.some(([, optedOut]) => optedOut)
+          ? "user_opt_out"
+          : optOuts.answer(question, now)
+      })
+    })
+  const lookup = (question: Question): Effect.Effect<Answer, Unavailable> =>
+    Effect.flatMap(elapsed, (now) =>
+      Effect.mapError(
+        Effect.flatMap(
+          leaving.has([question, ...question.userIds.map((userId) => ({ ...question, userId }))]),
+          (subject): Effect.Effect<Answer, SqlError> =>
+            subject === undefined
+              ? known(question, now)
+              : Effect.succeed(subject.userId === undefined ? "tenant_opt_out" : "user_opt_out")
+        ),
+        unavailable
+      ))
+  const set = ({ env, tenantId, trainingAllowed, userId }: Preference) =>
+    Effect.asVoid(
+      run(
+        `INSERT INTO ${s}.preference VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, env, user_id) ` +
+          "DO UPDATE SET training_allowed = excluded.training_allowed",
+        [tenantId, env, userId ?? "", trainingAllowed]
+      )
+    )
+  return TrainingPreferences.of({
+    lookup,
+    change: (preference, record) =>
+      Effect.withFiber((fiber) => {
+        const isInside = database.transactionOf(fiber.context) !== undefined
+        const ended = Effect.sync(() => {
+          optOuts.forget()
+          // Inside of another transaction, which goes on, its end is asked for.
+          if (!isInside) leaving.end(preference)
+        })
+        return Effect.ensuring(
+          transact(
+            (preference.trainingAllowed ? set(preference) : Effect.andThen(leaving.begin(preference), set(preference)))
+              .pipe(
+                Effect.mapError(failing("TrainingPreferences.change")),
+                Effect.andThen(record),
+                Effect.tap(
+                  Effect.catchDefect(sql.afterCommit(Effect.sync(() => optOuts.forget())), () => Effect.void)
+                )
+              )
+          ),
+          ended
+        )
+      }),
+    list: listing(database)
+  })
+})
+
+/** Training preferences in the database. */
+export const layer: Layer.Layer<TrainingPreferences, never, Database> = Layer.effect(TrainingPreferences, make)

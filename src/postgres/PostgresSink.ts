@@ -1,0 +1,154 @@
+/**
+ * Stores sealed events in PostgreSQL.
+ *
+ * Success means committed: the sink refuses a connection whose commits are not durable when they return. Many callers
+ * share one statement, of many logs too; positions are dense per log, whatever number of processes writes.
+ *
+ * An event that is emitted inside a transaction of the application's client is written in that transaction: the change
+ * and its event commit together or not at all, and the receipt says `with-transaction`.
+ *
+ * **Gotchas**
+ *
+ * Such a transaction holds the lock of the log until it ends, in any process: other events of that log wait for it,
+ * those of other logs do not.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { AuditError, InvalidInput, SinkClosed, SinkTimeout } from "../AuditError.ts"
+import type { Sealed } from "../DatasetEvent.ts"
+import { EventSink, type Evidence, refusal, refusalInside } from "../EventSink.ts"
+import { keepsDeadline } from "../internal/deadline.ts"
+import { Entropy } from "../internal/entropy.ts"
+import * as GroupCommit from "../internal/groupCommit.ts"
+import { rowOf } from "../internal/sealedRow.ts"
+import { exitOf, failed } from "../internal/settling.ts"
+import * as Origin from "../ledger/Origin.ts"
+import { SignerState } from "../ledger/Signer.ts"
+import { durableCommits } from "./append.ts"
+import { Appender } from "./appender.ts"
+import { Committer, keyOf } from "./committer.ts"
+import { Commits, Database } from "./database.ts"
+import { make as writePolicy } from "./PostgresWritePolicy.ts"
+import { reasonOf } from "./problem.ts"
+
+/** Bounds of the sink. */
+export interface Options {
+  /** Names the deployment in the origin of its logs: a host name without scheme; `effect-audit.local` unless given. */
+  readonly deployment?: string | undefined
+  /** Events that may wait to be written; 8,192 unless given. Callers beyond it wait for room. */
+  readonly capacity?: number | undefined
+  /** Events that share one commit at most; 1,024 unless given. */
+  readonly maxBatch?: number | undefined
+  /**
+   * Accepts a server or a session that says success before data is on disk (`fsync` or `synchronous_commit` off): a
+   * crash of the server then loses events that were acknowledged. Not unless given.
+   */
+  readonly acceptsLosingAcknowledgedEvents?: boolean | undefined
+}
+
+const method = "EventSink.append"
+
+/** Writes on the caller's transaction, past the queue. */
+const joining = (
+  appender: Appender,
+  committer: Committer,
+  isClosed: () => boolean,
+  told: Commits["Service"]["tell"]
+) => {
+  const { database } = appender.options
+  return (event: Sealed): Effect.Effect<Evidence, AuditError> =>
+    Effect.suspend(() => {
+      if (isClosed()) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
+      const row = rowOf(event)
+      const key = keyOf(event)
+      const appended = Effect.flatMap(Clock.currentTimeMillis, (millis) =>
+        // In a savepoint of its own: what is refused leaves the transaction as it was, and another fiber's savepoint,
+        // which could take the event with it, ends first.
+        database.sql.withTransaction(appender.append(row, () => {
+          event.try()
+          return [row]
+        }, { before: committer.seen(key), durability: "with-transaction", millis })))
+      return Effect.timeoutOrElse(Effect.interruptible(appended), {
+        duration: database.deadlineMillis,
+        orElse: () =>
+          Effect.fail(
+            new AuditError({
+              method,
+              reason: new SinkTimeout({ detail: `the log was locked for ${database.deadlineMillis} ms` })
+            })
+          )
+      }).pipe(
+        Effect.mapError((error) =>
+          failed(
+            event,
+            error instanceof AuditError ? error.reason : reasonOf(error, "PostgreSQL did not take the event", false)
+          )
+        ),
+        // It dies in a level that has ended, below one that has not: then followers look by themselves.
+        Effect.tap(
+          Effect.catchDefect(database.sql.afterCommit(Effect.sync(() => told(new Set([key])))), () => Effect.void)
+        ),
+        Effect.flatMap(({ outcomes: [outcome] }) =>
+          outcome === undefined ? Effect.die("the event has no outcome") : exitOf(event, outcome, "with-transaction")
+        )
+      )
+    })
+}
+
+/** Builds the sink; it closes with its scope, after draining for at most the deadline. */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<EventSink["Service"], AuditError, Database | Commits | SignerState | Scope.Scope> {
+  const database = yield* Database
+  const deployment = options.deployment ?? "effect-audit.local"
+  if (!Origin.isDeployment(deployment)) {
+    const detail = "must be a host name of lower-case letters, digits, . and -"
+    return yield* new AuditError({
+      method: "PostgresSink.make",
+      reason: new InvalidInput({ path: "/deployment", detail })
+    })
+  }
+  const { tell } = yield* Commits
+  const signer = yield* SignerState
+  const appender = new Appender({
+    database,
+    deployment,
+    entropy: yield* Entropy,
+    commits: options.acceptsLosingAcknowledgedEvents === true ? [...durableCommits, "off"] : durableCommits,
+    signedHead: (origin) => Origin.is(origin) ? signer.last(origin) : Effect.undefined
+  })
+  const committer = new Committer(appender, tell)
+  const append = yield* GroupCommit.make<Sealed, Evidence>({
+    capacity: options.capacity ?? 8192,
+    maxBatch: options.maxBatch ?? 1024,
+    deadline: database.deadlineMillis,
+    method,
+    keyOf,
+    write: committer.write
+  })
+  let closed = false
+  yield* Effect.addFinalizer(() => Effect.sync(() => closed = true))
+  const join = joining(appender, committer, () => closed, tell)
+  const service = EventSink.of({
+    append: (event) =>
+      Effect.withFiber((fiber) => {
+        const refused = refusal(method, event)
+        if (refused !== undefined) return Effect.fail(refused)
+        if (database.transactionOf(fiber.context) === undefined) return append(event)
+        const inside = refusalInside(method, event)
+        return inside === undefined ? join(event) : Effect.fail(inside)
+      }),
+    policy: yield* writePolicy
+  })
+  keepsDeadline(service, database.deadlineMillis)
+  return service
+})
+
+/** The sink. */
+export const layer = (
+  options?: Options | undefined
+): Layer.Layer<EventSink, AuditError, Database | Commits | SignerState> => Layer.effect(EventSink, make(options))
