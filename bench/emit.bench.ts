@@ -58,7 +58,7 @@ export const loops = <E, R>(callers: number, total: number, call: (n: number) =>
   return Effect.all(Array.from({ length: callers }, () => loop), { concurrency: "unbounded", discard: true })
 }
 
-const timed = <E>(effect: Effect.Effect<void, E>, total: number): Effect.Effect<number, E> =>
+export const timed = <E>(effect: Effect.Effect<void, E>, total: number): Effect.Effect<number, E> =>
   Effect.gen(function*() {
     const started = performance.now()
     yield* effect
@@ -180,7 +180,8 @@ const pinoFile = (total: number, redact: boolean) =>
     return Math.round(total / (performance.now() - started) * 1000)
   })
 
-const median = (values: ReadonlyArray<number>) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+export const median = (values: ReadonlyArray<number>) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
 export const run = (quick: boolean): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {

@@ -130,18 +130,26 @@ const statements = (s: string): ReadonlyArray<string> => [
   `INSERT INTO ${s}.store VALUES ('version', '${version}')`
 ]
 
+/** Whether there is a table of a name, for the transaction that asks: `to_regclass` may remember that there was none. */
+export const hasTable = (run: Run, schema: string, table: string): Effect.Effect<boolean, SqlError> =>
+  Effect.map(
+    run(
+      "SELECT 1 AS found FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace " +
+        "WHERE n.nspname = $1 AND c.relname = $2",
+      [schema.slice(1, -1), table]
+    ),
+    (rows) => rows.length > 0
+  )
+
 /** The version of the store in a schema; 0 of an empty one. */
 const versionOf = (run: Run, s: string): Effect.Effect<number, SqlError> =>
-  Effect.flatMap(
-    run("SELECT to_regclass($1) IS NOT NULL AS found", [`${s}.store`]),
-    ([row]) =>
-      row?.["found"] === true
-        ? Effect.map(
-          run(`SELECT value FROM ${s}.store WHERE name = 'version'`),
-          ([row]) => Number(stringOf(row, "value") ?? Number.NaN)
-        )
-        : Effect.succeed(0)
-  )
+  Effect.flatMap(hasTable(run, s, "store"), (found) =>
+    found
+      ? Effect.map(
+        run(`SELECT value FROM ${s}.store WHERE name = 'version'`),
+        ([row]) => Number(stringOf(row, "value") ?? Number.NaN)
+      )
+      : Effect.succeed(0))
 
 const refuse = (detail: string) => new AuditError({ method: "Postgres.layer", reason: new SinkRejected({ detail }) })
 

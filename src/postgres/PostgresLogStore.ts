@@ -255,8 +255,8 @@ export const make: Effect.Effect<LogStore["Service"], never, Database> = Effect.
   const locked = ({ env, tenantId }: LogName) =>
     Effect.mapError(
       run(
-        `SELECT h.size::float8 FROM ${s}.head h JOIN ${s}.log l ON l.id = h.log WHERE l.tenant_id = $1 AND l.env = $2 ` +
-          "FOR UPDATE OF h",
+        `SELECT h.size::float8 FROM ${s}.head h JOIN ${s}.log l ON l.id = h.log ` +
+          "WHERE l.tenant_id = $1 AND l.env = $2 FOR UPDATE OF h",
         [tenantId, env]
       ),
       failing(method)

@@ -20,6 +20,7 @@ import type { Head } from "../ledger/extends.ts"
 import { ended, type SignedOrigin, SignerState } from "../ledger/Signer.ts"
 import { Env, TenantId } from "../RequestContext.ts"
 import { make as database } from "./database.ts"
+import { hasTable } from "./Migrations.ts"
 import { reasonOf } from "./problem.ts"
 
 /** Where the state is. */
@@ -61,8 +62,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<SignerState["Service"], AuditError, SqlClient> {
   const { committed, outside, run, schema: s, transact } = yield* database({ schema })
   const open = (text: string, params?: ReadonlyArray<unknown>) => Effect.mapError(committed(text, params), failed)
-  const [there] = yield* open("SELECT to_regclass($1) IS NOT NULL AS found", [`${s}.signed`])
-  if (there?.["found"] !== true) {
+  if (!(yield* Effect.mapError(hasTable(committed, s, "signed"), failed))) {
     if (!newSigner) {
       return yield* refuse(
         `there is no signer's state in the schema ${s}: bring the last one back, or make one for a ` +
@@ -104,8 +104,8 @@ export const make = Effect.fnUntraced(function*(
             [origin, BigInt(to.size), to.root, name?.tenantId ?? null, name?.env ?? null]
           )
           : open(
-            `UPDATE ${s}.signed SET size = $2, root = $3, tenant_id = coalesce($4, tenant_id), env = coalesce($5, env) ` +
-              "WHERE origin = $1 AND size = $6 AND root = $7 AND NOT ended RETURNING 1 AS done",
+            `UPDATE ${s}.signed SET size = $2, root = $3, tenant_id = coalesce($4, tenant_id), ` +
+              "env = coalesce($5, env) WHERE origin = $1 AND size = $6 AND root = $7 AND NOT ended RETURNING 1 AS done",
             [origin, BigInt(to.size), to.root, name?.tenantId ?? null, name?.env ?? null, BigInt(from.size), from.root]
           ),
         (done) =>

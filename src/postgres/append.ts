@@ -42,8 +42,8 @@ WITH want AS (
   SELECT h.log FROM ${s}.head h JOIN want w ON w.log = h.log WHERE h.version = w.version AND h.size = w.size
   AND current_setting('synchronous_commit') = ANY($24::text[]) ORDER BY h.log FOR UPDATE OF h SKIP LOCKED
 ), moved AS (
-  UPDATE ${s}.head h SET size = w.size + w.count, changed = pg_current_xact_id() FROM want w JOIN mine m ON m.log = w.log
-  WHERE h.log = w.log RETURNING h.log, w.size
+  UPDATE ${s}.head h SET size = w.size + w.count, changed = pg_current_xact_id()
+  FROM want w JOIN mine m ON m.log = w.log WHERE h.log = w.log RETURNING h.log, w.size
 ), events AS (
   INSERT INTO ${s}.event (log, position, recorded_at, event_id, commitment, salt, body, terms)
   SELECT e.log, e.position, to_timestamp(e.millis::float8 / 1000), e.id::uuid, e.commitment, e.salt, e.body,

@@ -90,8 +90,8 @@ export class Appender {
     const { database: { run, schema }, deployment, entropy } = this.options
     const { event, origin } = makeLogCreated({ tenantId, env, policy }, deployment, entropy, millis)
     const inserted = run(
-      `INSERT INTO ${schema}.log (tenant_id, env, origin) VALUES ($1, $2, $3) ON CONFLICT (tenant_id, env) DO NOTHING ` +
-        "RETURNING id::float8 AS id",
+      `INSERT INTO ${schema}.log (tenant_id, env, origin) VALUES ($1, $2, $3) ` +
+        "ON CONFLICT (tenant_id, env) DO NOTHING RETURNING id::float8 AS id",
       [tenantId, env, origin]
     )
     return Effect.flatMap(inserted, ([row]) => {
