@@ -19,6 +19,14 @@ export interface Seen {
   readonly firstOrigin: string
   /** Why the log takes no more events, if so. */
   readonly stopped: AuditReason | undefined
+  /** Nothing, where others have appended meanwhile. */
+  readonly frontier: Frontier | undefined
+  /** Whether others write to it at the same time, so that its lock is waited for. */
+  readonly isContended: boolean
+}
+
+/** A log whose end is known. */
+export interface Grown extends Seen {
   readonly frontier: Frontier
 }
 
@@ -70,7 +78,7 @@ const usedBefore = (
 /** What becomes of each of some events, and the rows and keys of those that are to be written. */
 export const decided = (
   rows: ReadonlyArray<SealedRow>,
-  seen: Seen,
+  seen: Grown,
   known: Known,
   policies: ReadonlyMap<string, InvalidInput | undefined>,
   durability: Durability

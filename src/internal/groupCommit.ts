@@ -53,6 +53,8 @@ export interface Waiting<A, B> {
   readonly isEmpty: () => boolean
   /** Writes the entries of a key apart: until `write` has ended, it alone takes them. */
   readonly apart: (key: string, write: Write<A, B>) => void
+  /** The medium is free, before what was taken is settled: the next commit may begin. */
+  readonly free: () => void
 }
 
 /** Commits what it takes, and never fails. */
@@ -70,11 +72,19 @@ export interface Options {
 
 class Pending<A, B> implements Entry<A, B> {
   readonly value: A
+  /** What it has in common with entries that may be held up together. */
+  readonly key: string | undefined
   readonly expiresAt: number
   state: "waiting" | "writing" | "settled" = "waiting"
   private readonly resume: (exit: Exit.Exit<B, AuditError>) => void
-  constructor(value: A, expiresAt: number, resume: (exit: Exit.Exit<B, AuditError>) => void) {
+  constructor(
+    value: A,
+    key: string | undefined,
+    expiresAt: number,
+    resume: (exit: Exit.Exit<B, AuditError>) => void
+  ) {
     this.value = value
+    this.key = key
     this.expiresAt = expiresAt
     this.resume = resume
   }
@@ -89,6 +99,11 @@ class Pending<A, B> implements Entry<A, B> {
 interface Writer<A, B> extends Options {
   readonly method: string
   readonly write: Write<A, B>
+  /**
+   * How many entries begin a commit at once where none runs, so that a medium in another process works while this one
+   * makes the next; unless given, all of a turn share a commit.
+   */
+  readonly eager?: number | undefined
   /** What entries have in common that may be held up together; none unless given. */
   readonly keyOf?: ((value: A) => string) | undefined
 }
@@ -124,6 +139,8 @@ class Batch<A extends { readonly eventId: EventId }, B> implements Waiting<A, B>
   }
 
   readonly apart = (key: string, write: Write<A, B>): void => this.queue.apart(key, write)
+
+  readonly free = (): void => this.queue.free(this)
 }
 
 /** The entries that wait, and those that are being written. */
@@ -140,9 +157,12 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   /** The writers that run: one of all entries but those of some keys, and one of each of these. */
   private readonly batches = new Set<Batch<A, B>>()
   private readonly heldUp = new Map<string, Batch<A, B>>()
-  private isWriting = false
+  /** Entries of the queue that are written apart. */
+  private apartCount = 0
+  /** The batch that the medium is busy with, and whether the next one is to begin with the next turn. */
+  private current: Batch<A, B> | undefined
+  private isDue = false
   private closed = false
-  private writer: Fiber.Fiber<void> | undefined
   private watcher: Fiber.Fiber<void> | undefined
   private watching = false
   private readonly services: Context.Context<never>
@@ -157,28 +177,38 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
     this.runFork = Effect.runForkWith(services)
   }
 
-  /** Whether an entry is for the writer of a key. */
-  private isFor(key: string | undefined, { value }: Pending<A, B>): boolean {
-    const own = this.options.keyOf?.(value)
-    return key === undefined ? own === undefined || !this.heldUp.has(own) : own === key
+  /** Whether an entry is written apart. */
+  private isApart({ key }: Pending<A, B>): boolean {
+    return key !== undefined && this.heldUp.has(key)
+  }
+
+  /** Counts the entries that are written apart anew. */
+  private recount(): void {
+    this.apartCount = this.heldUp.size === 0
+      ? 0
+      : this.queue.reduce((count, entry) => this.isApart(entry) ? count + 1 : count, 0)
   }
 
   has(key: string | undefined): boolean {
-    return key === undefined && this.heldUp.size === 0
-      ? this.queue.length > 0
-      : this.queue.some((entry) => this.isFor(key, entry))
+    return key === undefined
+      ? this.queue.length > this.apartCount
+      : this.apartCount > 0 && this.queue.some((entry) => entry.key === key)
   }
 
   take(key: string | undefined): Array<Pending<A, B>> {
     const { maxBatch } = this.options
     const all = this.queue
-    if (key !== undefined || this.heldUp.size > 0) {
-      const taken: Array<Pending<A, B>> = []
-      this.queue = all.filter((entry) => taken.length === maxBatch || !this.isFor(key, entry) || !taken.push(entry))
+    if (key === undefined && this.apartCount === 0) {
+      const taken = all.length <= maxBatch ? all : all.slice(0, maxBatch)
+      this.queue = taken === all ? [] : all.slice(maxBatch)
       return taken
     }
-    const taken = all.length <= maxBatch ? all : all.slice(0, maxBatch)
-    this.queue = taken === all ? [] : all.slice(maxBatch)
+    const taken: Array<Pending<A, B>> = []
+    this.queue = all.filter((entry) => {
+      const isWanted = taken.length < maxBatch && (key === undefined ? !this.isApart(entry) : entry.key === key)
+      return !isWanted || taken.push(entry) === 0
+    })
+    this.recount()
     return taken
   }
 
@@ -186,6 +216,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   takeBack(entries: ReadonlyArray<Pending<A, B>>): void {
     for (const entry of entries) entry.state = "waiting"
     this.queue = [...entries, ...this.queue].sort((a, b) => a.expiresAt - b.expiresAt)
+    this.recount()
   }
 
   measure(): void {
@@ -223,36 +254,50 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
     if (this.queue.length === 0 && this.batches.size === 0) this.idle.openUnsafe()
   }
 
-  /** One commit, and the next one in the next turn: between two, timers and sockets are served. */
-  private readonly commit: Effect.Effect<void> = Effect.suspend(() => {
-    // Ends in the same step in which nothing was found: whoever comes next starts the next writer.
-    if (!this.has(undefined)) {
-      return Effect.sync(() => {
-        this.isWriting = false
-        this.rest()
-      })
-    }
-    const batch = new Batch<A, B>(this, undefined)
-    return Effect.map(this.run(batch, this.options.write), () => void setImmediate(this.start))
-  })
-
+  /** One commit; the next one begins in the next turn: between two, timers and sockets are served. */
   private readonly start = (): void => {
-    this.writer = this.runFork(this.commit, { uninterruptible: false })
+    if (!this.isDue || this.current !== undefined) return
+    this.isDue = false
+    if (!this.has(undefined)) return this.rest()
+    const batch = new Batch<A, B>(this, undefined)
+    this.current = batch
+    batch.fiber = this.runFork(
+      Effect.andThen(
+        this.run(batch, this.options.write),
+        Effect.sync(() => {
+          this.free(batch)
+          this.rest()
+        })
+      ),
+      { uninterruptible: false }
+    )
   }
 
-  /** Starts the writer if there is anything for it to do. */
+  /** The medium has done with a batch. */
+  free(batch: Batch<A, B>): void {
+    if (this.current !== batch) return
+    this.current = undefined
+    if (this.has(undefined)) this.wake()
+  }
+
+  /** Has the next commit begin with the next turn, or at once where enough waits. */
   private wake(): void {
-    if (this.isWriting) return
-    this.isWriting = true
-    setImmediate(this.start)
+    if (this.current !== undefined) return
+    if (!this.isDue) {
+      this.isDue = true
+      setImmediate(this.start)
+    }
+    if (this.queue.length - this.apartCount >= (this.options.eager ?? Infinity)) this.start()
   }
 
   apart(key: string, write: Write<A, B>): void {
     if (this.heldUp.has(key)) return
     const batch = new Batch(this, key)
     this.heldUp.set(key, batch)
+    this.recount()
     const ended = Effect.sync(() => {
       this.heldUp.delete(key)
+      this.recount()
       if (this.has(undefined)) this.wake()
       else this.rest()
     })
@@ -273,6 +318,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
           : new SinkOverloaded({ detail: `no room in the queue of ${capacity} within ${this.deadline} ms` })
       ))
     })
+    if (expired > 0) this.recount()
     for (const { writing } of this.batches) {
       const late = writing.filter((entry) => entry.expiresAt <= now)
       this.lost(`the write did not end within ${this.deadline} ms`, late)
@@ -313,10 +359,11 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   }).pipe(Effect.andThen(Effect.suspend(() => {
     const left = this.queue
     this.queue = []
+    this.apartCount = 0
     for (const entry of left) {
       entry.settle(this.fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
     }
-    const fibers = [this.watcher, this.writer]
+    const fibers = [this.watcher]
     for (const batch of this.batches) {
       this.lost("closed while it was written", batch.writing)
       batch.writing = []
@@ -330,9 +377,16 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
 
   add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
     if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
-    this.queue.push(new Pending<A, B>(value, elapsedMillis(this.clock) + this.deadline, resume))
+    const entry = new Pending<A, B>(
+      value,
+      this.options.keyOf?.(value),
+      elapsedMillis(this.clock) + this.deadline,
+      resume
+    )
+    this.queue.push(entry)
     this.idle.closeUnsafe()
-    this.wake()
+    if (this.isApart(entry)) this.apartCount++
+    else this.wake()
     if (!this.watching) {
       this.watching = true
       queueMicrotask(this.startWatch)

@@ -130,7 +130,9 @@ const statements = (s: string): ReadonlyArray<string> => [
   `INSERT INTO ${s}.store VALUES ('version', '${version}')`
 ]
 
-/** Whether there is a table of a name, for the transaction that asks: `to_regclass` may remember that there was none. */
+/**
+ * Whether there is a table of a name, for the transaction that asks: `to_regclass` may remember that there was none.
+ */
 export const hasTable = (run: Run, schema: string, table: string): Effect.Effect<boolean, SqlError> =>
   Effect.map(
     run(

@@ -30,7 +30,7 @@ import * as Origin from "../ledger/Origin.ts"
 import { SignerState } from "../ledger/Signer.ts"
 import { durableCommits } from "./append.ts"
 import { Appender } from "./appender.ts"
-import { Committer, keyOf } from "./committer.ts"
+import { atOnce, Committer, keyOf } from "./committer.ts"
 import { Commits, Database } from "./database.ts"
 import { make as writePolicy } from "./PostgresWritePolicy.ts"
 import { reasonOf } from "./problem.ts"
@@ -65,13 +65,16 @@ const joining = (
       if (isClosed()) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
       const row = rowOf(event)
       const key = keyOf(event)
+      // What this transaction adds to the tree is not remembered: it may be rolled back.
+      const seen = committer.seen(key)
+      const before = seen === undefined ? undefined : { ...seen, frontier: undefined }
       const appended = Effect.flatMap(Clock.currentTimeMillis, (millis) =>
         // In a savepoint of its own: what is refused leaves the transaction as it was, and another fiber's savepoint,
         // which could take the event with it, ends first.
         database.sql.withTransaction(appender.append(row, () => {
           event.try()
           return [row]
-        }, { before: committer.seen(key), durability: "with-transaction", millis })))
+        }, { before, durability: "with-transaction", millis })))
       return Effect.timeoutOrElse(Effect.interruptible(appended), {
         duration: database.deadlineMillis,
         orElse: () =>
@@ -127,6 +130,7 @@ export const make = Effect.fnUntraced(function*(
     maxBatch: options.maxBatch ?? 1024,
     deadline: database.deadlineMillis,
     method,
+    eager: atOnce,
     keyOf,
     write: committer.write
   })

@@ -1,11 +1,11 @@
 /**
  * The one statement that appends: events of many logs, their idempotency keys, and what they complete of the trees.
  *
- * It takes the lock of each log, moves its head if this is where it is believed to be, and writes the rows of those
- * that it moved. A log whose lock someone else has, or that has moved on, is left out, and nothing of it is written.
+ * It takes the lock of each log, moves its head, and writes the rows of those that it moved. A head is moved where it
+ * is believed to be; where others have moved it meanwhile, only if no bundle of the tree is completed. A log that was
+ * changed in another way, or whose lock someone else has, is left out, and nothing of it is written.
  */
 import type { UsedKey } from "../internal/decided.ts"
-import { uuidText } from "../internal/entropy.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
 import type { Puts } from "../ledger/frontier.ts"
 import { runLength } from "../ledger/treeReader.ts"
@@ -15,44 +15,33 @@ import { logTerm } from "../trail/terms.ts"
 export interface Addition {
   readonly log: number
   readonly version: number
-  /** Entries that it has before. */
-  readonly size: number
-  /** Their positions follow each other from `size` on. */
+  /** Entries that it has before, as far as is known. */
+  readonly size: number | undefined
+  /** Their positions follow each other, from `size` on, or from where the head is found. */
   readonly rows: ReadonlyArray<SealedRow>
   readonly keys: ReadonlyArray<UsedKey>
   readonly puts: Puts
 }
 
+/** Settings of `synchronous_commit` under which a commit is durable when it returns. */
+export const durableCommits = ["on", "local", "remote_write", "remote_apply"]
+
 /** The term of an index, bound to its log: a value in one log has nothing in common with the same in another. */
 export const boundTerm = (log: number, term: number): number => term ^ logTerm(log)
 
 /** What an event can be found by, as an array of PostgreSQL; its id has an index of its own. */
-const termsOf = (log: number, { terms }: SealedRow): string => {
-  const bound = logTerm(log)
+const termsOf = (bound: number, { terms }: SealedRow): string => {
   let text = "{"
   for (let i = 1; i < terms.length; i++) text += i === 1 ? terms[i]! ^ bound : `,${terms[i]! ^ bound}`
   return `${text}}`
 }
 
-/** The statement, for a schema; it returns the logs that it has written to. */
-export const appending = (s: string): string => `
-WITH want AS (
-  SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) AS w(log, version, size, count)
-), mine AS (
-  SELECT h.log FROM ${s}.head h JOIN want w ON w.log = h.log WHERE h.version = w.version AND h.size = w.size
-  AND current_setting('synchronous_commit') = ANY($24::text[]) ORDER BY h.log FOR UPDATE OF h SKIP LOCKED
-), moved AS (
-  UPDATE ${s}.head h SET size = w.size + w.count, changed = pg_current_xact_id()
-  FROM want w JOIN mine m ON m.log = w.log WHERE h.log = w.log RETURNING h.log, w.size
-), events AS (
-  INSERT INTO ${s}.event (log, position, recorded_at, event_id, commitment, salt, body, terms)
-  SELECT e.log, e.position, to_timestamp(e.millis::float8 / 1000), e.id::uuid, e.commitment, e.salt, e.body,
-    e.terms::int4[]
-  FROM unnest($5::int8[], $6::int8[], $7::int8[], $8::text[], $9::bytea[], $10::bytea[], $11::bytea[], $12::text[])
-    AS e(log, position, millis, id, commitment, salt, body, terms) JOIN moved m ON m.log = e.log
-), keys AS (
+/** What is written beside the events: seldom needed, and it costs a statement a third of its time. */
+const more = (s: string): string =>
+  `, keys AS (
   INSERT INTO ${s}.idempotency_key (log, key_hash, position, digest)
-  SELECT k.* FROM unnest($13::int8[], $14::bytea[], $15::int8[], $16::bytea[]) AS k(log, hash, position, digest)
+  SELECT k.log, k.hash, k.position, k.digest
+  FROM unnest($11::int8[], $12::bytea[], $13::int8[], $14::bytea[]) AS k(log, hash, position, digest)
   JOIN moved m ON m.log = k.log
 ), bundles AS (
   INSERT INTO ${s}.bundle (log, idx, commitments, low, high)
@@ -61,19 +50,66 @@ WITH want AS (
       AND e.position >= b.idx * ${runLength} AND e.position < m.size)),
     greatest(to_timestamp(b.high::float8 / 1000), (SELECT max(e.recorded_at) FROM ${s}.event e WHERE e.log = b.log
       AND e.position >= b.idx * ${runLength} AND e.position < m.size))
-  FROM unnest($17::int8[], $18::int8[], $19::bytea[], $20::int8[], $21::int8[]) AS b(log, idx, commitments, low, high)
-  JOIN moved m ON m.log = b.log
+  FROM unnest($15::int8[], $16::int8[], $17::bytea[], $18::int8[], $19::int8[]) AS b(log, idx, commitments, low, high)
+  JOIN moved m ON m.log = b.log AND m.size = m.believed
   ON CONFLICT (log, idx) DO UPDATE SET commitments = excluded.commitments, low = excluded.low, high = excluded.high
 ), subtrees AS (
   INSERT INTO ${s}.subtree (log, level, idx, hash)
   SELECT t.log, t.level, t.idx, t.hash
-  FROM unnest($22::int8[], $23::int8[], $25::int8[], $26::bytea[]) AS t(log, level, idx, hash)
-  JOIN moved m ON m.log = t.log
-)
-SELECT log::float8 AS log FROM moved`
+  FROM unnest($20::int8[], $21::int8[], $22::int8[], $23::bytea[]) AS t(log, level, idx, hash)
+  JOIN moved m ON m.log = t.log AND m.size = m.believed
+)`
+
+/** How the statement treats a lock that someone else has: it leaves the log out, or waits for so many milliseconds. */
+type Locks = { readonly waits: number | undefined }
+
+const textOf = (s: string, commits: ReadonlyArray<string>, { waits }: Locks, rest: string): string => `
+WITH limits AS MATERIALIZED (
+  SELECT ${waits === undefined ? "" : `set_config('lock_timeout', '${waits}', true),`}
+    current_setting('synchronous_commit') IN (${commits.map((commit) => `'${commit}'`).join(", ")}) AS durable
+), want AS (
+  SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[])
+    AS w(log, version, size, count, first)
+), mine AS (
+  SELECT h.log, h.size, w.size AS believed, w.first, CASE WHEN h.size = w.size THEN w.count
+    ELSE least(w.count, ${runLength - 1} - h.size % ${runLength}) END AS count
+  FROM limits l CROSS JOIN want w JOIN ${s}.head h ON h.log = w.log WHERE l.durable
+  AND h.version = w.version AND (h.size = w.size OR h.size % ${runLength} < ${runLength - 1})
+  ORDER BY h.log FOR UPDATE OF h${waits === undefined ? " SKIP LOCKED" : ""}
+), moved AS (
+  UPDATE ${s}.head h SET size = m.size + m.count, changed = pg_current_xact_id() FROM mine m WHERE h.log = m.log
+  RETURNING h.log, m.size, m.believed, m.first, m.count
+), events AS (
+  INSERT INTO ${s}.event (log, position, recorded_at, event_id, commitment, salt, body, terms)
+  SELECT e.log, m.size + e.n - m.first, to_timestamp(e.millis::float8 / 1000),
+    encode(substring($10::bytea FROM (e.n * 80 - 79)::int4 FOR 16), 'hex')::uuid,
+    substring($10::bytea FROM (e.n * 80 - 63)::int4 FOR 32), substring($10::bytea FROM (e.n * 80 - 31)::int4 FOR 32),
+    e.body, e.terms::int4[]
+  FROM unnest($6::int8[], $7::int8[], $8::bytea[], $9::text[]) WITH ORDINALITY AS e(log, millis, body, terms, n)
+  JOIN moved m ON m.log = e.log AND e.n - m.first < m.count
+)${rest}
+SELECT log::float8 AS log, size::float8 AS size, count::float8 AS count FROM moved`
+
+/** A statement and its parameters. */
+export interface Statement {
+  readonly text: string
+  readonly params: ReadonlyArray<unknown>
+}
+
+/** Makes the statements for a schema. Those that wait for locks give up after so many milliseconds. */
+export const appending = (s: string, commits: ReadonlyArray<string>, waits: number) => {
+  const of = (locks: Locks) => {
+    const [plain, full] = [textOf(s, commits, locks, ""), textOf(s, commits, locks, more(s))]
+    return (additions: ReadonlyArray<Addition>): Statement =>
+      additions.some(({ keys, puts }) => keys.length > 0 || puts.bundles.length > 0)
+        ? { text: full, params: [...eventParams(additions), ...restParams(additions)] }
+        : { text: plain, params: eventParams(additions) }
+  }
+  return { skipping: of({ waits: undefined }), waiting: of({ waits }) }
+}
 
 /** The first and last time of recording of the rows of a batch that are in a bundle. */
-const timesIn = ({ rows, size }: Addition, index: number): readonly [number, number] => {
+const timesIn = ({ rows, size = 0 }: Addition, index: number): readonly [number, number] => {
   let [low, high] = [Infinity, -Infinity]
   const from = Math.max(0, index * runLength - size)
   const until = Math.min(rows.length, (index + 1) * runLength - size)
@@ -85,19 +121,39 @@ const timesIn = ({ rows, size }: Addition, index: number): readonly [number, num
   return [low, high]
 }
 
-/** Settings of `synchronous_commit` under which a commit is durable when it returns. */
-export const durableCommits = ["on", "local", "remote_write", "remote_apply"]
+/** Logs are locked in the order of their ids, so that no two wait for each other. */
+const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
+  const [ids, versions, sizes, counts, firsts]: Array<Array<bigint>> = [[], [], [], [], []]
+  const count = additions.reduce((sum, { rows }) => sum + rows.length, 0)
+  const logs = new Array<bigint>(count)
+  const times = new Array<bigint>(count)
+  const bodies = new Array<Uint8Array>(count)
+  const terms = new Array<string>(count)
+  const fixed = Buffer.allocUnsafe(count * 80)
+  let n = 0
+  for (const { log, rows, size, version } of additions) {
+    const id = BigInt(log)
+    const bound = logTerm(log)
+    ids!.push(id)
+    versions!.push(BigInt(version))
+    sizes!.push(BigInt(size ?? -1))
+    counts!.push(BigInt(rows.length))
+    firsts!.push(BigInt(n + 1))
+    for (let i = 0; i < rows.length; i++, n++) {
+      const row = rows[i]!
+      logs[n] = id
+      times[n] = BigInt(row.recordedAtMillis)
+      bodies[n] = row.body
+      terms[n] = termsOf(bound, row)
+      fixed.set(row.id, n * 80)
+      fixed.set(row.commitment, n * 80 + 16)
+      fixed.set(row.salt, n * 80 + 48)
+    }
+  }
+  return [ids, versions, sizes, counts, firsts, logs, times, bodies, terms, fixed]
+}
 
-/** The parameters of the statement. Logs are locked in the order of their ids, so that no two wait for each other. */
-export const paramsOf = (
-  additions: ReadonlyArray<Addition>,
-  commits: ReadonlyArray<string>
-): ReadonlyArray<unknown> => {
-  const heads: ReadonlyArray<Array<bigint>> = [[], [], [], []]
-  const [logs, positions, times]: ReadonlyArray<Array<bigint>> = [[], [], []]
-  const ids: Array<string> = []
-  const [commitments, salts, bodies]: ReadonlyArray<Array<Uint8Array>> = [[], [], []]
-  const terms: Array<string> = []
+const restParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
   const keys = additions.flatMap(({ keys, log }) => keys.map((key) => ({ ...key, log: BigInt(log) })))
   const bundles = additions.flatMap((addition) =>
     addition.puts.bundles.map((bundle) => {
@@ -106,34 +162,7 @@ export const paramsOf = (
     })
   )
   const subtrees = additions.flatMap(({ log, puts }) => puts.subtrees.map((put) => ({ ...put, log: BigInt(log) })))
-  for (const { log, rows, size, version } of additions) {
-    const id = BigInt(log)
-    heads[0]!.push(id)
-    heads[1]!.push(BigInt(version))
-    heads[2]!.push(BigInt(size))
-    heads[3]!.push(BigInt(rows.length))
-    for (let i = 0; i < rows.length; i++) {
-      const row = rows[i]!
-      logs!.push(id)
-      positions!.push(BigInt(size + i))
-      times!.push(BigInt(row.recordedAtMillis))
-      ids.push(uuidText(row.id))
-      commitments!.push(row.commitment)
-      salts!.push(row.salt)
-      bodies!.push(row.body)
-      terms.push(termsOf(log, row))
-    }
-  }
   return [
-    ...heads,
-    logs,
-    positions,
-    times,
-    ids,
-    commitments,
-    salts,
-    bodies,
-    terms,
     keys.map(({ log }) => log),
     keys.map(({ hash }) => hash),
     keys.map(({ position }) => BigInt(position)),
@@ -145,7 +174,6 @@ export const paramsOf = (
     bundles.map(({ high }) => high),
     subtrees.map(({ log }) => log),
     subtrees.map(({ level }) => BigInt(level)),
-    commits,
     subtrees.map(({ index }) => BigInt(index)),
     subtrees.map(({ hash }) => hash)
   ]

@@ -19,7 +19,7 @@ import { makeLogCreated } from "../ledger/logCreated.ts"
 import { stopReason } from "../ledger/stopReason.ts"
 import type { LogName } from "../RequestContext.ts"
 import { admits } from "../WritePolicy.ts"
-import { appending, paramsOf } from "./append.ts"
+import { appending } from "./append.ts"
 import type { Opened } from "./database.ts"
 import { LogRows } from "./logRows.ts"
 
@@ -53,13 +53,14 @@ interface Locked {
 /** Writes to one log at a time. */
 export class Appender {
   readonly options: Options
-  private readonly statement: string
+  readonly appending: ReturnType<typeof appending>
   private readonly lock: string
 
   constructor(options: Options) {
     this.options = options
     const { schema: s } = options.database
-    this.statement = appending(s)
+    // Who waits for a lock hears of it before the deadline.
+    this.appending = appending(s, options.commits, Math.ceil(options.database.deadlineMillis * 0.8))
     this.lock = `WITH t AS MATERIALIZED (SELECT set_config('lock_timeout', $3, true)) ` +
       `SELECT l.id::float8 AS id, h.size::float8 AS size, h.version::float8 AS version, ` +
       `(SELECT value FROM ${s}.store WHERE name = 'policy') AS policy, ` +
@@ -124,7 +125,8 @@ export class Appender {
       version,
       origin: log.origin,
       firstOrigin: log.origins[0]?.origin ?? log.origin,
-      stopped: reason === undefined ? undefined : stoppedBy(log.origin, reason)
+      stopped: reason === undefined ? undefined : stoppedBy(log.origin, reason),
+      isContended: false
     }
   })
 
@@ -205,7 +207,14 @@ export class Appender {
       return yield* new AuditError({ method, reason: new SinkRejected({ detail: "the log cannot be made" }) })
     }
     const seen = created !== undefined
-      ? { id: created.id, version: 0, origin: created.origin, firstOrigin: created.origin, stopped: undefined }
+      ? {
+        id: created.id,
+        version: 0,
+        origin: created.origin,
+        firstOrigin: created.origin,
+        stopped: undefined,
+        isContended: false
+      }
       : before?.version === locked.version
       ? before
       : yield* this.look(locked, first)
@@ -213,6 +222,22 @@ export class Appender {
     const rows = created === undefined ? taken : [created.row, ...taken]
     const done = yield* this.write(locked, seen, rows, { before, durability })
     return created === undefined ? done : { ...done, outcomes: done.outcomes.slice(1) }
+  })
+
+  /** Where a log ends now, for who does not hold its lock; nothing where it was changed otherwise than by appending. */
+  readonly end = Effect.fnUntraced(function*(
+    this: Appender,
+    { id, version }: Seen
+  ): Effect.fn.Return<Frontier | undefined, SqlError | AuditError> {
+    const { database: { committed, schema: s } } = this.options
+    const [row] = yield* committed(
+      `SELECT size::float8 AS size, version::float8 AS version FROM ${s}.head WHERE log = $1`,
+      [BigInt(id)]
+    )
+    const size = integerOf(row, "size")
+    return size === undefined || integerOf(row, "version") !== version
+      ? undefined
+      : yield* Frontier.read(new LogRows(committed, s, method), { id }, size, 0)
   })
 
   private policy(): Effect.Effect<string | undefined, SqlError> {
@@ -227,20 +252,22 @@ export class Appender {
     rows: ReadonlyArray<SealedRow>,
     { before, durability }: { readonly before: Seen | undefined; readonly durability: Durability }
   ): Effect.fn.Return<Done, SqlError | AuditError> {
-    const { commits, database: { run, schema } } = this.options
+    const { database: { run, schema } } = this.options
     const known = yield* this.known(seen, rows)
     const policies = new Map<string, InvalidInput | undefined>()
     for (const fingerprint of new Set(rows.flatMap(({ policy }) => policy ?? []))) {
       policies.set(fingerprint, yield* this.admitted(fingerprint, policy))
     }
-    const frontier =
-      before?.version === version && before.frontier.size === size && before.frontier.reaches(rows.length)
-        ? before.frontier
-        : yield* Frontier.read(new LogRows(run, schema, method), seen, size, rows.length)
+    const last = before?.version === version && before.frontier?.size === size ? before.frontier : undefined
+    const frontier = last?.reaches(rows.length) === true
+      ? last
+      : yield* Frontier.read(new LogRows(run, schema, method), seen, size, rows.length)
     const { added, keys, outcomes } = decided(rows, { ...seen, frontier }, known, policies, durability)
     if (added.length > 0) {
-      const addition = { log: id, version, size, rows: added, keys, puts: frontier.taken() }
-      const moved = yield* run(this.statement, paramsOf([addition], commits))
+      const { params, text } = this.appending.skipping([
+        { log: id, version, size, rows: added, keys, puts: frontier.taken() }
+      ])
+      const moved = yield* run(text, params)
       if (moved.length === 0) {
         return yield* new AuditError({ method, reason: new SinkRejected({ detail: "the log moved under its lock" }) })
       }

@@ -11,13 +11,14 @@ import type { SqlError } from "effect/sql/SqlError"
 import { AuditError } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
 import type { Evidence } from "../EventSink.ts"
-import { Seens } from "../internal/decided.ts"
+import { type Seen, Seens } from "../internal/decided.ts"
 import { elapsed } from "../internal/elapsed.ts"
 import type * as GroupCommit from "../internal/groupCommit.ts"
-import { integerOf } from "../internal/row.ts"
+import { integerOf, type Row } from "../internal/row.ts"
 import { rowsOf, type SealedRow } from "../internal/sealedRow.ts"
-import { type Batch, settleAll, settleEach } from "../internal/settling.ts"
-import { type Addition, appending, paramsOf } from "./append.ts"
+import { type Batch, exitOf, settleAll, settleEach } from "../internal/settling.ts"
+import type { Puts } from "../ledger/frontier.ts"
+import type { Addition } from "./append.ts"
 import type { Appender, Done } from "./appender.ts"
 import { isLost, isPassing, reasonOf } from "./problem.ts"
 
@@ -49,88 +50,140 @@ const partsOf = (batch: Batch): ReadonlyMap<string, Part> => {
   return parts
 }
 
+/** Callers that hear of their events before the event loop turns, and events that begin a statement at once. */
+export const atOnce = 16
+
+/** How often a statement is tried for one log before its lock is taken for more than one. */
+const mostTries = 8
+
+/** The next turn of the event loop. */
+const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+/** What a statement returns. */
+type Answer = Result.Result<ReadonlyArray<Row>, SqlError>
+
+/** Where a statement has written to logs: the sizes that they had, and how many entries it has added. */
+const writtenTo = (
+  result: Answer
+): ReadonlyMap<number | undefined, { readonly size: number; readonly count: number }> =>
+  new Map(
+    Result.isSuccess(result)
+      ? result.success.map((row) => [
+        integerOf(row, "log"),
+        { size: integerOf(row, "size") ?? -1, count: integerOf(row, "count") ?? 0 }
+      ])
+      : []
+  )
+
+const noPuts: Puts = { bundles: [], subtrees: [] }
+
 /** What is told of the logs that something was committed to. */
 export type Told = (keys: ReadonlySet<string>) => void
+
+/** A log's part of a statement. */
+interface Sent {
+  readonly key: string
+  readonly part: Part
+  readonly addition: Addition
+}
 
 /** Commits in transactions of the sink's own. */
 export class Committer {
   private readonly appender: Appender
-  private readonly statement: string
   private readonly seens = new Seens()
   private readonly policies = new Set<string>()
   private readonly told: Told
 
   constructor(appender: Appender, told: Told) {
     this.appender = appender
-    this.statement = appending(appender.options.database.schema)
     this.told = told
   }
 
   /** What is known of a log, for who writes to it in another transaction. */
-  seen(key: string) {
+  seen(key: string): Seen | undefined {
     return this.seens.get(key)
   }
 
   /** One commit of what waits. */
   readonly write = (waiting: Waiting): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const parts = partsOf(waiting.take())
-      const together: Array<readonly [string, Part, Addition]> = []
-      for (const [key, part] of parts) {
-        const addition = this.together(key, part)
-        if (addition === undefined) this.apart(waiting, key, part)
-        else together.push([key, part, addition])
+      const sent: Array<Sent> = []
+      for (const [key, part] of partsOf(waiting.take())) {
+        const addition = this.seens.get(key)?.isContended === true ? undefined : this.additionOf(key, part)
+        if (addition === undefined) this.apart(waiting, key, part.entries)
+        else sent.push({ key, part, addition })
       }
-      if (together.length === 0) return Effect.void
-      const { commits, database: { run } } = this.appender.options
-      return Effect.map(
-        Effect.result(run(this.statement, paramsOf(together.map(([, , addition]) => addition), commits))),
-        (result) => {
-          const moved = Result.isSuccess(result)
-            ? new Set(result.success.map((row) => integerOf(row, "log")))
-            : undefined
-          const grown = new Set<string>()
-          for (const [key, part, addition] of together) {
-            if (moved?.has(addition.log) === true) {
-              this.settle(part, addition)
-              grown.add(key)
-            } else {
-              this.seens.delete(key)
-              if (Result.isFailure(result) && isLost(result.failure)) this.fail(part.entries, result.failure, true)
-              // What is wrong, if anything, is found under the lock.
-              else this.apart(waiting, key, part)
-            }
-          }
-          this.told(grown)
+      if (sent.length === 0) return Effect.void
+      const { params, text } = this.appender.appending.skipping(sent.map(({ addition }) => addition))
+      return Effect.flatMap(Effect.result(this.appender.options.database.run(text, params)), (result) => {
+        waiting.free()
+        for (const { entries, key } of this.left(sent, result)) {
+          if (Result.isFailure(result) && isLost(result.failure)) this.failAll(entries, result.failure, true)
+          // What is wrong, if anything, is found under the lock.
+          else this.apart(waiting, key, entries, Result.isFailure(result))
         }
-      )
+        return this.settled(sent, result)
+      })
     })
 
-  private settle({ entries, rows }: Part, { size }: Addition): void {
-    for (const { value } of entries) value.try()
-    settleEach(entries, rows.map((_, at) => size + at))
+  /** Remembers how logs are seen after a statement; returns what it did not write. */
+  private left(sent: ReadonlyArray<Sent>, result: Answer) {
+    const written = writtenTo(result)
+    return sent.flatMap(({ addition, key, part: { entries } }) => {
+      const there = written.get(addition.log)
+      const left = there === undefined ? entries : entries.slice(there.count)
+      const seen = this.seens.get(key)
+      if (seen !== undefined && (left.length > 0 || there?.size !== addition.size)) {
+        // What was added to the tree is not where it was believed to be: others have appended, or it was not written.
+        this.seens.set(key, { ...seen, frontier: undefined, isContended: true })
+      }
+      return left.length === 0 ? [] : [{ key, entries: left }]
+    })
   }
 
-  private fail(entries: Batch, error: SqlError, committing: boolean): void {
+  /** Tells the entries of a statement what became of them. */
+  private readonly settled = Effect.fnUntraced(function*(
+    this: Committer,
+    sent: ReadonlyArray<Sent>,
+    result: Answer
+  ): Effect.fn.Return<void> {
+    const written = writtenTo(result)
+    this.told(new Set(sent.flatMap(({ addition, key }) => written.has(addition.log) ? [key] : [])))
+    let settled = 0
+    for (const { addition, part } of sent) {
+      const { count, size } = written.get(addition.log) ?? { count: 0, size: 0 }
+      for (const [at, { settle, value }] of part.entries.slice(0, count).entries()) {
+        // Callers go on a few at a time: the next commit begins with the events of the first of them.
+        if (++settled % atOnce === 0) yield* nextTurn
+        value.try()
+        settle(exitOf(value, size + at, "committed"))
+      }
+    }
+  })
+
+  private failAll(entries: Batch, error: SqlError, committing: boolean): void {
     // From now on the store may hold them, whatever is said of this try.
     for (const { value } of entries) value.try()
     settleAll(entries, reasonOf(error, writing, committing))
   }
 
-  private apart(waiting: Waiting, key: string, { entries }: Part): void {
+  private apart(waiting: Waiting, key: string, entries: Batch, isRefused = false): void {
     waiting.giveBack(entries)
-    waiting.apart(key, this.alone(key))
+    waiting.apart(key, this.alone(key, isRefused))
   }
 
-  /** What a log gets in the common statement, if all that it takes is known. */
-  private together(key: string, { rows }: Part): Addition | undefined {
+  /** What a log gets in one statement, if all that it takes is known. */
+  private additionOf(key: string, { rows }: Part): Addition | undefined {
     const seen = this.seens.get(key)
-    if (seen === undefined || seen.stopped !== undefined || !seen.frontier.reaches(rows.length)) return undefined
+    if (seen === undefined || seen.stopped !== undefined || seen.frontier?.reaches(rows.length) === false) {
+      return undefined
+    }
     for (const { idempotency, policy, repeated } of rows) {
       if (repeated || idempotency !== undefined) return undefined
       if (policy !== undefined && !this.policies.has(policy)) return undefined
     }
     const { frontier, id, version } = seen
+    if (frontier === undefined) return { log: id, version, size: undefined, rows, keys: [], puts: noPuts }
     const { size } = frontier
     for (const { commitment } of rows) {
       if (frontier.add(commitment) === undefined) continue
@@ -140,31 +193,95 @@ export class Committer {
     return { log: id, version, size, rows, keys: [], puts: frontier.taken() }
   }
 
-  /** Writes the events of one log in a transaction that waits for its lock; they can be withdrawn until it has it. */
-  private readonly alone = (key: string) => (waiting: Waiting): Effect.Effect<void> =>
+  /** Writes the events of one log, and waits for its lock: by one statement each, as long as that goes. */
+  private readonly alone = (key: string, isRefused: boolean) => (waiting: Waiting): Effect.Effect<void> =>
     Effect.flatMap(elapsed, (started) => {
-      const { deadlineMillis } = this.appender.options.database
-      const again = (tries: number): Effect.Effect<void> =>
-        Effect.flatMap(this.once(key, waiting), (error) => {
-          if (error === undefined) return Effect.void
-          return Effect.flatMap(elapsed, (now) => {
-            // What waits longer than this hears why, rather than that time was up.
-            if (waiting.isEmpty()) return Effect.void
-            if (now - started > deadlineMillis / 2) return Effect.sync(() => this.fail(waiting.take(), error, false))
-            return Effect.andThen(Effect.sleep(Math.min(200, 5 * 2 ** tries)), again(tries + 1))
-          })
+      const direct = (tries: number): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          if (waiting.isEmpty()) return Effect.void
+          if (tries === mostTries) return withLock(0)
+          return Effect.flatMap(this.direct(key, waiting), (isWritten) =>
+            isWritten
+              ? direct(0)
+              : Effect.flatMap(this.catchUp(key), (isKnown) => isKnown ? direct(tries + 1) : withLock(0)))
         })
-      return again(0)
+      const withLock = (tries: number): Effect.Effect<void> =>
+        waiting.isEmpty() ? Effect.void : Effect.flatMap(
+          this.once(key, waiting),
+          (error) =>
+            error === undefined
+              ? direct(0)
+              : this.later(waiting, error, started, Effect.suspend(() => withLock(tries + 1)), tries)
+        )
+      return isRefused ? withLock(0) : direct(0)
     })
 
-  /** One try; returns an error after which it may be tried again, and everything was given back. */
+  /**
+   * Reads where a log ends now, without its lock: so that the next statement may complete a bundle; whether it could.
+   */
+  private readonly catchUp = (key: string): Effect.Effect<boolean> =>
+    Effect.suspend(() => {
+      const seen = this.seens.get(key)
+      if (seen === undefined || seen.stopped !== undefined) return Effect.succeed(false)
+      return Effect.match(this.appender.end(seen), {
+        onFailure: () => false,
+        onSuccess: (frontier) => {
+          if (frontier !== undefined) this.seens.set(key, { ...seen, frontier })
+          return frontier !== undefined
+        }
+      })
+    })
+
+  /** Waits a little before the next try; whoever has waited too long hears why, rather than that time was up. */
+  private later(waiting: Waiting, error: SqlError, started: number, again: Effect.Effect<void>, tries: number) {
+    return Effect.flatMap(elapsed, (now) =>
+      now - started > this.appender.options.database.deadlineMillis / 2
+        ? Effect.sync(() => this.failAll(waiting.take(), error, false))
+        : Effect.andThen(Effect.sleep(Math.min(200, 5 * 2 ** tries)), again))
+  }
+
+  /** One statement that waits for the lock; `false` where not everything was written, and the rest was given back. */
+  private readonly direct = Effect.fnUntraced(function*(
+    this: Committer,
+    key: string,
+    waiting: Waiting
+  ): Effect.fn.Return<boolean> {
+    const entries = waiting.take()
+    const part = { entries, rows: rowsOf(entries.map(({ value }) => value)) }
+    const addition = this.additionOf(key, part)
+    if (addition === undefined) {
+      this.seens.delete(key)
+      waiting.giveBack()
+      return false
+    }
+    const sent = [{ key, part, addition }]
+    const { params, text } = this.appender.appending.waiting([addition])
+    const result: Answer = yield* Effect.result(this.appender.options.database.run(text, params))
+    const left = this.left(sent, result).flatMap(({ entries }) => entries)
+    if (Result.isFailure(result)) {
+      this.seens.delete(key)
+      if (!isLost(result.failure)) waiting.giveBack()
+      else this.failAll(left, result.failure, true)
+      return false
+    }
+    waiting.giveBack(left)
+    const seen = this.seens.get(key)
+    // Whoever is alone again need not wait.
+    if (seen?.frontier !== undefined) this.seens.set(key, { ...seen, isContended: false })
+    yield* this.settled(sent, result)
+    return left.length === 0
+  })
+
+  /**
+   * One transaction that holds the lock; events can be withdrawn until it has it. Returns an error to try again after.
+   */
   private readonly once = Effect.fnUntraced(function*(
     this: Committer,
     key: string,
     waiting: Waiting
   ): Effect.fn.Return<SqlError | undefined> {
     let taken: Batch = waiting.take()
-    const first = rowsOf(taken.slice(0, 1).map(({ value }) => value))[0]
+    const [first] = rowsOf(taken.slice(0, 1).map(({ value }) => value))
     waiting.giveBack()
     if (first === undefined) return undefined
     taken = []
@@ -181,28 +298,23 @@ export class Committer {
       )
     )
     if (Result.isSuccess(result)) {
-      this.seens.set(key, result.success.seen)
-      for (const policy of result.success.policies) this.policies.add(policy)
+      const { outcomes, policies, seen } = result.success
+      this.seens.set(key, { ...seen, isContended: before?.isContended === true })
+      for (const policy of policies) this.policies.add(policy)
       for (const { value } of taken) value.try()
-      settleEach(taken, result.success.outcomes)
+      settleEach(taken, outcomes)
       this.told(new Set([key]))
       return undefined
     }
     this.seens.delete(key)
     const { failure } = result
-    if (failure instanceof AuditError) {
-      settleAll(taken.length === 0 ? waiting.take() : taken, failure.reason)
-      return undefined
-    }
-    if (done !== undefined && isLost(failure)) {
-      this.fail(taken, failure, true)
-      return undefined
-    }
-    if (isPassing(failure) || isLost(failure)) {
+    const entries = () => taken.length === 0 ? waiting.take() : taken
+    if (failure instanceof AuditError) settleAll(entries(), failure.reason)
+    else if (done !== undefined && isLost(failure)) this.failAll(taken, failure, true)
+    else if (isPassing(failure) || isLost(failure)) {
       waiting.giveBack()
       return failure
-    }
-    this.fail(taken.length === 0 ? waiting.take() : taken, failure, false)
+    } else this.failAll(entries(), failure, false)
     return undefined
   })
 }
