@@ -125,7 +125,7 @@ class Batch<A extends { readonly eventId: EventId }, B> implements Waiting<A, B>
 
   readonly take = (): ReadonlyArray<Entry<A, B>> => {
     const taken = this.queue.take(this.key)
-    for (let i = 0; i < taken.length; i++) taken[i]!.state = "writing"
+    for (const entry of taken) entry.state = "writing"
     this.writing = this.writing.length === 0 ? taken : [...this.writing, ...taken]
     this.queue.measure()
     return taken
@@ -139,7 +139,6 @@ class Batch<A extends { readonly eventId: EventId }, B> implements Waiting<A, B>
   }
 
   readonly apart = (key: string, write: Write<A, B>): void => this.queue.apart(key, write)
-
   readonly free = (): void => this.queue.free(this)
 }
 
@@ -184,9 +183,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
 
   /** Counts the entries that are written apart anew. */
   private recount(): void {
-    this.apartCount = this.heldUp.size === 0
-      ? 0
-      : this.queue.reduce((count, entry) => this.isApart(entry) ? count + 1 : count, 0)
+    this.apartCount = this.queue.reduce((count, entry) => this.isApart(entry) ? count + 1 : count, 0)
   }
 
   has(key: string | undefined): boolean {
@@ -220,11 +217,10 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   }
 
   measure(): void {
-    let depth = this.queue.length
-    for (const { writing } of this.batches) depth += writing.length
-    if (depth === this.told) return
-    const more = depth - this.told
-    this.told = depth
+    let more = this.queue.length - this.told
+    for (const { writing } of this.batches) more += writing.length
+    if (more === 0) return
+    this.told += more
     tellNow(() => queueDepth.modifyUnsafe(more, this.services))
   }
 

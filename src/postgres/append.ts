@@ -124,12 +124,10 @@ const timesIn = ({ rows, size = 0 }: Addition, index: number): readonly [number,
 /** Logs are locked in the order of their ids, so that no two wait for each other. */
 const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
   const [ids, versions, sizes, counts, firsts]: Array<Array<bigint>> = [[], [], [], [], []]
-  const count = additions.reduce((sum, { rows }) => sum + rows.length, 0)
-  const logs = new Array<bigint>(count)
-  const times = new Array<bigint>(count)
-  const bodies = new Array<Uint8Array>(count)
-  const terms = new Array<string>(count)
-  const fixed = Buffer.allocUnsafe(count * 80)
+  const [logs, times]: Array<Array<bigint>> = [[], []]
+  const bodies: Array<Uint8Array> = []
+  const terms: Array<string> = []
+  const fixed = Buffer.allocUnsafe(additions.reduce((sum, { rows }) => sum + rows.length, 0) * 80)
   let n = 0
   for (const { log, rows, size, version } of additions) {
     const id = BigInt(log)
@@ -141,10 +139,10 @@ const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
     firsts!.push(BigInt(n + 1))
     for (let i = 0; i < rows.length; i++, n++) {
       const row = rows[i]!
-      logs[n] = id
-      times[n] = BigInt(row.recordedAtMillis)
-      bodies[n] = row.body
-      terms[n] = termsOf(bound, row)
+      logs!.push(id)
+      times!.push(BigInt(row.recordedAtMillis))
+      bodies.push(row.body)
+      terms.push(termsOf(bound, row))
       fixed.set(row.id, n * 80)
       fixed.set(row.commitment, n * 80 + 16)
       fixed.set(row.salt, n * 80 + 48)
