@@ -147,12 +147,16 @@ describe("the sources", () => {
     }
   })
 
-  it("depend on effect alone, apart from the command line's optional peer", () => {
+  it("depend on effect alone, apart from the command line's optional peers", () => {
     for (const file of files) {
       for (const [, name] of text(file).matchAll(/(?:from|import\() ?"([^."][^"]*)"/g)) {
         assert.match(
           name ?? "",
-          file === "cli/main.ts" ? /^(effect\/|@effect\/platform-node|node:http$)/ : /^(effect\/|node:)/,
+          file === "cli/main.ts"
+            ? /^(effect\/|@effect\/platform-node|node:http$)/
+            : file === "cli/postgres.ts"
+            ? /^(effect\/|@effect\/sql-pg\/)/
+            : /^(effect\/|node:)/,
           file
         )
       }

@@ -4,6 +4,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Sqlite from "../sqlite/Sqlite.ts"
+import { Failed } from "./exit.ts"
 import { opened, storeFlags } from "./opened.ts"
 import { progress } from "./progress.ts"
 import { failing } from "./store.ts"
@@ -15,7 +16,12 @@ export const backup = Command.make(
     out: Flag.String("out").pipe(Flag.withDescription("The new file of the copy; never replaces one"))
   },
   Effect.fnUntraced(function*({ config, db, out }) {
-    const { filename } = yield* opened({ config, db })
+    const { medium: { filename } } = yield* opened({ config, db })
+    if (filename === undefined) {
+      return yield* new Failed({
+        message: "a store in PostgreSQL is backed up with its own tools, such as pg_basebackup"
+      })
+    }
     const state = { pages: 0, total: 0 }
     const meter = yield* progress(() => `${state.pages} of ${state.total} pages`)
     yield* failing(Sqlite.backup({

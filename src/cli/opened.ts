@@ -6,14 +6,18 @@ import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { AuditConfig, check, is, isLike } from "../config/AuditConfig.ts"
-import { SqliteStore, type StoreOptions } from "../sqlite/Sqlite.ts"
+import { PostgresStore } from "../postgres/Postgres.ts"
+import { SqliteStore } from "../sqlite/Sqlite.ts"
 import { Failed, UsageError } from "./exit.ts"
+import { configured, type Medium, mediumOf } from "./medium.ts"
 
 /** Where the store is; one of the two must be given. */
 export const storeFlags = {
   db: Flag.String("db").pipe(
     Flag.optional,
-    Flag.withDescription("The store: a SQLite file; that of the configuration unless given")
+    Flag.withDescription(
+      "The store: a SQLite file, or postgres://USER@HOST:PORT/DATABASE; that of the configuration unless given"
+    )
   ),
   config: Flag.String("config").pipe(
     Flag.optional,
@@ -29,8 +33,7 @@ export interface StoreArgs {
 
 /** A store that was found, and how it is written. */
 export interface Opened {
-  readonly filename: string
-  readonly options: Partial<StoreOptions>
+  readonly medium: Medium
   readonly config: AuditConfig
 }
 
@@ -66,16 +69,17 @@ export const opened = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Opened, Failed | UsageError> {
   const config = Option.isNone(file) ? undefined : yield* load(file.value)
   const store = config?.options.store
-  const options = store instanceof SqliteStore ? store.options : undefined
-  const filename = Option.getOrElse(db, () => options?.filename)
-  if (filename === undefined) {
+  const own = store instanceof SqliteStore ? store.options : undefined
+  const name = Option.getOrElse(db, () => own?.filename)
+  const medium = name !== undefined
+    ? yield* mediumOf(name, own)
+    : store instanceof PostgresStore
+    ? configured(store)
+    : undefined
+  if (medium === undefined) {
     return yield* config === undefined
       ? new UsageError({ message: "give --db FILE or --config FILE" })
-      : new Failed({ message: "the configuration's store is no file: its medium dies with its process" })
+      : new Failed({ message: "the configuration's store dies with its process: nothing is in it" })
   }
-  return {
-    filename,
-    options: options ?? {},
-    config: config ?? new AuditConfig({ store: new SqliteStore({ filename }) })
-  }
+  return { medium, config: config ?? new AuditConfig({ store: new SqliteStore({ filename: name ?? "" }) }) }
 })

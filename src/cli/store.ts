@@ -15,12 +15,8 @@ import * as Ledger from "../ledger/Ledger.ts"
 import { parseVkey } from "../ledger/SignedNote.ts"
 import * as Signer from "../ledger/Signer.ts"
 import { Env, TenantId } from "../RequestContext.ts"
-import * as Sqlite from "../sqlite/Sqlite.ts"
-import * as SqliteClient from "../sqlite/SqliteClient.ts"
-import * as SqliteLogStore from "../sqlite/SqliteLogStore.ts"
-import * as SqlitePreferences from "../sqlite/SqlitePreferences.ts"
-import * as SqliteTrail from "../sqlite/SqliteTrail.ts"
 import { DoesNotHold, Failed, UsageError } from "./exit.ts"
+import type { StoreOptions } from "./medium.ts"
 import { type Opened, opened, type StoreArgs } from "./opened.ts"
 
 export const tenantFlag = Flag.String("tenant").pipe(
@@ -40,43 +36,25 @@ export const timeFlag = (name: string, description: string) =>
     Flag.withDescription(description)
   )
 
-const waiting = { deadline: "10 seconds" } as const
-
 /** Everything that writes and reads one store, as its configuration says. */
-export const writable = (store: StoreArgs, options: Partial<Sqlite.Options> = {}) =>
+export const writable = (store: StoreArgs, options: StoreOptions = {}) =>
   Layer.unwrap(
     Effect.map(opened(store), (found) =>
-      AuditLogger.layer(logging(found.config)).pipe(Layer.provideMerge(sqliteOf(found, options))))
+      AuditLogger.layer(logging(found.config)).pipe(Layer.provideMerge(storeOf(found, options))))
   )
 
 /** With a signer its state is looked at: a log that is not what was signed takes nothing. */
-const sqliteOf = ({ config, filename, options: own }: Opened, options: Partial<Sqlite.Options>) => {
+const storeOf = ({ config, medium }: Opened, options: StoreOptions) => {
   const { deployment, signer } = config.options
-  return Sqlite.layer({
-    ...waiting,
-    ...own,
-    deployment,
-    signer: signer === undefined ? undefined : stateOf(signer),
-    ...options,
-    filename
-  })
+  return medium.store({ deployment, signer: signer === undefined ? undefined : stateOf(signer), ...options })
 }
 
 /** What only reads a store, which must exist. */
-export const readable = (store: StoreArgs) =>
-  Layer.unwrap(
-    Effect.map(opened(store), ({ filename }) =>
-      Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
-        Layer.provide(SqliteClient.layer({ ...waiting, filename, mustExist: true }))
-      ))
-  )
+export const readable = (store: StoreArgs) => Layer.unwrap(Effect.map(opened(store), ({ medium }) => medium.reading))
 
 /** The ledger of a store that is opened for reading only. */
 export const verifiable = (store: StoreArgs) =>
-  Layer.unwrap(
-    Effect.map(opened(store), ({ filename }) =>
-      Ledger.layer.pipe(Layer.provide(SqliteLogStore.layerReadOnly({ ...waiting, filename }))))
-  )
+  Layer.unwrap(Effect.map(opened(store), ({ medium }) => Ledger.layer.pipe(Layer.provide(medium.verifying))))
 
 /** Erasure over a store, which must exist. */
 export const erasable = (store: StoreArgs) => Erasure.layer.pipe(Layer.provide(writable(store, { mustExist: true })))
@@ -123,7 +101,7 @@ const signed = Effect.fnUntraced(function*(store: StoreArgs, args: SigningArgs) 
   const signer = signerOf(found, args)
   if (signer === undefined) return yield* noKey
   const key = yield* keyOf(signer)
-  return { found, key, medium: sqliteOf(found, { mustExist: true, signer: stateOf(signer) }) }
+  return { found, key, medium: storeOf(found, { mustExist: true, signer: stateOf(signer) }) }
 })
 
 /** The ledger of a store, which must exist; it signs on demand. */
@@ -138,7 +116,7 @@ export const served = (store: StoreArgs, args: SigningArgs) =>
   Layer.unwrap(Effect.gen(function*() {
     const found = yield* opened(store)
     const signer = signerOf(found, args)
-    const medium = sqliteOf(found, {
+    const medium = storeOf(found, {
       mustExist: true,
       ...(signer === undefined ? {} : { signer: stateOf(signer) })
     })

@@ -9,8 +9,8 @@ import { stateOf } from "../config/AuditConfig.ts"
 import * as Ledger from "../ledger/Ledger.ts"
 import type { Vkeys } from "../ledger/SigningKey.ts"
 import * as Tiles from "../ledger/Tiles.ts"
-import * as SqliteSignerState from "../sqlite/SqliteSignerState.ts"
 import { DoesNotHold, UsageError } from "./exit.ts"
+import { readState } from "./medium.ts"
 import { opened, type StoreArgs, storeFlags } from "./opened.ts"
 import { progress } from "./progress.ts"
 import { envFlag, failing, print, readText, readVkeys, tenantFlag, verifiable, vkeyFlag } from "./store.ts"
@@ -101,7 +101,7 @@ const signedHeads = Effect.fnUntraced(function*(store: StoreArgs, state: Option.
   const path = Option.getOrElse(state, () => known?.state)
   // A new signer has signed nothing yet.
   if (path === undefined || (Option.isNone(state) && known?.newSigner === true && !existsSync(path))) return undefined
-  return yield* failing(SqliteSignerState.read(path))
+  return yield* failing(readState(path))
 })
 
 export const verify = Command.make(

@@ -19,7 +19,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import { AuditError, SinkRejected } from "../AuditError.ts"
+import { AuditError, NotFound, SinkRejected } from "../AuditError.ts"
 import { stringOf } from "../internal/row.ts"
 import type { Problem } from "../ledger/LogStore.ts"
 import type { Opened, Run } from "./database.ts"
@@ -163,7 +163,8 @@ const failed = (error: SqlError): AuditError => {
 
 /** Makes the tables where they are missing, once, whoever comes first; fails where they are of a later release. */
 export const migrate = Effect.fnUntraced(function*(
-  { run, schema, transact }: Opened
+  { run, schema, transact }: Opened,
+  mustExist = false
 ): Effect.fn.Return<void, AuditError> {
   const check = Effect.flatMap(
     Effect.mapError(versionOf(run, schema), failed),
@@ -173,6 +174,10 @@ export const migrate = Effect.fnUntraced(function*(
         : Effect.fail(refuse(`the store has version ${found}, and this release writes ${version}`))
   )
   if ((yield* check) === version) return
+  if (mustExist) {
+    const reason = new NotFound({ detail: `there is no audit store in the schema ${schema}` })
+    return yield* new AuditError({ method: "Postgres.layer", reason })
+  }
   yield* transact(Effect.gen(function*() {
     // Instances that start together wait for the first; the lock goes with the transaction.
     yield* Effect.mapError(

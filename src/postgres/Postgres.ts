@@ -13,8 +13,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { AuditError, SinkRejected } from "../AuditError.ts"
-import type { AuditStore } from "../config/AuditConfig.ts"
+import { AuditError, SinkRejected, SinkUnavailable } from "../AuditError.ts"
+import type { AuditStore, Opening, Store } from "../config/AuditConfig.ts"
 import { stringOf } from "../internal/row.ts"
 import type { SignerState } from "../ledger/Signer.ts"
 import { Transactions } from "../Transactions.ts"
@@ -36,6 +36,11 @@ export type { AuditStore } from "../config/AuditConfig.ts"
 export interface Options extends DatabaseOptions, PostgresSink.Options {}
 
 const refuse = (detail: string) => new AuditError({ method: "Postgres.layer", reason: new SinkRejected({ detail }) })
+
+const unreachable = new AuditError({
+  method: "Postgres.store",
+  reason: new SinkUnavailable({ detail: "the client of PostgreSQL cannot be made" })
+})
 
 /** Fails where the server says success before data is on disk, unless that is accepted. */
 const checkDurable = Effect.fnUntraced(function*(
@@ -63,7 +68,7 @@ const opened = (options: Options) =>
     Effect.gen(function*() {
       const database = yield* make(options)
       yield* checkDurable(database, options)
-      yield* migrate(database)
+      yield* migrate(database, options.mustExist)
       const watching = new Watching(database)
       return Layer.mergeAll(
         Layer.succeed(Database, database),
@@ -79,6 +84,54 @@ const opened = (options: Options) =>
  */
 export const layer = (options: Options = {}): Layer.Layer<AuditStore, AuditError, SqlClient> =>
   layerSigning(options).pipe(Layer.provideMerge(PostgresSignerState.layerNone))
+
+/** A store that is not open yet, for a configuration. */
+export interface StoreOptions<E> extends Omit<Options, "deployment" | "mustExist"> {
+  /** The application's client. */
+  readonly client: Layer.Layer<SqlClient, E>
+  /** The state of the signer; in the schema of the store's name and `_signer`, of the same client, unless given. */
+  readonly signer?: Layer.Layer<SignerState, AuditError> | undefined
+}
+
+/** A store in PostgreSQL that is not open yet. */
+export class PostgresStore implements Store<SqlClient> {
+  readonly options: Omit<StoreOptions<never>, "client">
+  /** The client, with the errors of a store. */
+  readonly client: Layer.Layer<SqlClient, AuditError>
+
+  constructor(options: Omit<StoreOptions<never>, "client">, client: Layer.Layer<SqlClient, AuditError>) {
+    this.options = options
+    this.client = client
+  }
+
+  readonly open = ({ deployment, signer }: Opening): Layer.Layer<AuditStore | SqlClient, AuditError> =>
+    this.layer({ deployment, ...signer === undefined ? {} : { signer: this.signer(signer) } })
+
+  /** The state of the signer. */
+  readonly signer = (
+    { newSigner }: { readonly newSigner?: boolean | undefined }
+  ): Layer.Layer<SignerState, AuditError, SqlClient> =>
+    this.options.signer ??
+      PostgresSignerState.layer({ schema: `${this.options.schema ?? "audit"}_signer`, newSigner })
+
+  /** Everything over the client. */
+  readonly layer = (
+    { deployment, mustExist, signer = PostgresSignerState.layerNone }: Pick<Options, "deployment" | "mustExist"> & {
+      readonly signer?: Layer.Layer<SignerState, AuditError, SqlClient> | undefined
+    }
+  ): Layer.Layer<AuditStore | SqlClient, AuditError> =>
+    layerSigning({ ...this.options, deployment, mustExist }).pipe(
+      Layer.provideMerge(signer),
+      Layer.provideMerge(this.client)
+    )
+}
+
+/** PostgreSQL as the store of an `AuditConfig`. */
+export const store = <E>({ client, ...options }: StoreOptions<E>): PostgresStore =>
+  new PostgresStore(
+    options,
+    Layer.catchCause(client, () => Layer.effectContext(Effect.fail(unreachable)))
+  )
 
 /** The same, over a signer's state: `PostgresSignerState.layer`, of another database if possible. */
 export const layerSigning = (

