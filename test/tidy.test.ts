@@ -35,6 +35,7 @@ const order = [
   "trail/",
   "ledger/",
   "erasure/",
+  "relay/",
   "config/",
   "http/",
   "viewer/",

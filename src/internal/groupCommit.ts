@@ -126,7 +126,9 @@ class Batch<A extends { readonly eventId: EventId }, B> implements Waiting<A, B>
   readonly take = (): ReadonlyArray<Entry<A, B>> => {
     const taken = this.queue.take(this.key)
     for (const entry of taken) entry.state = "writing"
-    this.writing = this.writing.length === 0 ? taken : [...this.writing, ...taken]
+    // A writer that goes on for long has settled what it took before.
+    const left = this.writing.filter(({ state }) => state === "writing")
+    this.writing = left.length === 0 ? taken : [...left, ...taken]
     this.queue.measure()
     return taken
   }
@@ -183,7 +185,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
 
   /** Counts the entries that are written apart anew. */
   private recount(): void {
-    this.apartCount = this.queue.reduce((count, entry) => this.isApart(entry) ? count + 1 : count, 0)
+    this.apartCount = this.heldUp.size === 0 ? 0 : this.queue.filter((entry) => this.isApart(entry)).length
   }
 
   has(key: string | undefined): boolean {
@@ -229,7 +231,9 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   }
 
   private lost(detail: string, entries: ReadonlyArray<Pending<A, B>>): void {
-    for (const entry of entries) entry.settle(this.fail(entry.value, new CommitUnknown({ detail })))
+    for (const { settle, state, value } of entries) {
+      if (state !== "settled") settle(this.fail(value, new CommitUnknown({ detail })))
+    }
   }
 
   /** Runs a writer, which settles what it has taken. */
@@ -240,8 +244,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
       batch.writing = []
       this.batches.delete(batch)
       // A writer that dies is a bug; its entries still hear of it.
-      if (Exit.isFailure(exit)) this.lost("the writer failed", left)
-      else this.lost("the writer left the entry", left.filter((entry) => entry.state === "writing"))
+      this.lost(Exit.isFailure(exit) ? "the writer failed" : "the writer left the entry", left)
     })
   }
 
@@ -316,8 +319,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
     })
     if (expired > 0) this.recount()
     for (const { writing } of this.batches) {
-      const late = writing.filter((entry) => entry.expiresAt <= now)
-      this.lost(`the write did not end within ${this.deadline} ms`, late)
+      this.lost(`the write did not end within ${this.deadline} ms`, writing.filter((entry) => entry.expiresAt <= now))
     }
   }
 
@@ -373,12 +375,8 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
 
   add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
     if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
-    const entry = new Pending<A, B>(
-      value,
-      this.options.keyOf?.(value),
-      elapsedMillis(this.clock) + this.deadline,
-      resume
-    )
+    const expiresAt = elapsedMillis(this.clock) + this.deadline
+    const entry = new Pending<A, B>(value, this.options.keyOf?.(value), expiresAt, resume)
     this.queue.push(entry)
     this.idle.closeUnsafe()
     if (this.isApart(entry)) this.apartCount++

@@ -32,8 +32,12 @@ export class OptOuts {
    */
   private readonly leaving = new Map<string, object | undefined>()
 
-  constructor(rows: PreferenceRows) {
+  /** Remembers at most so many subjects. */
+  private readonly most: number
+
+  constructor(rows: PreferenceRows, most = maxCached) {
     this.rows = rows
+    this.most = most
   }
 
   private refresh(now: number): void {
@@ -63,22 +67,24 @@ export class OptOuts {
   }
 
   /**
-   * Of whom must be read before a question can be answered: nobody where all is remembered. For a medium that reads
-   * otherwise than by `PreferenceRows`, which gives what it has read to `learn`.
+   * Whether it is time to ask for the number of changes. For a medium that reads otherwise than by `PreferenceRows`.
    */
-  unknown({ env, tenantId, userIds }: Question, now: number): ReadonlyArray<Subject> {
+  isDue(now: number): boolean {
+    return now - this.checkedAt >= ttlMillis
+  }
+
+  /** Of whom it is not remembered whether they have opted out; such a medium gives what it has read to `learn`. */
+  unknown({ env, tenantId, userIds }: Question): ReadonlyArray<Subject> {
     const subjects: ReadonlyArray<Subject> = [
       { tenantId, env },
       ...userIds.map((userId) => ({ tenantId, env, userId }))
     ]
-    return now - this.checkedAt >= ttlMillis
-      ? subjects
-      : subjects.filter((subject) => !this.cache.has(keyOf(subject)))
+    return subjects.filter((subject) => !this.cache.has(keyOf(subject)))
   }
 
   /** Remembers what was read at a version. */
   learn(version: unknown, read: ReadonlyArray<readonly [subject: Subject, optedOut: boolean]>, now: number): void {
-    if (version !== this.cachedVersion || this.cache.size + read.length > maxCached) this.cache.clear()
+    if (version !== this.cachedVersion || this.cache.size + read.length > this.most) this.cache.clear()
     this.cachedVersion = version
     this.checkedAt = now
     for (const [subject, optedOut] of read) this.cache.set(keyOf(subject), optedOut)
@@ -96,7 +102,7 @@ export class OptOuts {
     const cached = this.cache.get(name)
     if (cached !== undefined) return cached
     const optedOut = this.rows.isOptedOut(subject)
-    if (this.cache.size >= maxCached) this.cache.clear()
+    if (this.cache.size >= this.most) this.cache.clear()
     this.cache.set(name, optedOut)
     return optedOut
   }

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -12,7 +13,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { AuditError, SinkRejected } from "../AuditError.ts"
 import { elapsed } from "../internal/elapsed.ts"
 import { OptOuts } from "../internal/optOuts.ts"
-import { stringOf } from "../internal/row.ts"
+import { integerOf, stringOf } from "../internal/row.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import {
   type Answer,
@@ -32,6 +33,11 @@ const Rows = Schema.Array(Schema.Struct({
   training_allowed: Schema.Boolean
 }))
 const decodeRows = Schema.decodeUnknownResult(Rows)
+
+/** Subjects that are remembered: some 10 MB. */
+const mostRemembered = 100_000
+
+const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 const keyOf = ({ env, tenantId, userId }: Subject): string => `${tenantId}/${env}/${userId ?? ""}`
 
@@ -108,22 +114,69 @@ const listing = ({ committed, schema: s }: Opened) => {
     )
 }
 
-/** Reads of some subjects whether they have opted out, and at which version. */
-const reading = ({ committed, schema: s }: Opened, { env, tenantId }: Question, subjects: ReadonlyArray<Subject>) =>
-  Effect.map(
-    committed(
-      `SELECT v.version::text AS version, p.user_id FROM ${s}.preference_version v LEFT JOIN ${s}.preference p ON ` +
-        "p.tenant_id = $1 AND p.env = $2 AND p.user_id = ANY($3::text[]) AND NOT p.training_allowed",
-      [tenantId, env, subjects.map(({ userId }) => userId ?? "")]
-    ),
-    (rows) => {
-      const out = new Set(rows.map((row) => stringOf(row, "user_id")))
-      return {
-        version: stringOf(rows[0], "version"),
-        read: subjects.map((subject) => [subject, out.has(subject.userId ?? "")] as const)
+/** What is read at once: whether subjects have opted out, and at which version. */
+interface Load {
+  readonly subjects: Map<string, Subject>
+  readonly done: Deferred.Deferred<void, SqlError>
+}
+
+/** Reads of whom it is not remembered whether they have opted out: what is asked in one turn is one statement. */
+class Loader {
+  private readonly database: Opened
+  private readonly optOuts: OptOuts
+  private next: Load | undefined
+
+  constructor(database: Opened, optOuts: OptOuts) {
+    this.database = database
+    this.optOuts = optOuts
+  }
+
+  private readonly run = ({ done, subjects }: Load, now: number): Effect.Effect<void> => {
+    const { committed, schema: s } = this.database
+    const all = [...subjects.values()]
+    const reading = Effect.map(
+      committed(
+        `SELECT v.version::text AS version, w.n::int4 AS n FROM ${s}.preference_version v LEFT JOIN (` +
+          "unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w(tenant_id, env, user_id, n) " +
+          `JOIN ${s}.preference p ON p.tenant_id = w.tenant_id AND p.env = w.env AND p.user_id = w.user_id AND ` +
+          "NOT p.training_allowed) ON true",
+        [
+          all.map(({ tenantId }) => tenantId),
+          all.map(({ env }) => env),
+          all.map(({ userId }) => userId ?? "")
+        ]
+      ),
+      (rows) => {
+        const out = new Set(rows.map((row) => integerOf(row, "n")))
+        this.optOuts.learn(
+          stringOf(rows[0], "version"),
+          all.map((subject, at) => [subject, out.has(at + 1)] as const),
+          now
+        )
       }
-    }
-  )
+    )
+    return Effect.flatMap(Effect.exit(reading), (exit) => Effect.asVoid(Deferred.done(done, exit)))
+  }
+
+  /** Reads of subjects, together with what others ask for in the same turn. */
+  readonly load = (subjects: ReadonlyArray<Subject>, now: number): Effect.Effect<void, SqlError> =>
+    Effect.suspend(() => {
+      const known = this.next
+      const load = known ?? { subjects: new Map<string, Subject>(), done: Deferred.makeUnsafe<void, SqlError>() }
+      for (const subject of subjects) load.subjects.set(keyOf(subject), subject)
+      if (known !== undefined) return Deferred.await(load.done)
+      this.next = load
+      const run = Effect.andThen(
+        nextTurn,
+        Effect.suspend(() => {
+          this.next = undefined
+          return this.run(load, now)
+        })
+      )
+      // Apart from who asked first: others wait for it as well.
+      return Effect.andThen(Effect.forkDetach(this.database.outside(run)), Deferred.await(load.done))
+    })
+}
 
 /** Builds the preferences over the database. */
 export const make: Effect.Effect<TrainingPreferences["Service"], never, Database> = Effect.gen(function*() {
@@ -131,22 +184,18 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
   const { run, schema: s, sql, transact } = database
   const leaving = new Leaving(database)
   // Whatever is asked is read before it is answered.
-  const optOuts = new OptOuts({ version: () => undefined, isOptedOut: () => true, openTransaction: () => undefined })
+  const rows = { version: () => undefined, isOptedOut: () => true, openTransaction: () => undefined }
+  const optOuts = new OptOuts(rows, mostRemembered)
+  const loader = new Loader(database, optOuts)
   const unavailable = (error: SqlError): Unavailable => ({
     detail: reasonOf(error, "PostgreSQL cannot be asked for preferences", false).message
   })
   const known = (question: Question, now: number): Effect.Effect<Answer, SqlError> =>
     Effect.suspend(() => {
-      const unknown = optOuts.unknown(question, now)
-      if (unknown.length === 0) return Effect.succeed(optOuts.answer(question, now))
-      return Effect.map(reading(database, question, unknown), ({ read, version }) => {
-        optOuts.learn(version, read, now)
-        return read.some(([{ userId }, optedOut]) => optedOut && userId === undefined)
-          ? "tenant_opt_out"
-          : read.some(([, optedOut]) => optedOut)
-          ? "user_opt_out"
-          : optOuts.answer(question, now)
-      })
+      const unknown = optOuts.unknown(question)
+      return unknown.length === 0 && !optOuts.isDue(now)
+        ? Effect.succeed(optOuts.answer(question, now))
+        : Effect.andThen(loader.load(unknown, now), known(question, now))
     })
   const lookup = (question: Question): Effect.Effect<Answer, Unavailable> =>
     Effect.flatMap(elapsed, (now) =>

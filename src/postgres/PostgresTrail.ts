@@ -9,8 +9,10 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { SqlError } from "effect/sql/SqlError"
 import type { AuditError } from "../AuditError.ts"
 import { blobOf, integerOf, type Row } from "../internal/row.ts"
+import { runLength } from "../ledger/treeReader.ts"
 import type { LogName } from "../RequestContext.ts"
 import { AuditTrail, type Item, type Page } from "../trail/AuditTrail.ts"
 import type { Search } from "../trail/Filter.ts"
@@ -79,42 +81,89 @@ class Pages {
       )
     })
 
-  /** One page. */
-  readonly page = Effect.fnUntraced(function*(
+  /** Where positions may have been recorded in the range of times of a search, ascending: first and last of each run. */
+  private readonly runs = Effect.fnUntraced(function*(
     this: Pages,
-    reading: Reading
-  ): Effect.fn.Return<Page, AuditError> {
-    const log = yield* this.idOf(reading.log)
-    if (log === undefined) return { items: [], next: undefined }
+    log: number,
+    { sinceMillis, untilMillis }: Search
+  ): Effect.fn.Return<ReadonlyArray<readonly [first: number, last: number]>, SqlError> {
+    const end = Number.MAX_SAFE_INTEGER
+    if (sinceMillis === undefined && untilMillis === undefined) return [[0, end]]
     const { committed, schema: s } = this.database
-    const { after, descending, limit, search } = reading
-    const failed = Effect.mapError(failing("AuditTrail.query"))
-    if (after !== undefined) {
-      const there = yield* failed(
-        committed(`SELECT 1 AS found FROM ${s}.event WHERE log = $1 AND position = $2`, [BigInt(log), BigInt(after)])
-      )
-      if (there.length === 0) return yield* noSuchPlace
-    }
-    const items: Array<Item> = []
-    let place = after ?? (descending ? Number.MAX_SAFE_INTEGER : -1)
-    for (;;) {
+    const [row] = yield* committed(
+      "SELECT min(idx) FILTER (WHERE within)::float8 AS first, max(idx) FILTER (WHERE within)::float8 AS last, " +
+        "max(idx)::float8 AS newest FROM (SELECT idx, (high >= to_timestamp($2::float8 / 1000)) IS NOT FALSE AND " +
+        `(low < to_timestamp($3::float8 / 1000)) IS NOT FALSE AS within FROM ${s}.bundle ` +
+        "WHERE log = $1 AND low IS NOT NULL) AS bundles",
+      [BigInt(log), sinceMillis ?? null, untilMillis ?? null]
+    )
+    const [first, last, newest] = [integerOf(row, "first"), integerOf(row, "last"), integerOf(row, "newest")]
+    // What follows the last complete bundle may be of any time; it is little.
+    const tail = newest === undefined ? 0 : (newest + 1) * runLength
+    return first === undefined || last === undefined
+      ? [[tail, end]]
+      : [[first * runLength, (last + 1) * runLength - 1], [tail, end]]
+  })
+
+  /** Adds to a page what a run of positions has of it. */
+  private readonly fill = Effect.fnUntraced(function*(
+    this: Pages,
+    log: number,
+    { descending, limit, search }: Reading,
+    [first, last]: readonly [number, number],
+    items: Array<Item>
+  ): Effect.fn.Return<void, AuditError | SqlError> {
+    const { committed, schema: s } = this.database
+    for (let [from, to] = [first, last]; items.length <= limit && from <= to;) {
       const wanted = limit + 1 - items.length
-      const params: Array<unknown> = [BigInt(log), BigInt(place), BigInt(wanted)]
-      const rows = yield* failed(
-        committed(
-          `SELECT ${columns} FROM ${s}.event WHERE log = $1 AND position ${descending ? "<" : ">"} $2` +
-            `${conditionsOf(log, search, params)} ORDER BY position ${descending ? "DESC" : "ASC"} LIMIT $3`,
-          params
-        )
+      const params: Array<unknown> = [BigInt(log), BigInt(from), BigInt(to), BigInt(wanted)]
+      const rows = yield* committed(
+        `SELECT ${columns} FROM ${s}.event WHERE log = $1 AND position >= $2 AND position <= $3` +
+          `${conditionsOf(log, search, params)} ORDER BY position ${descending ? "DESC" : "ASC"} LIMIT $4`,
+        params
       )
       for (const row of rows) {
         const item = yield* Effect.fromResult(found(rowOf(row), search))
         if (item !== undefined) items.push(item)
       }
+      const end = rows.at(-1)
       // Rows that only looked like what was asked for leave room.
-      if (rows.length < wanted || items.length > limit) return pageOf(reading, items)
-      place = rowOf(rows[rows.length - 1]!).position
+      if (end === undefined || rows.length < wanted) return
+      if (descending) to = rowOf(end).position - 1
+      else from = rowOf(end).position + 1
     }
+  })
+
+  /** One page. */
+  readonly page = (reading: Reading): Effect.Effect<Page, AuditError> =>
+    Effect.mapError(this.pageOf(reading), failing("AuditTrail.query"))
+
+  private readonly pageOf = Effect.fnUntraced(function*(
+    this: Pages,
+    reading: Reading
+  ): Effect.fn.Return<Page, AuditError | SqlError> {
+    const log = yield* this.idOf(reading.log)
+    if (log === undefined) return { items: [], next: undefined }
+    const { committed, schema: s } = this.database
+    const { after, descending, search } = reading
+    if (after !== undefined) {
+      const there = yield* committed(
+        `SELECT 1 AS found FROM ${s}.event WHERE log = $1 AND position = $2`,
+        [BigInt(log), BigInt(after)]
+      )
+      if (there.length === 0) return yield* noSuchPlace
+    }
+    const items: Array<Item> = []
+    const runs = yield* this.runs(log, search)
+    for (const [first, last] of descending ? runs.toReversed() : runs) {
+      const place = after === undefined
+        ? [first, last] as const
+        : descending
+        ? [first, Math.min(last, after - 1)] as const
+        : [Math.max(first, after + 1), last] as const
+      yield* this.fill(log, reading, place, items)
+    }
+    return pageOf(reading, items)
   })
 }
 

@@ -196,24 +196,26 @@ export class Committer {
   /** Writes the events of one log, and waits for its lock: by one statement each, as long as that goes. */
   private readonly alone = (key: string, isRefused: boolean) => (waiting: Waiting): Effect.Effect<void> =>
     Effect.flatMap(elapsed, (started) => {
-      const direct = (tries: number): Effect.Effect<void> =>
+      // Whoever is alone again goes back to the common statement.
+      const isOver = () => this.seens.get(key)?.isContended === false
+      const direct = (tries: number, isBegun: boolean): Effect.Effect<void> =>
         Effect.suspend(() => {
-          if (waiting.isEmpty()) return Effect.void
+          if (waiting.isEmpty() || (isBegun && isOver())) return Effect.void
           if (tries === mostTries) return withLock(0)
           return Effect.flatMap(this.direct(key, waiting), (isWritten) =>
             isWritten
-              ? direct(0)
-              : Effect.flatMap(this.catchUp(key), (isKnown) => isKnown ? direct(tries + 1) : withLock(0)))
+              ? direct(0, true)
+              : Effect.flatMap(this.catchUp(key), (isKnown) => isKnown ? direct(tries + 1, false) : withLock(0)))
         })
       const withLock = (tries: number): Effect.Effect<void> =>
         waiting.isEmpty() ? Effect.void : Effect.flatMap(
           this.once(key, waiting),
           (error) =>
             error === undefined
-              ? direct(0)
+              ? direct(0, true)
               : this.later(waiting, error, started, Effect.suspend(() => withLock(tries + 1)), tries)
         )
-      return isRefused ? withLock(0) : direct(0)
+      return isRefused ? withLock(0) : direct(0, false)
     })
 
   /**

@@ -1,0 +1,162 @@
+/**
+ * What a relay remembers: how far each log has been delivered, which events are parked, whether it is paused, and which
+ * process runs it.
+ *
+ * A port: `SqlRelayState` keeps it in the store's database, `layerMemory` for tests in memory. Only who holds the lease
+ * of a relay moves its cursors.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { AuditError } from "../AuditError.ts"
+import type { EventId } from "../DatasetEvent.ts"
+import type { LogName } from "../RequestContext.ts"
+
+/** How far a log has been delivered. */
+export interface Cursor {
+  readonly log: LogName
+  /** The position that is delivered next: everything before it was acknowledged by the target, or is parked. */
+  readonly next: number
+}
+
+/** An event that the target refused too often; the relay went on without it. */
+export interface Parked {
+  readonly log: LogName
+  readonly position: number
+  readonly eventId: EventId
+  readonly tries: number
+  /** What the target said, without values of the event. */
+  readonly reason: string
+  /** Milliseconds since 1970. */
+  readonly atMillis: number
+}
+
+/** A step of a relay: from a cursor on, to another, with what is parked in between. */
+export interface Step {
+  readonly relay: string
+  readonly holder: string
+  readonly log: LogName
+  readonly from: number
+  readonly to: number
+  readonly parked: ReadonlyArray<Omit<Parked, "log" | "atMillis">>
+}
+
+/** A relay as it is now. */
+export interface Status {
+  readonly relay: string
+  readonly isPaused: boolean
+  /** The process that runs it, as long as its lease lasts. */
+  readonly holder: string | undefined
+  readonly cursors: ReadonlyArray<Cursor>
+  readonly parked: number
+  /** What failed last, and when it did, in milliseconds since 1970; nothing once a delivery has succeeded. */
+  readonly failure: { readonly detail: string; readonly atMillis: number } | undefined
+}
+
+/** What lease a relay was given. */
+export type Lease = "held" | "paused" | "elsewhere"
+
+/** The state of relays. Durable on return; safe to call concurrently, in any number of processes. */
+export class RelayState extends Context.Service<RelayState, {
+  /** Takes the lease of a relay, or renews it, for so many milliseconds; it may be held elsewhere, or the relay paused. */
+  readonly lease: (relay: string, holder: string, millis: number) => Effect.Effect<Lease, AuditError>
+  /** Gives the lease back. */
+  readonly release: (relay: string, holder: string) => Effect.Effect<void, AuditError>
+  readonly cursors: (relay: string) => Effect.Effect<ReadonlyArray<Cursor>, AuditError>
+  /** Moves a cursor and parks events, together; `false` where the lease is lost or the cursor is elsewhere. */
+  readonly advance: (step: Step) => Effect.Effect<boolean, AuditError>
+  /** Tells what failed last; `undefined` once it does not any more. */
+  readonly fail: (relay: string, detail: string | undefined) => Effect.Effect<void, AuditError>
+  /** Stops a relay before its next delivery, keeping everything, or lets it go on. */
+  readonly pause: (relay: string, isPaused: boolean) => Effect.Effect<void, AuditError>
+  /** Has a log delivered from a position on, again or without what is before. */
+  readonly moveTo: (relay: string, log: LogName, next: number) => Effect.Effect<void, AuditError>
+  /** The events that are parked, by log and position. */
+  readonly parked: (relay: string) => Effect.Effect<ReadonlyArray<Parked>, AuditError>
+  /** Forgets a parked event: it was delivered, or is given up. */
+  readonly unpark: (relay: string, event: Pick<Parked, "log" | "position">) => Effect.Effect<void, AuditError>
+  /** All relays that ever ran here. */
+  readonly all: Effect.Effect<ReadonlyArray<Status>, AuditError>
+}>()("effect-audit/relay/RelayState") {}
+
+interface Kept {
+  holder: string | undefined
+  until: number
+  isPaused: boolean
+  failure: Status["failure"]
+  readonly cursors: Map<string, Cursor>
+  readonly parked: Map<string, Parked>
+}
+
+const keyOf = ({ env, tenantId }: LogName): string => `${tenantId}/${env}`
+const parkedKey = ({ log, position }: Pick<Parked, "log" | "position">): string => `${keyOf(log)}/${position}`
+const byPlace = (a: Parked, b: Parked): number =>
+  keyOf(a.log) < keyOf(b.log) ? -1 : keyOf(a.log) > keyOf(b.log) ? 1 : a.position - b.position
+
+/** State in memory: it dies with the process, and deliveries begin anew. */
+export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () => {
+  const relays = new Map<string, Kept>()
+  const of = (relay: string): Kept => {
+    const known = relays.get(relay)
+    if (known !== undefined) return known
+    const made: Kept = {
+      holder: undefined,
+      until: 0,
+      isPaused: false,
+      failure: undefined,
+      cursors: new Map(),
+      parked: new Map()
+    }
+    relays.set(relay, made)
+    return made
+  }
+  const now = <A>(use: (millis: number) => A) => Effect.map(Clock.currentTimeMillis, use)
+  return RelayState.of({
+    lease: (relay, holder, millis) =>
+      now((at): Lease => {
+        const kept = of(relay)
+        if (kept.holder !== undefined && kept.holder !== holder && kept.until > at) return "elsewhere"
+        kept.holder = holder
+        kept.until = at + millis
+        return kept.isPaused ? "paused" : "held"
+      }),
+    release: (relay, holder) =>
+      Effect.sync(() => {
+        if (of(relay).holder === holder) of(relay).holder = undefined
+      }),
+    cursors: (relay) => Effect.sync(() => [...of(relay).cursors.values()]),
+    advance: ({ from, holder, log, parked, relay, to }) =>
+      now((at) => {
+        const kept = of(relay)
+        const known = kept.cursors.get(keyOf(log))
+        if (kept.holder !== holder || kept.until <= at || (known !== undefined && known.next !== from)) return false
+        for (const event of parked) kept.parked.set(parkedKey({ ...event, log }), { ...event, log, atMillis: at })
+        kept.cursors.set(keyOf(log), { log, next: to })
+        return true
+      }),
+    fail: (relay, detail) =>
+      now((at) => {
+        of(relay).failure = detail === undefined ? undefined : { detail, atMillis: at }
+      }),
+    pause: (relay, isPaused) =>
+      Effect.sync(() => {
+        of(relay).isPaused = isPaused
+      }),
+    moveTo: (relay, log, next) => Effect.sync(() => void of(relay).cursors.set(keyOf(log), { log, next })),
+    parked: (relay) => Effect.sync(() => [...of(relay).parked.values()].sort(byPlace)),
+    unpark: (relay, event) => Effect.sync(() => void of(relay).parked.delete(parkedKey(event))),
+    all: now((at) =>
+      [...relays].map(([relay, kept]): Status => ({
+        relay,
+        isPaused: kept.isPaused,
+        holder: kept.until > at ? kept.holder : undefined,
+        cursors: [...kept.cursors.values()],
+        parked: kept.parked.size,
+        failure: kept.failure
+      }))
+    )
+  })
+})
