@@ -40,7 +40,7 @@ const tables = (s: string): ReadonlyArray<string> => [
     event_id uuid NOT NULL, commitment bytea NOT NULL, salt bytea, body bytea, terms int4[],
     PRIMARY KEY (log, position))`,
   `CREATE INDEX event_of_id ON ${s}.event (event_id)`,
-  `CREATE INDEX event_of_terms ON ${s}.event USING gin (terms)`,
+  `CREATE INDEX event_of_terms ON ${s}.event USING gin (terms) WITH (gin_pending_list_limit = 1024)`,
   `CREATE TABLE ${s}.idempotency_key (log bigint, key_hash bytea, position bigint NOT NULL, digest bytea,
     PRIMARY KEY (log, key_hash))`,
   `CREATE TABLE ${s}.bundle (log bigint, idx bigint, commitments bytea NOT NULL, low timestamptz, high timestamptz,

@@ -113,11 +113,11 @@ class Pages {
     [first, last]: readonly [number, number],
     items: Array<Item>
   ): Effect.fn.Return<void, AuditError | SqlError> {
-    const { committed, schema: s } = this.database
+    const { planned, schema: s } = this.database
     for (let [from, to] = [first, last]; items.length <= limit && from <= to;) {
       const wanted = limit + 1 - items.length
       const params: Array<unknown> = [BigInt(log), BigInt(from), BigInt(to), BigInt(wanted)]
-      const rows = yield* committed(
+      const rows = yield* planned(
         `SELECT ${columns} FROM ${s}.event WHERE log = $1 AND position >= $2 AND position <= $3` +
           `${conditionsOf(log, search, params)} ORDER BY position ${descending ? "DESC" : "ASC"} LIMIT $4`,
         params

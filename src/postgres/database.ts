@@ -26,6 +26,8 @@ export interface Opened {
   readonly run: Run
   /** Reads what is committed, whatever transaction the fiber carries. */
   readonly committed: Run
+  /** Reads what is committed, planned for just these parameters: how many rows are wanted decides how they are found. */
+  readonly planned: Run
   /** Runs an effect in a transaction, or in a savepoint of the one that the fiber carries. */
   readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
   /** The transaction that a context carries. */
@@ -113,6 +115,7 @@ export const make = Effect.fnUntraced(function*(
     run,
     outside,
     committed: (text, params) => outside(run(text, params)),
+    planned: (text, params) => outside(plain.unsafe<Row>(text, params).unprepared),
     transact: transacting(sql),
     transactionOf: (context) => Context.getOrUndefined(context, sql.transactionService)?.[0],
     reserve: Effect.map(

@@ -1,0 +1,34 @@
+/** What an HTTP status means for a delivery. */
+import { type DeliveryError, Refused, TooLarge, Unavailable } from "./Target.ts"
+
+/** An answer, as far as it decides. */
+export interface Answer {
+  readonly status: number
+  readonly retryAfter: string | undefined
+}
+
+/** How long a target asks to wait (RFC 9110, section 10.2.3): seconds, or a date. */
+export const retryAfterMillis = (value: string | undefined, nowMillis: number): number | undefined => {
+  if (value === undefined) return undefined
+  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMillis)
+}
+
+/**
+ * Why a delivery did not succeed, by the status of its answer; nothing where it did. What may be of the target or of the
+ * way to it is tried again: refused credentials, an address that is gone, a redirect.
+ */
+export const errorOf = (
+  target: string,
+  { retryAfter, status }: Answer,
+  nowMillis: number
+): DeliveryError | undefined => {
+  const detail = `${target} answered ${status}`
+  if (status >= 200 && status < 300) return undefined
+  if (status === 413) return new TooLarge({ detail })
+  const isOfEvents = status >= 400 && status < 500 && ![401, 403, 404, 405, 407, 408, 410, 425, 429].includes(status)
+  return isOfEvents
+    ? new Refused({ detail })
+    : new Unavailable({ detail, retryAfterMillis: retryAfterMillis(retryAfter, nowMillis) })
+}

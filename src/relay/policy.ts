@@ -1,0 +1,118 @@
+/** What a relay leaves out of events, or replaces in them, on the way to its target. */
+import * as Result from "effect/Result"
+import { createHmac } from "node:crypto"
+import { InvalidInput } from "../AuditError.ts"
+import type { Wire } from "../DatasetEvent.ts"
+import { pointer } from "../internal/json.ts"
+import type { PseudonymKey } from "../pii/Pii.ts"
+import type { Item } from "../trail/page.ts"
+
+/** Fields are JSON Pointers (RFC 6901) into the event: `/input`, `/metadata/ip`, `/user_id`. */
+export interface FieldPolicy {
+  /** Fields that the target does not get. */
+  readonly drop?: ReadonlyArray<string> | undefined
+  /** Fields whose text is replaced by a pseudonym, the same for the same text in one tenant. */
+  readonly pseudonymise?: ReadonlyArray<string> | undefined
+  /** The key of the pseudonyms. */
+  readonly key?: PseudonymKey | undefined
+}
+
+/** Without these an event is none: they say which it is, of which log, and what happened. */
+const kept = new Set([
+  "event_id",
+  "schema_version",
+  "tenantId",
+  "env",
+  "mode",
+  "actor_type",
+  "agentId",
+  "request_id",
+  "trace_id",
+  "action",
+  "outcome",
+  "severity",
+  "storage_class",
+  "train_ok",
+  "train_reason",
+  "pii_flags",
+  "metadata",
+  "recorded_at",
+  "occurred_at"
+])
+
+/** Fields of which no pseudonym is made: others read them by their values. */
+const plain = new Set([...kept].filter((field) => !/^(agentId|request_id|trace_id)$/.test(field)))
+
+const partsOf = (path: string): ReadonlyArray<string> | undefined =>
+  path.startsWith("/")
+    ? path.slice(1).split("/").map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"))
+    : undefined
+
+const refuse = (path: ReadonlyArray<string | number>, detail: string) =>
+  Result.fail(new InvalidInput({ path: pointer(["policy", ...path.map(String)]), detail }))
+
+/** Replaces what is at a path; what is not there stays so. */
+const replaced = (value: unknown, [key, ...rest]: ReadonlyArray<string>, by: (value: unknown) => unknown): unknown => {
+  if (key === undefined) return by(value)
+  if (Array.isArray(value)) {
+    return value.map((one, at) => key === "*" || key === String(at) ? replaced(one, rest, by) : one)
+  }
+  if (typeof value !== "object" || value === null || !(key in value)) return value
+  const entries = Object.entries(value).flatMap(([name, one]) => {
+    if (name !== key) return [[name, one] as const]
+    const after = replaced(one, rest, by)
+    return after === undefined ? [] : [[name, after] as const]
+  })
+  return Object.fromEntries(entries)
+}
+
+const pseudonymOf = (key: PseudonymKey, tenantId: string) => {
+  const tenantKey = createHmac("sha256", key.secret).update(tenantId).digest()
+  return (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map((one) => typeof one === "string" ? of(one) : undefined)
+    return typeof value === "string" ? of(value) : undefined
+  }
+  function of(text: string): string {
+    const hash = createHmac("sha256", tenantKey).update(text).digest().subarray(0, 16)
+    return `${key.id}:${hash.toString("base64url")}`
+  }
+}
+
+/** Makes the policy, or says why it cannot be meant. */
+export const policyOf = (
+  { drop = [], key, pseudonymise = [] }: FieldPolicy
+): Result.Result<(item: Item) => Item, InvalidInput> => {
+  const dropped: Array<ReadonlyArray<string>> = []
+  for (const [at, path] of drop.entries()) {
+    const parts = partsOf(path)
+    if (parts === undefined) return refuse(["drop", at], "must be a JSON Pointer, such as /input")
+    if (parts.length === 1 && kept.has(parts[0] ?? "")) return refuse(["drop", at], "is a field that every event has")
+    dropped.push(parts)
+  }
+  const replacing: Array<ReadonlyArray<string>> = []
+  for (const [at, path] of pseudonymise.entries()) {
+    const parts = partsOf(path)
+    if (parts === undefined) return refuse(["pseudonymise", at], "must be a JSON Pointer, such as /user_id")
+    if (parts.length === 1 && plain.has(parts[0] ?? "")) {
+      return refuse(["pseudonymise", at], "is a field that others read by its values")
+    }
+    replacing.push(parts)
+    // Readers of the older shape find it there as well.
+    if (parts.length === 1 && kept.has(parts[0] ?? "")) replacing.push(["metadata", ...parts])
+  }
+  if (replacing.length > 0 && key === undefined) return refuse(["key"], "is missing: pseudonyms need one")
+  if (key !== undefined && key.secret.length < 32) return refuse(["key", "secret"], "must have at least 32 bytes")
+  return Result.succeed((item) => {
+    if (item.erased || (dropped.length === 0 && replacing.length === 0)) return item
+    let event: unknown = item.event
+    for (const path of dropped) event = replaced(event, path, () => undefined)
+    if (key !== undefined) {
+      for (const path of replacing) event = replaced(event, path, pseudonymOf(key, item.event.tenantId))
+    }
+    if (!isWire(event)) throw new TypeError("a policy of a relay took the event's own fields away")
+    return { ...item, event }
+  })
+}
+
+/** No field that every event has was taken away. */
+const isWire = (event: unknown): event is Wire => typeof event === "object" && event !== null && "event_id" in event
