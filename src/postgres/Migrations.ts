@@ -38,7 +38,7 @@ const tables = (s: string): ReadonlyArray<string> => [
   `CREATE TABLE ${s}.stop (log bigint PRIMARY KEY, detail text NOT NULL, stopped_at timestamptz NOT NULL)`,
   `CREATE TABLE ${s}.event (log bigint, position bigint, recorded_at timestamptz, erased_at timestamptz,
     event_id uuid NOT NULL, commitment bytea NOT NULL, salt bytea, body bytea, terms int4[],
-    PRIMARY KEY (log, position))`,
+    PRIMARY KEY (log, position)) WITH (parallel_workers = 0)`,
   `CREATE INDEX event_of_id ON ${s}.event (event_id)`,
   `CREATE INDEX event_of_terms ON ${s}.event USING gin (terms) WITH (gin_pending_list_limit = 1024)`,
   `CREATE TABLE ${s}.idempotency_key (log bigint, key_hash bytea, position bigint NOT NULL, digest bytea,

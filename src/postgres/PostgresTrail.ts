@@ -118,8 +118,8 @@ class Pages {
       const wanted = limit + 1 - items.length
       const params: Array<unknown> = [BigInt(log), BigInt(from), BigInt(to), BigInt(wanted)]
       const rows = yield* planned(
-        `SELECT ${columns} FROM ${s}.event WHERE log = $1 AND position >= $2 AND position <= $3` +
-          `${conditionsOf(log, search, params)} ORDER BY position ${descending ? "DESC" : "ASC"} LIMIT $4`,
+        `SELECT ${columns} FROM ${s}.event e WHERE log = $1 AND position >= $2 AND position <= $3` +
+          `${conditionsOf(log, search, params)} ORDER BY e.position ${descending ? "DESC" : "ASC"} LIMIT $4`,
         params
       )
       for (const row of rows) {

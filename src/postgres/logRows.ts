@@ -167,8 +167,8 @@ export class LogRows implements LogReader {
 
   readonly commitments = (log: Pick<LogRef, "id">, from: number, to: number): Effect.Effect<Uint8Array, AuditError> =>
     this.read(
-      `SELECT position::float8 AS position, commitment FROM ${this.s}.event WHERE log = $1 AND position >= $2 ` +
-        "AND position < $3 ORDER BY position",
+      `SELECT position::float8 AS position, commitment FROM ${this.s}.event e WHERE log = $1 AND position >= $2 ` +
+        "AND position < $3 ORDER BY e.position",
       [BigInt(log.id), BigInt(from), BigInt(to)],
       (rows) => {
         const missing = rows.findIndex((row, at) =>
