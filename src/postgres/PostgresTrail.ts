@@ -81,7 +81,9 @@ class Pages {
       )
     })
 
-  /** Where positions may have been recorded in the range of times of a search, ascending: first and last of each run. */
+  /**
+   * Where positions may have been recorded in the range of times of a search, ascending: first and last of each run.
+   */
   private readonly runs = Effect.fnUntraced(function*(
     this: Pages,
     log: number,

@@ -26,7 +26,9 @@ export interface Opened {
   readonly run: Run
   /** Reads what is committed, whatever transaction the fiber carries. */
   readonly committed: Run
-  /** Reads what is committed, planned for just these parameters: how many rows are wanted decides how they are found. */
+  /**
+   * Reads what is committed, planned for just these parameters: how many rows are wanted decides how they are found.
+   */
   readonly planned: Run
   /** Runs an effect in a transaction, or in a savepoint of the one that the fiber carries. */
   readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>

@@ -2,10 +2,10 @@
  * Delivers the events of the store's logs to another system: in order within a log, at least once, with `event_id` as
  * the key.
  *
- * A relay has a durable cursor per log, which moves after the target's strongest acknowledgement. Of many processes that
- * run a relay of one name one delivers, by a lease in the store; another takes over when it dies. While the target is
- * away nothing is lost and nothing is skipped: the relay waits, longer each time, and its lag grows. An event that the
- * target refuses again and again is parked, and the log goes on without it.
+ * A relay has a durable cursor per log, which moves after the target's strongest acknowledgement. Of many processes
+ * that run a relay of one name one delivers, by a lease in the store; another takes over when it dies. While the target
+ * is away nothing is lost and nothing is skipped: the relay waits, longer each time, and its lag grows. An event that
+ * the target refuses again and again is parked, and the log goes on without it.
  *
  * **Gotchas**
  *
@@ -26,8 +26,7 @@ import { telling } from "../internal/telling.ts"
 import { LogStore, type Mark } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { AuditTrail, type Item } from "../trail/AuditTrail.ts"
-import { deliver, type Delivered, type Delivering, encoding } from "./delivering.ts"
-import type { RelayFormat } from "./delivering.ts"
+import { deliver, type Delivered, type Delivering, encoding, type RelayFormat } from "./delivering.ts"
 import { type FieldPolicy, policyOf } from "./policy.ts"
 import { RelayState } from "./RelayState.ts"
 import type { Target, Unavailable } from "./Target.ts"

@@ -61,7 +61,9 @@ export type Lease = "held" | "paused" | "elsewhere"
 
 /** The state of relays. Durable on return; safe to call concurrently, in any number of processes. */
 export class RelayState extends Context.Service<RelayState, {
-  /** Takes the lease of a relay, or renews it, for so many milliseconds; it may be held elsewhere, or the relay paused. */
+  /**
+   * Takes the lease of a relay, or renews it, for so many milliseconds; it may be held elsewhere, or the relay paused.
+   */
   readonly lease: (relay: string, holder: string, millis: number) => Effect.Effect<Lease, AuditError>
   /** Gives the lease back. */
   readonly release: (relay: string, holder: string) => Effect.Effect<void, AuditError>

@@ -91,64 +91,63 @@ const prepare = Effect.fnUntraced(function*(sql: SqlClient, names: ReturnType<ty
   })
 })
 
-/** Over a client. */
-export const make = Effect.fnUntraced(function*(
-  { schema = "audit" }: Options = {}
-): Effect.fn.Return<RelayState["Service"], AuditError, SqlClient> {
-  const client = yield* SqlClient
-  // Columns keep their names, whatever the client makes of those of the application.
-  const sql = client.withoutTransforms()
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
-    const reason = new InvalidInput({ path: "/schema", detail: "must be lower-case letters, digits and _" })
-    return yield* new AuditError({ method: "RelayState", reason })
-  }
-  const names = namesOf(sql, schema)
-  const { cursor, now, parked, relay: relays } = names
-  const read = Effect.mapError(failed)
-  yield* read(prepare(sql, names, schema))
-  const ensure = (relay: string) => sql`INSERT INTO ${relays} (name) VALUES (${relay}) ON CONFLICT (name) DO NOTHING`
-  return RelayState.of({
-    lease: (relay, holder, millis) =>
-      read(
-        Effect.map(
-          sql<Row>`INSERT INTO ${relays} (name, holder, lease_until) VALUES (${relay}, ${holder}, ${now} + ${millis})
+const read = Effect.mapError(failed)
+
+/** What who delivers does. */
+const delivering = (
+  sql: SqlClient,
+  { cursor, now, parked, relay: relays }: ReturnType<typeof namesOf>
+): Pick<RelayState["Service"], "lease" | "release" | "cursors" | "advance"> => ({
+  lease: (relay, holder, millis) =>
+    read(
+      Effect.map(
+        sql<Row>`INSERT INTO ${relays} (name, holder, lease_until) VALUES (${relay}, ${holder}, ${now} + ${millis})
             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
             WHERE ${relays}.holder IS NULL OR ${relays}.holder = excluded.holder OR ${relays}.lease_until < ${now}
             RETURNING paused`,
-          ([row]): Lease => row === undefined ? "elsewhere" : number(row, "paused") === 1 ? "paused" : "held"
-        )
-      ),
-    release: (relay, holder) =>
-      read(Effect.asVoid(sql`UPDATE ${relays} SET holder = NULL WHERE name = ${relay} AND holder = ${holder}`)),
-    cursors: (relay) =>
-      read(Effect.map(sql<Row>`SELECT * FROM ${cursor} WHERE relay = ${relay}`, (rows) => rows.map(cursorOf))),
-    advance: ({ from, holder, log: { env, tenantId }, parked: events, relay, to }) => {
-      const move = Effect.map(
-        sql<Row>`INSERT INTO ${cursor} (relay, tenant_id, env, next) SELECT ${relay}, ${tenantId}, ${env}, ${to}
+        ([row]): Lease => row === undefined ? "elsewhere" : number(row, "paused") === 1 ? "paused" : "held"
+      )
+    ),
+  release: (relay, holder) =>
+    read(Effect.asVoid(sql`UPDATE ${relays} SET holder = NULL WHERE name = ${relay} AND holder = ${holder}`)),
+  cursors: (relay) =>
+    read(Effect.map(sql<Row>`SELECT * FROM ${cursor} WHERE relay = ${relay}`, (rows) => rows.map(cursorOf))),
+  advance: ({ from, holder, log: { env, tenantId }, parked: events, relay, to }) => {
+    const move = Effect.map(
+      sql<Row>`INSERT INTO ${cursor} (relay, tenant_id, env, next) SELECT ${relay}, ${tenantId}, ${env}, ${to}
           FROM ${relays} WHERE name = ${relay} AND holder = ${holder} AND lease_until > ${now}
           ON CONFLICT (relay, tenant_id, env) DO UPDATE SET next = excluded.next WHERE ${cursor}.next = ${from}
           RETURNING next`,
-        (moved) => moved.length > 0
-      )
-      const park = Effect.flatMap(
-        Clock.currentTimeMillis,
-        (at) =>
-          Effect.forEach(
-            events,
-            ({ eventId, position, reason, tries }) =>
-              sql`INSERT INTO ${parked} (relay, tenant_id, env, position, event_id, tries, reason, parked_at) VALUES
+      (moved) => moved.length > 0
+    )
+    const park = Effect.flatMap(
+      Clock.currentTimeMillis,
+      (at) =>
+        Effect.forEach(
+          events,
+          ({ eventId, position, reason, tries }) =>
+            sql`INSERT INTO ${parked} (relay, tenant_id, env, position, event_id, tries, reason, parked_at) VALUES
             (${relay}, ${tenantId}, ${env}, ${position}, ${eventId}, ${tries}, ${reason}, ${at})
             ON CONFLICT (relay, tenant_id, env, position) DO UPDATE SET tries = excluded.tries,
             reason = excluded.reason`,
-            { discard: true }
-          )
-      )
-      return read(
-        events.length === 0
-          ? move
-          : sql.withTransaction(Effect.tap(move, (isMoved) => isMoved ? park : Effect.void))
-      )
-    },
+          { discard: true }
+        )
+    )
+    return read(
+      events.length === 0
+        ? move
+        : sql.withTransaction(Effect.tap(move, (isMoved) => isMoved ? park : Effect.void))
+    )
+  }
+})
+
+/** What who operates a relay does. */
+const operating = (
+  sql: SqlClient,
+  { cursor, now, parked, relay: relays }: ReturnType<typeof namesOf>
+): Pick<RelayState["Service"], "fail" | "pause" | "moveTo" | "unpark"> => {
+  const ensure = (relay: string) => sql`INSERT INTO ${relays} (name) VALUES (${relay}) ON CONFLICT (name) DO NOTHING`
+  return {
     fail: (relay, detail) =>
       read(Effect.asVoid(
         detail === undefined
@@ -172,37 +171,60 @@ export const make = Effect.fnUntraced(function*(
           )
         )
       ),
-    parked: (relay) =>
-      read(Effect.map(
-        sql<Row>`SELECT * FROM ${parked} WHERE relay = ${relay} ORDER BY tenant_id, env, position`,
-        (rows) => rows.map(parkedOf)
-      )),
     unpark: (relay, { log: { env, tenantId }, position }) =>
       read(Effect.asVoid(
         sql`DELETE FROM ${parked} WHERE relay = ${relay} AND tenant_id = ${tenantId} AND env = ${env} AND
           position = ${position}`
-      )),
-    all: read(Effect.gen(function*() {
-      const found = yield* sql<
-        Row
-      >`SELECT name, CASE WHEN lease_until > ${now} THEN holder END AS holder, paused, failure,
+      ))
+  }
+}
+
+/** What is looked at. */
+const looking = (
+  sql: SqlClient,
+  { cursor, now, parked, relay: relays }: ReturnType<typeof namesOf>
+): Pick<RelayState["Service"], "parked" | "all"> => ({
+  parked: (relay) =>
+    read(Effect.map(
+      sql<Row>`SELECT * FROM ${parked} WHERE relay = ${relay} ORDER BY tenant_id, env, position`,
+      (rows) => rows.map(parkedOf)
+    )),
+  all: read(Effect.gen(function*() {
+    const found = yield* sql<
+      Row
+    >`SELECT name, CASE WHEN lease_until > ${now} THEN holder END AS holder, paused, failure,
         failed_at, (SELECT count(*) FROM ${parked} p WHERE p.relay = name) AS parked FROM ${relays} ORDER BY name`
-      const cursors = Map.groupBy(
-        yield* sql<Row>`SELECT * FROM ${cursor} ORDER BY tenant_id, env`,
-        (row) => text(row, "relay")
-      )
-      return found.map((row): Status => ({
-        relay: text(row, "name"),
-        isPaused: number(row, "paused") === 1,
-        holder: typeof row["holder"] === "string" ? row["holder"] : undefined,
-        cursors: (cursors.get(text(row, "name")) ?? []).map(cursorOf),
-        parked: number(row, "parked"),
-        failure: typeof row["failure"] === "string"
-          ? { detail: row["failure"], atMillis: number(row, "failed_at") }
-          : undefined
-      }))
+    const cursors = Map.groupBy(
+      yield* sql<Row>`SELECT * FROM ${cursor} ORDER BY tenant_id, env`,
+      (row) => text(row, "relay")
+    )
+    return found.map((row): Status => ({
+      relay: text(row, "name"),
+      isPaused: number(row, "paused") === 1,
+      holder: typeof row["holder"] === "string" ? row["holder"] : undefined,
+      cursors: (cursors.get(text(row, "name")) ?? []).map(cursorOf),
+      parked: number(row, "parked"),
+      failure: typeof row["failure"] === "string"
+        ? { detail: row["failure"], atMillis: number(row, "failed_at") }
+        : undefined
     }))
-  })
+  }))
+})
+
+/** Over a client. */
+export const make = Effect.fnUntraced(function*(
+  { schema = "audit" }: Options = {}
+): Effect.fn.Return<RelayState["Service"], AuditError, SqlClient> {
+  const client = yield* SqlClient
+  // Columns keep their names, whatever the client makes of those of the application.
+  const sql = client.withoutTransforms()
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
+    const reason = new InvalidInput({ path: "/schema", detail: "must be lower-case letters, digits and _" })
+    return yield* new AuditError({ method: "RelayState", reason })
+  }
+  const names = namesOf(sql, schema)
+  yield* read(prepare(sql, names, schema))
+  return RelayState.of({ ...delivering(sql, names), ...operating(sql, names), ...looking(sql, names) })
 })
 
 /** The state of relays in the store's database. */

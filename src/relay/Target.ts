@@ -36,7 +36,10 @@ export class Unavailable extends Data.TaggedError("Unavailable")<{
 /** The target refuses the batch for its size: it is divided. */
 export class TooLarge extends Data.TaggedError("TooLarge")<{ readonly detail: string }> {}
 
-/** The target refuses events: those that are named, or the batch as a whole. The others of a named refusal are delivered. */
+/**
+ * The target refuses events: those that are named, or the batch as a whole. The others of a named refusal are
+ * delivered.
+ */
 export class Refused extends Data.TaggedError("Refused")<{
   readonly detail: string
   readonly positions?: ReadonlyArray<number> | undefined
@@ -53,6 +56,8 @@ export interface Target {
   readonly maxEvents: number
   /** Bytes of the texts of one batch at most. */
   readonly maxBytes: number
+  /** Bytes of the text of one event at most, where that is less: a larger one is parked at once, and never cut. */
+  readonly maxEventBytes?: number | undefined
   /** Succeeds with the target's strongest acknowledgement of all events of the batch. */
   readonly send: (batch: Batch) => Effect.Effect<void, DeliveryError>
 }

@@ -19,7 +19,10 @@ import type { Batch, Target } from "./Target.ts"
 /** Where to, and how. */
 export interface Options {
   readonly url: string
-  /** `whsec_` and 24 to 64 bytes in base64; from `Config.Redacted`. Several sign beside each other while one replaces another. */
+  /**
+   * `whsec_` and 24 to 64 bytes in base64; from `Config.Redacted`. Several sign beside each other while one replaces
+   * another.
+   */
   readonly secret: Redacted.Redacted | ReadonlyArray<Redacted.Redacted>
   /** `json`, an array of events, or `ndjson`, one a line; the first unless given. */
   readonly body?: "json" | "ndjson" | undefined

@@ -16,8 +16,8 @@ export const retryAfterMillis = (value: string | undefined, nowMillis: number): 
 }
 
 /**
- * Why a delivery did not succeed, by the status of its answer; nothing where it did. What may be of the target or of the
- * way to it is tried again: refused credentials, an address that is gone, a redirect.
+ * Why a delivery did not succeed, by the status of its answer; nothing where it did. What may be of the target or of
+ * the way to it is tried again: refused credentials, an address that is gone, a redirect.
  */
 export const errorOf = (
   target: string,

@@ -32,16 +32,16 @@ export interface Delivered {
 /** Divides events by the target's bounds. */
 const chunksOf = (
   events: ReadonlyArray<Outgoing>,
-  { maxBytes, maxEvents }: Target
+  { maxBytes, maxEventBytes = maxBytes, maxEvents }: Target
 ): ReadonlyArray<ReadonlyArray<Outgoing>> => {
   const chunks: Array<Array<Outgoing>> = []
   let bytes = Infinity
   for (const event of events) {
     const size = Buffer.byteLength(event.text) + 1
     const last = chunks.at(-1)
-    if (last === undefined || bytes + size > maxBytes || last.length === maxEvents) {
+    if (last === undefined || bytes + size > maxBytes || size > maxEventBytes || last.length === maxEvents) {
       chunks.push([event])
-      bytes = size
+      bytes = size > maxEventBytes ? Infinity : size
     } else {
       last.push(event)
       bytes += size
@@ -59,8 +59,9 @@ const alone = Effect.fnUntraced(function*(
   event: Outgoing
 ): Effect.fn.Return<Delivered> {
   for (let tried = 1;; tried++) {
-    const error = Buffer.byteLength(event.text) > target.maxBytes
-      ? new TooLarge({ detail: `it has more than ${target.maxBytes} bytes` })
+    const most = target.maxEventBytes ?? target.maxBytes
+    const error = Buffer.byteLength(event.text) > most
+      ? new TooLarge({ detail: `it has more than ${most} bytes` })
       : yield* Effect.match(target.send({ ...part, events: [event] }), {
         onFailure: (error) => error,
         onSuccess: () => undefined

@@ -1,6 +1,11 @@
 /** From the ledger to other systems. */
+export * as Datadog from "./Datadog.ts"
+export * as Elastic from "./Elastic.ts"
+export * as Otlp from "./Otlp.ts"
 export * as Relay from "./Relay.ts"
 export * as RelayState from "./RelayState.ts"
+export * as S3 from "./S3.ts"
+export * as Splunk from "./Splunk.ts"
 export * as SqlRelayState from "./SqlRelayState.ts"
 export * as Target from "./Target.ts"
 export * as Webhook from "./Webhook.ts"

@@ -17,7 +17,7 @@ export interface FieldPolicy {
   readonly key?: PseudonymKey | undefined
 }
 
-/** Without these an event is none: they say which it is, of which log, and what happened. */
+/** Every event has these: they say which it is, of which log, and what happened. */
 const kept = new Set([
   "event_id",
   "schema_version",
