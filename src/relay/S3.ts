@@ -46,18 +46,19 @@ export const signed = (
     Options,
     "accessKeyId" | "region" | "secretAccessKey" | "sessionToken"
   >,
-  { body, contentType, host, nowMillis, path }: {
+  { body, headers: given, host, nowMillis, path }: {
     readonly host: string
     readonly path: string
     readonly body: Uint8Array
-    readonly contentType: string
+    /** Headers that are signed beside those of the signature, in lower case. */
+    readonly headers: Readonly<Record<string, string>>
     readonly nowMillis: number
   }
 ): Readonly<Record<string, string>> => {
   const time = new Date(nowMillis).toISOString().replace(/[-:]|\.\d{3}/g, "")
   const date = time.slice(0, 8)
   const headers: Record<string, string> = {
-    "content-type": contentType,
+    ...given,
     host,
     "x-amz-content-sha256": hash(body),
     "x-amz-date": time,
@@ -118,7 +119,7 @@ export const make = Effect.fnUntraced(function*(
           name: `S3 ${bucket}`,
           method: "PUT",
           url: `${new URL(endpoint).origin}${path}`,
-          headers: signed(options, { host, path, body, contentType, nowMillis }),
+          headers: signed(options, { host, path, body, headers: { "content-type": contentType }, nowMillis }),
           body,
           contentType
         }))

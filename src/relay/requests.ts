@@ -1,4 +1,4 @@
-/** Requests to a target over the application's `HttpClient`, with what their answers mean for a delivery. */
+/** Requests to a target over the application's `HttpClient`, and what comes back means for a delivery. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
