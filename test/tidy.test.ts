@@ -36,6 +36,7 @@ const order = [
   "ledger/",
   "erasure/",
   "relay/",
+  "nats/",
   "config/",
   "http/",
   "viewer/",
@@ -148,13 +149,15 @@ describe("the sources", () => {
     }
   })
 
-  it("depend on effect alone, apart from the command line's optional peers", () => {
+  it("depend on effect alone, apart from optional peers", () => {
     for (const file of files) {
       for (const [, name] of text(file).matchAll(/(?:from|import\() ?"([^."][^"]*)"/g)) {
         assert.match(
           name ?? "",
           file === "cli/main.ts"
             ? /^(effect\/|@effect\/platform-node|node:http$)/
+            : file === "nats/Nats.ts"
+            ? /^(effect\/|@nats-io\/jetstream$)/
             : file === "cli/postgres.ts"
             ? /^(effect\/|@effect\/sql-pg\/)/
             : /^(effect\/|node:)/,

@@ -1,0 +1,2 @@
+/** From the ledger to NATS JetStream. */
+export * as Nats from "./Nats.ts"
