@@ -21,6 +21,7 @@ import { keygen } from "./keygen.ts"
 import { prefs } from "./prefs.ts"
 import { prove, verifyProof } from "./prove.ts"
 import { query } from "./query.ts"
+import { relay } from "./relay.ts"
 import { resume } from "./resume.ts"
 import { scan } from "./scan.ts"
 import { serve } from "./serve.ts"
@@ -31,7 +32,7 @@ import { verify } from "./verify.ts"
 /** `effect-audit` with its verbs. */
 export const command = Command.make("effect-audit").pipe(
   Command.withDescription(
-    "Record, query, prove and erase events of an audit store in a SQLite file; find personal data in logs"
+    "Record, query, prove and erase events of an audit store in a SQLite file or in PostgreSQL; find personal data in logs"
   ),
   Command.withSubcommands([
     ingest,
@@ -51,6 +52,7 @@ export const command = Command.make("effect-audit").pipe(
     release,
     resume,
     backup,
+    relay,
     serve
   ]),
   Command.withExamples([

@@ -8,6 +8,8 @@ import type { LogStore } from "../ledger/LogStore.ts"
 import { type SignedOrigin, SignerState } from "../ledger/Signer.ts"
 import * as Postgres from "../postgres/Postgres.ts"
 import * as PostgresSignerState from "../postgres/PostgresSignerState.ts"
+import type { RelayState } from "../relay/RelayState.ts"
+import * as SqlRelayState from "../relay/SqlRelayState.ts"
 import * as Sqlite from "../sqlite/Sqlite.ts"
 import * as SqliteClient from "../sqlite/SqliteClient.ts"
 import * as SqliteLogStore from "../sqlite/SqliteLogStore.ts"
@@ -43,6 +45,8 @@ export interface Medium {
   readonly reading: Layered<AuditTrail | TrainingPreferences>
   /** The logs of a store that is never changed. */
   readonly verifying: Layered<LogStore>
+  /** What the relays of a store remember, and its logs. */
+  readonly relaying: Layered<RelayState | AuditTrail>
 }
 
 const waiting = { deadline: "10 seconds" } as const
@@ -59,7 +63,10 @@ export const sqlite = (filename: string, own: Partial<Sqlite.StoreOptions> = {})
   reading: Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
     Layer.provide(SqliteClient.layer({ ...waiting, filename, mustExist: true }))
   ),
-  verifying: SqliteLogStore.layerReadOnly({ ...waiting, filename })
+  verifying: SqliteLogStore.layerReadOnly({ ...waiting, filename }),
+  relaying: SqlRelayState.layer().pipe(
+    Layer.provideMerge(Sqlite.layer({ ...waiting, ...own, filename, mustExist: true }))
+  )
 })
 
 /** The state of a signer. */
@@ -92,7 +99,8 @@ const postgres = (address: Address): Medium => {
         Layer.provide(client)
       ),
     reading: existing,
-    verifying: existing
+    verifying: existing,
+    relaying: Layer.provideMerge(SqlRelayState.layer({ schema: address.schema }), existing).pipe(Layer.provide(client))
   }
 }
 
@@ -105,7 +113,10 @@ export const configured = (store: Postgres.PostgresStore): Medium => ({
       ...signer === undefined ? {} : { signer: store.signer(signer) }
     }),
   reading: store.layer({ mustExist: true }),
-  verifying: store.layer({ mustExist: true })
+  verifying: store.layer({ mustExist: true }),
+  relaying: SqlRelayState.layer({ schema: store.options.schema }).pipe(
+    Layer.provideMerge(store.layer({ mustExist: true }))
+  )
 })
 
 /** The medium of a store's name: a file, or the address of a database. */

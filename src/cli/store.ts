@@ -52,6 +52,9 @@ const storeOf = ({ config, medium }: Opened, options: StoreOptions) => {
 /** What only reads a store, which must exist. */
 export const readable = (store: StoreArgs) => Layer.unwrap(Effect.map(opened(store), ({ medium }) => medium.reading))
 
+/** What the relays of a store remember, and its logs. */
+export const relaying = (store: StoreArgs) => Layer.unwrap(Effect.map(opened(store), ({ medium }) => medium.relaying))
+
 /** The ledger of a store that is opened for reading only. */
 export const verifiable = (store: StoreArgs) =>
   Layer.unwrap(Effect.map(opened(store), ({ medium }) => Ledger.layer.pipe(Layer.provide(medium.verifying))))

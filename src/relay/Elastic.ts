@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
 import { AuditError, InvalidInput } from "../AuditError.ts"
-import { addressOf, jsonOf, sender } from "./requests.ts"
+import { addressOf, isJson, jsonOf, sender } from "./requests.ts"
 import { type Batch, type DeliveryError, Refused, type Target, Unavailable } from "./Target.ts"
 
 /** Where to, and how. */
@@ -81,7 +81,11 @@ export const make = Effect.fnUntraced(function*(
           url: `${url}/${index}/_bulk`,
           headers: { authorization: `ApiKey ${Redacted.value(apiKey)}` },
           body: Buffer.from(
-            batch.events.map(({ eventId, text }) => `${JSON.stringify({ create: { _id: eventId } })}\n${text}\n`).join(
+            batch.events.map(({ eventId, text }) =>
+              `${JSON.stringify({ create: { _id: eventId } })}\n${
+                isJson(text) ? text : JSON.stringify({ message: text })
+              }\n`
+            ).join(
               ""
             )
           ),

@@ -222,6 +222,20 @@ const pass = Effect.fnUntraced(
   }
 )
 
+/** Delivers the parked events again that were asked for, each alone. */
+const retryDue = Effect.fnUntraced(function*(
+  { delivering, options: { name }, state, trail }: Running
+): Effect.fn.Return<void, AuditError | Unavailable> {
+  for (const event of yield* state.due(name)) {
+    const item = yield* trail.get({ ...event.log, eventId: event.eventId })
+    const result = yield* deliver({ ...delivering, tries: 1 }, { relay: name, log: event.log, items: [item] })
+    if (result.failure !== undefined) return yield* result.failure
+    const [refused] = result.parked
+    if (refused !== undefined) yield* state.repark(name, event, refused.reason)
+    else yield* state.unpark(name, event)
+  }
+})
+
 /** How many events wait, of the logs that are due and of others. */
 const measure = Effect.fnUntraced(
   function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Due) {
@@ -256,7 +270,8 @@ const holding = Effect.fnUntraced(function*(
       if (yield* pass(running, due)) return
       yield* succeeded
       const now = yield* Clock.currentTimeMillis
-      if (now - measured > 5000) {
+      if (now - measured > 1000) {
+        yield* retryDue(running)
         yield* measure(running, due)
         measured = now
       }
@@ -329,31 +344,6 @@ export const layer = (
     yield* checked(options)
     yield* Effect.forkScoped(run(options))
   }))
-
-/** Delivers the parked events of a relay again, each alone; those that the target takes are parked no more. */
-export const retryParked = Effect.fnUntraced(function*(
-  options: Options
-): Effect.fn.Return<
-  { readonly delivered: number; readonly left: number },
-  AuditError | Unavailable,
-  AuditTrail | RelayState
-> {
-  const delivering = yield* checked(options)
-  const state = yield* RelayState
-  const trail = yield* AuditTrail
-  const { name } = options
-  const parked = yield* state.parked(name)
-  let count = 0
-  for (const event of parked) {
-    const item: Item = yield* trail.get({ ...event.log, eventId: event.eventId })
-    const result = yield* deliver({ ...delivering, tries: 1 }, { relay: name, log: event.log, items: [item] })
-    if (result.failure !== undefined) return yield* result.failure
-    if (result.parked.length > 0) continue
-    yield* state.unpark(name, event)
-    count++
-  }
-  return { delivered: count, left: parked.length - count }
-})
 
 /** How far behind each relay is, log by log. */
 export const status = Effect.gen(function*() {

@@ -32,6 +32,8 @@ export interface Parked {
   readonly reason: string
   /** Milliseconds since 1970. */
   readonly atMillis: number
+  /** Whether it was asked to be delivered again. */
+  readonly isDue: boolean
 }
 
 /** A step of a relay: from a cursor on, to another, with what is parked in between. */
@@ -41,7 +43,7 @@ export interface Step {
   readonly log: LogName
   readonly from: number
   readonly to: number
-  readonly parked: ReadonlyArray<Omit<Parked, "log" | "atMillis">>
+  readonly parked: ReadonlyArray<Omit<Parked, "log" | "atMillis" | "isDue">>
 }
 
 /** A relay as it is now. */
@@ -78,6 +80,12 @@ export class RelayState extends Context.Service<RelayState, {
   readonly moveTo: (relay: string, log: LogName, next: number) => Effect.Effect<void, AuditError>
   /** The events that are parked, by log and position. */
   readonly parked: (relay: string) => Effect.Effect<ReadonlyArray<Parked>, AuditError>
+  /** Asks for parked events to be delivered again, by whoever runs the relay: one of an id, or all; how many they are. */
+  readonly retry: (relay: string, eventId?: EventId | undefined) => Effect.Effect<number, AuditError>
+  /** The first of the events that were asked for. */
+  readonly due: (relay: string) => Effect.Effect<ReadonlyArray<Parked>, AuditError>
+  /** A parked event was refused once more. */
+  readonly repark: (relay: string, event: Parked, reason: string) => Effect.Effect<void, AuditError>
   /** Forgets a parked event: it was delivered, or is given up. */
   readonly unpark: (relay: string, event: Pick<Parked, "log" | "position">) => Effect.Effect<void, AuditError>
   /** All relays that ever ran here. */
@@ -135,7 +143,9 @@ export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () =>
         const kept = of(relay)
         const known = kept.cursors.get(keyOf(log))
         if (kept.holder !== holder || kept.until <= at || (known !== undefined && known.next !== from)) return false
-        for (const event of parked) kept.parked.set(parkedKey({ ...event, log }), { ...event, log, atMillis: at })
+        for (const event of parked) {
+          kept.parked.set(parkedKey({ ...event, log }), { ...event, log, atMillis: at, isDue: false })
+        }
         kept.cursors.set(keyOf(log), { log, next: to })
         return true
       }),
@@ -150,6 +160,19 @@ export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () =>
     moveTo: (relay, log, next) => Effect.sync(() => void of(relay).cursors.set(keyOf(log), { log, next })),
     parked: (relay) => Effect.sync(() => [...of(relay).parked.values()].sort(byPlace)),
     unpark: (relay, event) => Effect.sync(() => void of(relay).parked.delete(parkedKey(event))),
+    retry: (relay, eventId) =>
+      Effect.sync(() => {
+        const wanted = [...of(relay).parked.values()].filter((event) =>
+          eventId === undefined || event.eventId === eventId
+        )
+        for (const event of wanted) of(relay).parked.set(parkedKey(event), { ...event, isDue: true })
+        return wanted.length
+      }),
+    due: (relay) => Effect.sync(() => [...of(relay).parked.values()].filter(({ isDue }) => isDue).sort(byPlace)),
+    repark: (relay, event, reason) =>
+      Effect.sync(() =>
+        void of(relay).parked.set(parkedKey(event), { ...event, reason, tries: event.tries + 1, isDue: false })
+      ),
     all: now((at) =>
       [...relays].map(([relay, kept]): Status => ({
         relay,

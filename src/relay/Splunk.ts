@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
 import type { AuditError } from "../AuditError.ts"
-import { addressOf, jsonOf, type Send, sender } from "./requests.ts"
+import { addressOf, isJson, jsonOf, type Send, sender } from "./requests.ts"
 import { type Batch, type DeliveryError, type Outgoing, type Target, Unavailable } from "./Target.ts"
 
 /** Where to, and how. */
@@ -39,7 +39,7 @@ const eventOf =
       source: source ?? "effect-audit",
       sourcetype,
       ...(index === undefined ? {} : { index }),
-      event: JSON.parse(text),
+      event: isJson(text) ? JSON.parse(text) : text,
       fields: { event_id: eventId, position, tenant: log.tenantId, env: log.env }
     })
 

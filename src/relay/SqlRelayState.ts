@@ -41,7 +41,8 @@ const parkedOf = (row: Row): Parked => ({
   eventId: EventId.make(text(row, "event_id"), { disableChecks: true }),
   tries: number(row, "tries"),
   reason: text(row, "reason"),
-  atMillis: number(row, "parked_at")
+  atMillis: number(row, "parked_at"),
+  isDue: number(row, "due") === 1
 })
 
 /** The names of the tables, and the time of the database, which all processes share. */
@@ -67,7 +68,7 @@ const tables = (sql: SqlClient, { cursor, parked, relay }: ReturnType<typeof nam
     next BIGINT NOT NULL, PRIMARY KEY (relay, tenant_id, env))`,
   sql`CREATE TABLE IF NOT EXISTS ${parked} (relay TEXT NOT NULL, tenant_id TEXT NOT NULL, env TEXT NOT NULL,
     position BIGINT NOT NULL, event_id TEXT NOT NULL, tries INTEGER NOT NULL, reason TEXT NOT NULL,
-    parked_at BIGINT NOT NULL, PRIMARY KEY (relay, tenant_id, env, position))`
+    parked_at BIGINT NOT NULL, due INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (relay, tenant_id, env, position))`
 ]
 
 /** Makes the tables where they are missing, whoever comes first. */
@@ -145,7 +146,7 @@ const delivering = (
 const operating = (
   sql: SqlClient,
   { cursor, now, parked, relay: relays }: ReturnType<typeof namesOf>
-): Pick<RelayState["Service"], "fail" | "pause" | "moveTo" | "unpark"> => {
+): Pick<RelayState["Service"], "fail" | "pause" | "moveTo" | "retry" | "repark" | "unpark"> => {
   const ensure = (relay: string) => sql`INSERT INTO ${relays} (name) VALUES (${relay}) ON CONFLICT (name) DO NOTHING`
   return {
     fail: (relay, detail) =>
@@ -171,6 +172,22 @@ const operating = (
           )
         )
       ),
+    retry: (relay, eventId) =>
+      read(
+        Effect.map(
+          eventId === undefined
+            ? sql<Row>`UPDATE ${parked} SET due = 1 WHERE relay = ${relay} RETURNING 1 AS found`
+            : sql<
+              Row
+            >`UPDATE ${parked} SET due = 1 WHERE relay = ${relay} AND event_id = ${eventId} RETURNING 1 AS found`,
+          (found) => found.length
+        )
+      ),
+    repark: (relay, { log: { env, tenantId }, position }, reason) =>
+      read(Effect.asVoid(
+        sql`UPDATE ${parked} SET due = 0, tries = tries + 1, reason = ${reason} WHERE relay = ${relay} AND
+          tenant_id = ${tenantId} AND env = ${env} AND position = ${position}`
+      )),
     unpark: (relay, { log: { env, tenantId }, position }) =>
       read(Effect.asVoid(
         sql`DELETE FROM ${parked} WHERE relay = ${relay} AND tenant_id = ${tenantId} AND env = ${env} AND
@@ -183,7 +200,12 @@ const operating = (
 const looking = (
   sql: SqlClient,
   { cursor, now, parked, relay: relays }: ReturnType<typeof namesOf>
-): Pick<RelayState["Service"], "parked" | "all"> => ({
+): Pick<RelayState["Service"], "parked" | "due" | "all"> => ({
+  due: (relay) =>
+    read(Effect.map(
+      sql<Row>`SELECT * FROM ${parked} WHERE relay = ${relay} AND due = 1 ORDER BY tenant_id, env, position LIMIT 100`,
+      (rows) => rows.map(parkedOf)
+    )),
   parked: (relay) =>
     read(Effect.map(
       sql<Row>`SELECT * FROM ${parked} WHERE relay = ${relay} ORDER BY tenant_id, env, position`,

@@ -14,6 +14,7 @@ import { createHmac } from "node:crypto"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import { errorOf } from "./answers.ts"
 import { post } from "./outbound.ts"
+import { isJson } from "./requests.ts"
 import type { Batch, Target } from "./Target.ts"
 
 /** Where to, and how. */
@@ -64,7 +65,7 @@ export const idOf = ({ events }: Batch): string => {
 const bodyOf = ({ events }: Batch, body: "json" | "ndjson"): Uint8Array =>
   Buffer.from(
     body === "json"
-      ? `[${events.map(({ text }) => text).join(",")}]`
+      ? `[${events.map(({ text }) => isJson(text) ? text : JSON.stringify(text)).join(",")}]`
       : events.map(({ text }) => `${text}\n`).join("")
   )
 

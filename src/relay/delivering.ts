@@ -24,7 +24,7 @@ export interface Delivering {
 /** What became of some events: the first `count` of them are done with, of which some were parked. */
 export interface Delivered {
   readonly count: number
-  readonly parked: ReadonlyArray<Omit<Parked, "log" | "atMillis">>
+  readonly parked: ReadonlyArray<Omit<Parked, "log" | "atMillis" | "isDue">>
   /** Why the others are not, if so. */
   readonly failure: Unavailable | undefined
 }

@@ -59,6 +59,9 @@ export const sender: Effect.Effect<Send, never, HttpClient.HttpClient> = Effect.
   }
 )
 
+/** Whether an event is written as JSON: all formats but CEF are. */
+export const isJson = (text: string): boolean => text.startsWith("{")
+
 /** The JSON of an answer; empty where it is something else. */
 export const jsonOf = (text: string): Readonly<Record<string, unknown>> => {
   try {

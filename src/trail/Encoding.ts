@@ -1,6 +1,6 @@
 /**
- * Events as other systems read them: NDJSON, CSV, CloudEvents 1.0 and OCSF 1.8 (API Activity). They are mappings: what
- * a format has no place for stands in its extension.
+ * Events as other systems read them: NDJSON, CSV, CloudEvents 1.0, OCSF 1.8 (API Activity), ECS and CEF. They are
+ * mappings: what a format has no place for stands in its extension.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import type { Wire } from "../DatasetEvent.ts"
 import type { Item } from "./page.ts"
 
 /** The formats. */
-export const Format = Schema.Literals(["ndjson", "csv", "cloudevents", "ocsf"])
+export const Format = Schema.Literals(["ndjson", "csv", "cloudevents", "ocsf", "ecs", "cef"])
 export type Format = typeof Format.Type
 
 /**
@@ -175,6 +175,98 @@ export const ocsf = (item: Item) => {
   }
 }
 
+/** `event.type` of ECS by the last word of the action. */
+const ecsTypes: ReadonlyArray<readonly [string, RegExp]> = [
+  ["creation", activities[0]![1]],
+  ["access", activities[1]![1]],
+  ["change", activities[2]![1]],
+  ["deletion", activities[3]![1]]
+]
+
+/** An event in the Elastic Common Schema 9 (https://www.elastic.co/docs/reference/ecs). */
+export const ecs = (item: Item) => {
+  const shared = { ecs: { version: "9.0.0" } }
+  const base = { kind: "event", module: "effect-audit", id: item.eventId, sequence: item.position }
+  if (item.erased) return { ...shared, event: { ...base, action: "audit.erased_event" } }
+  const { event } = item
+  const { address } = event.client ?? {}
+  const user = event.user_id ?? event.agentId
+  return {
+    "@timestamp": event.occurred_at ?? event.recorded_at,
+    ...shared,
+    event: {
+      ...base,
+      action: event.action,
+      type: [ecsTypes.find(([, words]) => words.test(event.action))?.[0] ?? "info"],
+      outcome: event.outcome === "success" ? "success" : "failure",
+      created: event.recorded_at,
+      ...(event.duration_ms === undefined ? {} : { duration: Math.round(event.duration_ms * 1_000_000) })
+    },
+    log: { level: event.severity },
+    organization: { id: event.tenantId },
+    service: { environment: event.env },
+    trace: { id: event.trace_id },
+    ...(event.span_id === undefined ? {} : { span: { id: event.span_id } }),
+    http: { request: { id: event.request_id } },
+    user: { id: user, roles: [event.actor_type] },
+    ...(event.error_tag === undefined ? {} : { error: { type: event.error_tag } }),
+    ...(address === undefined ? {} : { source: { address } }),
+    ...(event.client?.user_agent === undefined ? {} : { user_agent: { original: event.client.user_agent } }),
+    related: { user: [...new Set([event.agentId, user, ...event.subject_ids ?? []])] },
+    audit: event
+  }
+}
+
+/** Severities of CEF, 0 to 10. */
+const cefSeverities = { debug: 1, info: 3, notice: 4, warning: 6, error: 8, critical: 10 } as const
+
+/** A field of the head of CEF: `\` and `|` are escaped, and lines end nowhere. */
+const cefHead = (text: string): string => text.replace(/[\\|]/g, "\\$&").replace(/[\r\n]+/g, " ")
+/** A value of the extension of CEF: `\`, `=` and ends of lines are escaped. */
+const cefValue = (text: string): string =>
+  text.replace(/[\\=]/g, "\\$&").replace(/\r\n|\n/g, "\\n").replace(/\r/g, "\\r")
+
+/** An event as a line of CEF (ArcSight Common Event Format, version 25); the whole of it is in `cs6`. */
+export const cef = (item: Item): string => {
+  const event = item.erased ? undefined : item.event
+  const head = [
+    "CEF:0",
+    "effect-audit",
+    "effect-audit",
+    "1",
+    event?.action ?? "audit.erased_event",
+    event?.action ?? "erased event",
+    String(event === undefined ? 3 : cefSeverities[event.severity])
+  ].map(cefHead).join("|")
+  const values: ReadonlyArray<readonly [string, string | number | undefined]> = [
+    ["externalId", item.eventId],
+    ["cn1", item.position],
+    ["cn1Label", "position"],
+    ["rt", event === undefined ? undefined : Date.parse(event.recorded_at)],
+    ["end", event?.occurred_at === undefined ? undefined : Date.parse(event.occurred_at)],
+    ["outcome", event?.outcome],
+    ["reason", event?.error_tag],
+    ["suid", event?.agentId],
+    ["duid", event?.user_id],
+    ["src", event?.client?.address?.replace(/\/.*$/, "")],
+    ["requestClientApplication", event?.client?.user_agent],
+    ["cs1", event?.tenantId],
+    ["cs1Label", event === undefined ? undefined : "tenant"],
+    ["cs2", event?.env],
+    ["cs2Label", event === undefined ? undefined : "env"],
+    ["cs3", event?.resource === undefined ? undefined : `${event.resource.type}/${event.resource.id}`],
+    ["cs3Label", event?.resource === undefined ? undefined : "resource"],
+    ["cs4", event?.request_id],
+    ["cs4Label", event === undefined ? undefined : "request"],
+    ["cs5", event?.trace_id],
+    ["cs5Label", event === undefined ? undefined : "trace"],
+    ["cs6", event === undefined ? undefined : JSON.stringify(event)],
+    ["cs6Label", event === undefined ? undefined : "event"]
+  ]
+  const extension = values.flatMap(([key, value]) => value === undefined ? [] : [`${key}=${cefValue(String(value))}`])
+  return `${head}|${extension.join(" ")}`
+}
+
 /** How a format is written: what comes first, an event, and its media type. */
 export const formats: {
   readonly [Name in Format]: {
@@ -190,5 +282,7 @@ export const formats: {
     row: (item) => `${JSON.stringify(cloudEvent(item))}\n`,
     contentType: "application/x-ndjson"
   },
-  ocsf: { head: "", row: (item) => `${JSON.stringify(ocsf(item))}\n`, contentType: "application/x-ndjson" }
+  ocsf: { head: "", row: (item) => `${JSON.stringify(ocsf(item))}\n`, contentType: "application/x-ndjson" },
+  ecs: { head: "", row: (item) => `${JSON.stringify(ecs(item))}\n`, contentType: "application/x-ndjson" },
+  cef: { head: "", row: (item) => `${cef(item)}\n`, contentType: "text/plain; charset=utf-8" }
 }

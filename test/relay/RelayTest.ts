@@ -147,10 +147,19 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
           parked.map(({ log, position, reason, tries }) => [log.tenantId, position, tries, reason]),
           [["t_acme", 7, 2, "400"], ["t_acme", 31, 2, "400"]]
         )
-        assert.deepStrictEqual(yield* Relay.retryParked({ ...options, tries: 1 }), { delivered: 0, left: 2 })
+        assert.strictEqual(yield* state.retry("r", parked[0]!.eventId), 1)
+        const running = yield* Effect.forkChild(Relay.run({ ...quick, ...options }))
+        const triesAre = (expected: ReadonlyArray<number>) =>
+          Effect.gen(function*() {
+            while (JSON.stringify((yield* state.parked("r")).map(({ tries }) => tries)) !== JSON.stringify(expected)) {
+              yield* Effect.sleep(10)
+            }
+          })
+        yield* triesAre([3, 2])
         isFixed = true
-        assert.deepStrictEqual(yield* Relay.retryParked(options), { delivered: 2, left: 0 })
-        assert.deepStrictEqual(yield* state.parked("r"), [])
+        assert.strictEqual(yield* state.retry("r"), 2)
+        yield* triesAre([])
+        yield* Fiber.interrupt(running)
         assert.deepStrictEqual(taken.slice(-2).map(({ position }) => position), [7, 31])
       })
     )

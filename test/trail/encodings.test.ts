@@ -67,4 +67,19 @@ describe("the formats of events", () => {
         assert.notInclude(text, "order")
       }
     }))
+
+  it.live("keep what a value says inside of its field", () =>
+    Effect.gen(function*() {
+      const [item] = yield* items
+      assert(item !== undefined && !item.erased)
+      const text = "a|b\\c=d\r\ne cs1=t_other"
+      const event = { ...item.event, error_tag: text, client: { ...item.event.client, user_agent: text } }
+      const line = Encoding.formats.cef.row({ ...item, event }).trimEnd()
+      assert.notMatch(line, /[\r\n]/)
+      assert.include(line, "reason=a|b\\\\c\\=d\\ne cs1\\=t_other ")
+      assert.strictEqual(line.match(/(?<!\\)cs1=/g)?.length, 1)
+      for (const format of ["ecs", "ocsf", "cloudevents", "ndjson"] as const) {
+        assert.notMatch(Encoding.formats[format].row({ ...item, event }).trimEnd(), /[\r\n]/)
+      }
+    }))
 })
