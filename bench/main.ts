@@ -1,4 +1,5 @@
-/** `npm run bench [-- emit | query | pii | ledger | http [slow] | middleware | turn | fair | postgres | postgres-query]
+/** `npm run bench [-- emit | query | pii | ledger | http [slow] | middleware | turn | fair | postgres | postgres-query
+/** | relay]
  * [quick]` */
 import * as Effect from "effect/Effect"
 import * as Emit from "./emit.bench.ts"
@@ -9,10 +10,23 @@ import * as Pii from "./pii.bench.ts"
 import * as PostgresBench from "./postgres.bench.ts"
 import * as PostgresQuery from "./postgresQuery.bench.ts"
 import * as Query from "./query.bench.ts"
+import * as RelayBench from "./relay.bench.ts"
 import * as Turn from "./turn.bench.ts"
 
 const quick = process.argv.includes("quick")
-const chosen = ["emit", "query", "pii", "ledger", "http", "middleware", "turn", "fair", "postgres", "postgres-query"]
+const chosen = [
+  "emit",
+  "query",
+  "pii",
+  "ledger",
+  "http",
+  "middleware",
+  "turn",
+  "fair",
+  "postgres",
+  "postgres-query",
+  "relay"
+]
   .filter((name) => process.argv.includes(name))
 const wants = (name: string) => chosen.length === 0 || chosen.includes(name)
 
@@ -25,4 +39,5 @@ if (wants("http")) await Http.run(quick, process.argv.includes("slow"))
 if (wants("middleware")) await Http.run(quick, false, "middleware")
 if (wants("postgres")) await PostgresBench.run(quick)
 if (wants("postgres-query")) await PostgresQuery.run(quick)
+if (wants("relay")) await Effect.runPromise(RelayBench.run(quick))
 if (wants("ledger")) await Effect.runPromise(Ledger.run(quick))

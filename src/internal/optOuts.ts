@@ -73,6 +73,15 @@ export class OptOuts {
     return now - this.checkedAt >= ttlMillis
   }
 
+  /** Whether all is remembered that a question asks for. */
+  knows({ env, tenantId, userIds }: Question): boolean {
+    if (!this.cache.has(keyOf({ tenantId, env }))) return false
+    for (let i = 0; i < userIds.length; i++) {
+      if (!this.cache.has(keyOf({ tenantId, env, userId: userIds[i]! }))) return false
+    }
+    return true
+  }
+
   /** Of whom it is not remembered whether they have opted out; such a medium gives what it has read to `learn`. */
   unknown({ env, tenantId, userIds }: Question): ReadonlyArray<Subject> {
     const subjects: ReadonlyArray<Subject> = [

@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { SqlError } from "effect/sql/SqlError"
 import { AuditError, SinkRejected } from "../AuditError.ts"
+import { keepsDeadline } from "../internal/deadline.ts"
 import { elapsed } from "../internal/elapsed.ts"
 import { OptOuts } from "../internal/optOuts.ts"
 import { integerOf, stringOf } from "../internal/row.ts"
@@ -59,6 +60,10 @@ class Leaving {
       this.database.run("SELECT pg_current_xact_id()::text AS xid"),
       ([row]) => void this.transactions.set(keyOf(subject), stringOf(row, "xid") ?? "0")
     )
+
+  get isEmpty(): boolean {
+    return this.transactions.size === 0
+  }
 
   end(subject: Subject): void {
     this.transactions.delete(keyOf(subject))
@@ -190,25 +195,36 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
   const unavailable = (error: SqlError): Unavailable => ({
     detail: reasonOf(error, "PostgreSQL cannot be asked for preferences", false).message
   })
-  const known = (question: Question, now: number): Effect.Effect<Answer, SqlError> =>
+  const late = Effect.fail<Unavailable>({
+    detail: `PostgreSQL did not say who has opted out within ${database.deadlineMillis} ms`
+  })
+  const answer = (question: Question, now: number): Effect.Effect<Answer, SqlError> =>
     Effect.suspend(() => {
       const unknown = optOuts.unknown(question)
       return unknown.length === 0 && !optOuts.isDue(now)
         ? Effect.succeed(optOuts.answer(question, now))
-        : Effect.andThen(loader.load(unknown, now), known(question, now))
+        : Effect.andThen(loader.load(unknown, now), answer(question, now))
     })
+  const asked = (question: Question, now: number): Effect.Effect<Answer, Unavailable> => {
+    const subjects = [question, ...question.userIds.map((userId) => ({ ...question, userId }))]
+    const answered = Effect.flatMap(leaving.has(subjects), (subject) =>
+      subject === undefined
+        ? answer(question, now)
+        : Effect.succeed<Answer>(subject.userId === undefined ? "tenant_opt_out" : "user_opt_out"))
+    return Effect.timeoutOrElse(Effect.interruptible(Effect.mapError(answered, unavailable)), {
+      duration: database.deadlineMillis,
+      orElse: () => late
+    })
+  }
+  // What is remembered is said at once: this is asked for every event.
   const lookup = (question: Question): Effect.Effect<Answer, Unavailable> =>
-    Effect.flatMap(elapsed, (now) =>
-      Effect.mapError(
-        Effect.flatMap(
-          leaving.has([question, ...question.userIds.map((userId) => ({ ...question, userId }))]),
-          (subject): Effect.Effect<Answer, SqlError> =>
-            subject === undefined
-              ? known(question, now)
-              : Effect.succeed(subject.userId === undefined ? "tenant_opt_out" : "user_opt_out")
-        ),
-        unavailable
-      ))
+    Effect.flatMap(
+      elapsed,
+      (now) =>
+        leaving.isEmpty && !optOuts.isDue(now) && optOuts.knows(question)
+          ? Effect.succeed(optOuts.answer(question, now))
+          : asked(question, now)
+    )
   const set = ({ env, tenantId, trainingAllowed, userId }: Preference) =>
     Effect.asVoid(
       run(
@@ -217,7 +233,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
         [tenantId, env, userId ?? "", trainingAllowed]
       )
     )
-  return TrainingPreferences.of({
+  const service = TrainingPreferences.of({
     lookup,
     change: (preference, record) =>
       Effect.withFiber((fiber) => {
@@ -243,6 +259,8 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
       }),
     list: listing(database)
   })
+  keepsDeadline(service, database.deadlineMillis)
+  return service
 })
 
 /** Training preferences in the database. */

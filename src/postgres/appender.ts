@@ -61,7 +61,8 @@ export class Appender {
     const { schema: s } = options.database
     // Who waits for a lock hears of it before the deadline.
     this.appending = appending(s, options.commits, Math.ceil(options.database.deadlineMillis * 0.8))
-    this.lock = `WITH t AS MATERIALIZED (SELECT set_config('lock_timeout', $3, true)) ` +
+    this.lock = `WITH t AS MATERIALIZED (SELECT set_config('lock_timeout', ` +
+      `coalesce(nullif($3, ''), current_setting('lock_timeout')), true)) ` +
       `SELECT l.id::float8 AS id, h.size::float8 AS size, h.version::float8 AS version, ` +
       `(SELECT value FROM ${s}.store WHERE name = 'policy') AS policy, ` +
       `current_setting('synchronous_commit') AS synchronous_commit FROM t CROSS JOIN ${s}.log l ` +
@@ -69,9 +70,14 @@ export class Appender {
   }
 
   /** Takes the lock of a log, once it is free; it lasts for the transaction. */
-  private locked({ env, tenantId }: LogName): Effect.Effect<Locked | undefined, SqlError | AuditError> {
+  private locked(
+    { env, tenantId }: LogName,
+    durability: Durability
+  ): Effect.Effect<Locked | undefined, SqlError | AuditError> {
     const { commits, database: { deadlineMillis, run } } = this.options
-    return Effect.flatMap(run(this.lock, [tenantId, env, String(deadlineMillis)]), ([row]) => {
+    // A transaction of the application keeps its own time-out.
+    const timeout = durability === "committed" ? String(deadlineMillis) : ""
+    return Effect.flatMap(run(this.lock, [tenantId, env, timeout]), ([row]) => {
       if (row === undefined) return Effect.undefined
       const [id, size, version] = [integerOf(row, "id"), integerOf(row, "size"), integerOf(row, "version")]
       const commit = stringOf(row, "synchronous_commit") ?? ""
@@ -198,10 +204,10 @@ export class Appender {
       readonly millis: number
     }
   ): Effect.fn.Return<Done, SqlError | AuditError> {
-    let locked = yield* this.locked(first)
+    let locked = yield* this.locked(first, durability)
     const created = locked === undefined ? yield* this.created(first, millis) : undefined
     // Another process made it between the two.
-    if (created === undefined) locked ??= yield* this.locked(first)
+    if (created === undefined) locked ??= yield* this.locked(first, durability)
     if (created !== undefined) locked = { id: created.id, size: 0, version: 0, policy: yield* this.policy() }
     if (locked === undefined) {
       return yield* new AuditError({ method, reason: new SinkRejected({ detail: "the log cannot be made" }) })

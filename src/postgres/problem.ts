@@ -41,6 +41,7 @@ const telling = /^(08|28|3D|42|53|57|58)/
 const detailOf = (error: SqlError, what: string): string => {
   const code = sqlState(error)
   const { cause } = error.reason
+  if (error.reason._tag === "AuthenticationError") return `${what}: the user or its password was refused`
   if (code === undefined) return `${what}: ${isBefore(error) ? "it cannot be reached" : "the connection was lost"}`
   const message = telling.test(code) && cause instanceof Error ? ` ${cause.message.split("\n")[0] ?? ""}` : ""
   return `${what}: SQLSTATE ${code}${message}`

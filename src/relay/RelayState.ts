@@ -106,23 +106,25 @@ const parkedKey = ({ log, position }: Pick<Parked, "log" | "position">): string 
 const byPlace = (a: Parked, b: Parked): number =>
   keyOf(a.log) < keyOf(b.log) ? -1 : keyOf(a.log) > keyOf(b.log) ? 1 : a.position - b.position
 
+const keptOf = (relays: Map<string, Kept>, relay: string): Kept => {
+  const known = relays.get(relay)
+  if (known !== undefined) return known
+  const made: Kept = {
+    holder: undefined,
+    until: 0,
+    isPaused: false,
+    failure: undefined,
+    cursors: new Map(),
+    parked: new Map()
+  }
+  relays.set(relay, made)
+  return made
+}
+
 /** State in memory: it dies with the process, and deliveries begin anew. */
 export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () => {
   const relays = new Map<string, Kept>()
-  const of = (relay: string): Kept => {
-    const known = relays.get(relay)
-    if (known !== undefined) return known
-    const made: Kept = {
-      holder: undefined,
-      until: 0,
-      isPaused: false,
-      failure: undefined,
-      cursors: new Map(),
-      parked: new Map()
-    }
-    relays.set(relay, made)
-    return made
-  }
+  const of = (relay: string): Kept => keptOf(relays, relay)
   const now = <A>(use: (millis: number) => A) => Effect.map(Clock.currentTimeMillis, use)
   return RelayState.of({
     lease: (relay, holder, millis) =>

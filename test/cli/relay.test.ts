@@ -18,7 +18,7 @@ describe("effect-audit relay", () => {
         assert.strictEqual(code, 2, verb)
         assert.include(stderr, "hook")
       }
-      let count = 0
+      const taken: Array<number> = []
       const target: Target.Target = {
         name: "test",
         maxEvents: 10,
@@ -27,13 +27,13 @@ describe("effect-audit relay", () => {
           events.some(({ position }) => position === 2)
             ? Effect.fail(new Target.Refused({ detail: "the target answered 400" }))
             : Effect.sync(() => {
-              count += events.length
+              taken.push(...events.map(({ position }) => position))
             })
       }
       yield* Effect.raceFirst(
         Relay.run({ name: "hook", target, tries: 1, interval: 5 }),
         Effect.gen(function*() {
-          while (count < 3) yield* Effect.sleep(5)
+          while (taken.length < 3) yield* Effect.sleep(5)
           yield* Effect.sleep(100)
         })
       ).pipe(Effect.provide(SqlRelayState.layer().pipe(Layer.provideMerge(Sqlite.layer({ filename: db })))))

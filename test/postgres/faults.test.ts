@@ -134,6 +134,33 @@ describe("a transaction of the application", () => {
     }).pipe(Effect.provide(Ledger.layer.pipe(Layer.provideMerge(storeAt(file, schema)))))
   })
 
+  it.live("waits for another's no longer than an event does, keeps its own time-outs, and may go on without the event", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const { transact } = yield* Transactions.Transactions
+      yield* emit(0)
+      yield* Effect.orDie(sql.unsafe(`CREATE TABLE ${schema}.note (n int)`))
+      const open = yield* Deferred.make<void>()
+      const isOpen = yield* Deferred.make<void>()
+      const other = yield* Effect.forkChild(
+        transact(Effect.andThen(Effect.andThen(emit(1), Deferred.succeed(isOpen, undefined)), Deferred.await(open)))
+      )
+      yield* Deferred.await(isOpen)
+      yield* transact(Effect.gen(function*() {
+        yield* Effect.orDie(sql.unsafe("SET LOCAL lock_timeout = '7s'"))
+        yield* Effect.orDie(sql.unsafe(`INSERT INTO ${schema}.note VALUES (1)`))
+        assert.strictEqual(yield* reasonOf(emit(2)), "SinkTimeout")
+        const [row] = yield* Effect.orDie(sql.unsafe("SELECT current_setting('lock_timeout') AS t"))
+        assert.deepStrictEqual(row, { t: "7s" })
+      }))
+      yield* Deferred.succeed(open, undefined)
+      yield* Fiber.join(other)
+      assert.strictEqual((yield* Effect.orDie(sql.unsafe(`SELECT * FROM ${schema}.note`))).length, 1)
+      assert.strictEqual((yield* storedEvents).length, 3)
+    }).pipe(Effect.provide(storeAt(file, schema, { deadlineMillis: 500 })))
+  })
+
   it.live("that would not be durable takes no event", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient
