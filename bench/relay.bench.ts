@@ -29,14 +29,15 @@ const receiver = `require("node:http").createServer((request, response) => {
 /** Runs a relay of a new name until everything is delivered; events per second. */
 const relayed = (target: Target.Target, name: string, total: number) =>
   Effect.gen(function*() {
-    let count = 0
+    const progress = { count: 0 }
     const counting: Target.Target = {
       ...target,
-      send: (batch) => Effect.tap(target.send(batch), () => Effect.sync(() => void (count += batch.events.length)))
+      send: (batch) =>
+        Effect.tap(target.send(batch), () => Effect.sync(() => void (progress.count += batch.events.length)))
     }
     const started = performance.now()
     const fiber = yield* Effect.forkChild(Relay.run({ name, target: counting, interval: 5 }))
-    while (count < total) yield* Effect.sleep(5)
+    while (progress.count < total) yield* Effect.sleep(5)
     const rate = Math.round(total / (performance.now() - started) * 1000)
     yield* Fiber.interrupt(fiber)
     return rate

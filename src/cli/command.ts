@@ -32,7 +32,8 @@ import { verify } from "./verify.ts"
 /** `effect-audit` with its verbs. */
 export const command = Command.make("effect-audit").pipe(
   Command.withDescription(
-    "Record, query, prove and erase events of an audit store in a SQLite file or in PostgreSQL; find personal data in logs"
+    "Record, query, prove and erase events of an audit store in a SQLite file or in PostgreSQL; find personal data " +
+      "in logs"
   ),
   Command.withSubcommands([
     ingest,

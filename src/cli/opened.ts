@@ -79,7 +79,7 @@ export const opened = Effect.fnUntraced(function*(
   if (medium === undefined) {
     return yield* config === undefined
       ? new UsageError({ message: "give --db FILE or --config FILE" })
-      : new Failed({ message: "the configuration's store dies with its process: nothing is in it" })
+      : new Failed({ message: "the configuration's store is no file and no database: it dies with its process" })
   }
   return { medium, config: config ?? new AuditConfig({ store: new SqliteStore({ filename: name ?? "" }) }) }
 })

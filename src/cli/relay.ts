@@ -117,7 +117,8 @@ const retry = Command.make(
     )
 ).pipe(
   Command.withDescription(
-    "Have parked events delivered again, each alone, by the process that runs the relay. Exit 0: asked for, 2: could not be done."
+    "Have parked events delivered again, each alone, by the process that runs the relay. Exit 0: asked for, 2: " +
+      "could not be done."
   )
 )
 
@@ -128,29 +129,30 @@ const backfill = Command.make(
     relay: relayFlag,
     tenant: tenantFlag,
     env: envFlag,
-    from: Flag.Int("from").pipe(
+    position: Flag.Int("position").pipe(
       Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
       Flag.withDescription("The position that is delivered next; 0 is the log's beginning")
     )
   },
-  ({ config, db, env, from, relay, tenant }) =>
+  ({ config, db, env, position, relay, tenant }) =>
     failing(
       Effect.gen(function*() {
         const log = (yield* (yield* AuditTrail).logs).find((log) => log.tenantId === tenant && log.env === env)
         if (log === undefined) return yield* new Failed({ message: `${tenant} has no log in ${env}` })
-        if (from > log.size) return yield* new UsageError({ message: `--from: the log has ${log.size} events` })
+        if (position > log.size) return yield* new UsageError({ message: `--position: the log has ${log.size} events` })
         const state = yield* RelayState
         const found = yield* known(relay)
         if (found.holder !== undefined && !found.isPaused) {
           return yield* new Failed({ message: `${relay} is running: pause it first (relay pause)` })
         }
-        yield* state.moveTo(relay, { tenantId: tenant, env }, from)
-        yield* Console.error(`${relay}: ${tenant} ${env} is delivered from position ${from} on`)
+        yield* state.moveTo(relay, { tenantId: tenant, env }, position)
+        yield* Console.error(`${relay}: ${tenant} ${env} is delivered from position ${position} on`)
       }).pipe(Effect.provide(relaying({ config, db })))
     )
 ).pipe(
   Command.withDescription(
-    "Have a log delivered from a position on, again or without what is before. The relay is paused first. Exit 0: done, 2: could not be done."
+    "Have a log delivered from a position on, again or without what is before. The relay is paused first. Exit 0: " +
+      "done, 2: could not be done."
   )
 )
 

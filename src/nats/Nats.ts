@@ -6,8 +6,8 @@
  *
  * **Gotchas**
  *
- * What an acknowledgement is worth is up to the server: with its default `sync_interval` of two minutes it has written to
- * the disk's cache, and a power cut of a stream with one replica may lose it. Set `sync_interval: always`, or three
+ * What an acknowledgement is worth is up to the server: with its default `sync_interval` of two minutes it has written
+ * to the disk's cache, and a power cut of a stream with one replica may lose it. Set `sync_interval: always`, or three
  * replicas in places of their own.
  *
  * @since 0.1.0
@@ -108,7 +108,7 @@ export interface StreamOptions extends Partial<Pick<StreamConfig, "max_age" | "m
 }
 
 /**
- * Makes a stream with explicit settings where there is none of the name: in files, with no message taken away when it is
+ * Makes a stream of a name with explicit settings, unless it is there: in files, with no message taken away when it is
  * full, but refused.
  */
 export const ensureStream = Effect.fnUntraced(function*(

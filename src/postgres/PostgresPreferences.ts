@@ -183,14 +183,8 @@ class Loader {
     })
 }
 
-/** Builds the preferences over the database. */
-export const make: Effect.Effect<TrainingPreferences["Service"], never, Database> = Effect.gen(function*() {
-  const database = yield* Database
-  const { run, schema: s, sql, transact } = database
-  const leaving = new Leaving(database)
-  // Whatever is asked is read before it is answered.
-  const rows = { version: () => undefined, isOptedOut: () => true, openTransaction: () => undefined }
-  const optOuts = new OptOuts(rows, mostRemembered)
+/** Says who has opted out, from what is remembered or read. */
+const lookingUp = (database: Opened, optOuts: OptOuts, leaving: Leaving): TrainingPreferences["Service"]["lookup"] => {
   const loader = new Loader(database, optOuts)
   const unavailable = (error: SqlError): Unavailable => ({
     detail: reasonOf(error, "PostgreSQL cannot be asked for preferences", false).message
@@ -217,7 +211,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
     })
   }
   // What is remembered is said at once: this is asked for every event.
-  const lookup = (question: Question): Effect.Effect<Answer, Unavailable> =>
+  return (question) =>
     Effect.flatMap(
       elapsed,
       (now) =>
@@ -225,6 +219,16 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
           ? Effect.succeed(optOuts.answer(question, now))
           : asked(question, now)
     )
+}
+
+/** Builds the preferences over the database. */
+export const make: Effect.Effect<TrainingPreferences["Service"], never, Database> = Effect.gen(function*() {
+  const database = yield* Database
+  const { run, schema: s, sql, transact } = database
+  const leaving = new Leaving(database)
+  // Whatever is asked is read before it is answered.
+  const rows = { version: () => undefined, isOptedOut: () => true, openTransaction: () => undefined }
+  const optOuts = new OptOuts(rows, mostRemembered)
   const set = ({ env, tenantId, trainingAllowed, userId }: Preference) =>
     Effect.asVoid(
       run(
@@ -234,7 +238,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
       )
     )
   const service = TrainingPreferences.of({
-    lookup,
+    lookup: lookingUp(database, optOuts, leaving),
     change: (preference, record) =>
       Effect.withFiber((fiber) => {
         const isInside = database.transactionOf(fiber.context) !== undefined

@@ -80,7 +80,9 @@ export class RelayState extends Context.Service<RelayState, {
   readonly moveTo: (relay: string, log: LogName, next: number) => Effect.Effect<void, AuditError>
   /** The events that are parked, by log and position. */
   readonly parked: (relay: string) => Effect.Effect<ReadonlyArray<Parked>, AuditError>
-  /** Asks for parked events to be delivered again, by whoever runs the relay: one of an id, or all; how many they are. */
+  /**
+   * Asks for parked events to be delivered again, by whoever runs the relay: one of an id, or all; how many they are.
+   */
   readonly retry: (relay: string, eventId?: EventId | undefined) => Effect.Effect<number, AuditError>
   /** The first of the events that were asked for. */
   readonly due: (relay: string) => Effect.Effect<ReadonlyArray<Parked>, AuditError>

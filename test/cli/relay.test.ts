@@ -50,8 +50,8 @@ describe("effect-audit relay", () => {
       assert.include((yield* relay("parked", "--relay", "hook")).stdout, "asked for again")
       yield* relay("pause", "--relay", "hook")
       const log = ["--relay", "hook", "--tenant", "t_acme", "--env", "prod"]
-      assert.strictEqual((yield* relay("backfill", ...log, "--from", "9")).code, 2)
-      assert.strictEqual((yield* relay("backfill", ...log, "--from", "1")).code, 0)
+      assert.strictEqual((yield* relay("backfill", ...log, "--position", "9")).code, 2)
+      assert.strictEqual((yield* relay("backfill", ...log, "--position", "1")).code, 0)
       assert.match((yield* relay("status")).stdout, /hook +paused +t_acme +prod +1 +4 +3 +1/)
       yield* relay("resume", "--relay", "hook")
       assert.match((yield* relay("status")).stdout, /not running/)
