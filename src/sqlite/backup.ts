@@ -14,8 +14,8 @@ const method = "Sqlite.backup"
 const rate = 512
 
 /**
- * Copies a store into a new file of mode 0600; a file that exists is never replaced. Writers are not held up; what they
- * commit meanwhile may be in the copy. `progress` hears of pages that are copied, and of all.
+ * Copies a store as it is now into a new file of mode 0600; a file that exists is never replaced. Writers are not held
+ * up; what they commit meanwhile is not in the copy. `progress` hears of pages that are copied, and of all.
  */
 export const backup = (
   options: Pick<Options, "filename" | "deadline"> & {
@@ -28,6 +28,11 @@ export const backup = (
     const refuse = (detail: string) => new AuditError({ method, reason: new SinkRejected({ detail }) })
     const version = yield* Effect.mapError(attempt(() => versionOf(reader)), failing(method, filename))
     if (version === undefined) return yield* refuse(`${filename} is a database, but not an audit store`)
+    // One state of the file: otherwise every commit of another process has the copy begin again, and it never ends.
+    yield* Effect.mapError(
+      attempt(() => reader.exec("BEGIN; SELECT count(*) FROM sqlite_schema")),
+      failing(method, filename)
+    )
     yield* Effect.try({
       try: () => createFile(options.out),
       catch: (cause) =>
