@@ -125,30 +125,55 @@ const tellParked = (name: string, log: LogName, parked: Delivered["parked"]) =>
       )
     ), { discard: true })
 
-/** Delivers a log from its cursor on: to its end, for as long as its turn, or until the lease is lost. */
+/** Moves the cursor of a log behind what was delivered; `false` where the lease is lost. */
+const advance = Effect.fnUntraced(function*(
+  { holder, options: { name }, state }: Running,
+  log: LogName,
+  from: number,
+  { count, parked }: Delivered,
+  moved: (next: number) => void
+): Effect.fn.Return<boolean, AuditError> {
+  const to = from + count
+  if (count === 0) return true
+  if (!(yield* state.advance({ relay: name, holder, log, from, to, parked }))) return false
+  moved(to)
+  yield* telling(Metric.update(Metric.withAttributes(delivered, { relay: name }), count - parked.length))
+  yield* tellParked(name, log, parked)
+  return true
+})
+
+/**
+ * Delivers a log from its cursor on: to its end, for as long as its turn, or until the lease is lost. While a page is
+ * on its way, the next one is read, and the cursor moves behind the one before.
+ */
 const deliverLog = Effect.fnUntraced(function*(
   running: Running,
   log: LogName,
   from: number,
   moved: (next: number) => void
 ): Effect.fn.Return<"all" | "some" | "lost", AuditError | Unavailable> {
-  const { delivering, holder, options: { name }, state } = running
+  const { delivering, options: { name } } = running
   let next = from
-  for (let turn = 0; turn < batchesInTurn; turn++) {
-    const { items } = yield* readPage(running, log, next)
-    if (items.length === 0) return "all"
-    const { count, failure, parked } = yield* deliver(delivering, { relay: name, log, items })
-    const to = next + count
-    if (count > 0) {
-      if (!(yield* state.advance({ relay: name, holder, log, from: next, to, parked }))) return "lost"
-      yield* telling(Metric.update(Metric.withAttributes(delivered, { relay: name }), count - parked.length))
-      yield* tellParked(name, log, parked)
+  let settle: Effect.Effect<boolean, AuditError> = Effect.succeed(true)
+  let page = yield* readPage(running, log, next)
+  for (let turn = 0; turn < batchesInTurn && page.items.length > 0; turn++) {
+    const { items } = page
+    const [result, isHeld, following] = yield* Effect.all([
+      deliver(delivering, { relay: name, log, items }),
+      settle,
+      readPage(running, log, next + items.length)
+    ], { concurrency: "unbounded" })
+    if (!isHeld) return "lost"
+    settle = advance(running, log, next, result, moved)
+    if (result.failure !== undefined) {
+      yield* settle
+      return yield* result.failure
     }
-    next = to
-    moved(next)
-    if (failure !== undefined) return yield* failure
+    next += result.count
+    page = following
   }
-  return "some"
+  if (!(yield* settle)) return "lost"
+  return page.items.length === 0 ? "all" : "some"
 })
 
 /** The logs that are due, with their cursors: what is in the store at first, and what has grown since. */
