@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { AuditLogger, DatasetEvent, RequestContext } from "effect-audit"
 import { readFileSync } from "node:fs"
-import { keysIn } from "../src/internal/body.ts"
+import { decodeEvent, keysIn } from "../src/internal/body.ts"
 import { memory, storedEvents, within } from "./support.ts"
 
 const golden: object = JSON.parse(readFileSync(new URL("fixtures/event.json", import.meta.url), "utf8"))
@@ -22,6 +22,27 @@ describe("DatasetEvent.Wire", () => {
       assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(DatasetEvent.WireFromText)(text), decoded)
       assert.deepStrictEqual(JSON.parse(yield* Schema.encodeEffect(DatasetEvent.WireFromText)(decoded)), event)
     }))
+
+  it("reads stored texts as the schema does, with open names, escaped ones and wrong values of them", () => {
+    const { event_id, ...others } = { ...event, event_id: "01a209c5-51d0-7343-9b03-8b4c0f267745" }
+    const names = ["utm_source", "seo_title", "utm_", "utmsource", "xutm_a", "seo", "other"]
+    const values: ReadonlyArray<unknown> = ["x", 1, "\"utm_a\":\\", null]
+    for (const name of names) {
+      for (const value of values) {
+        const plain = JSON.stringify({ event_id, [name]: value, ...others })
+        for (let at = -1; at < name.length; at++) {
+          const code = name.charCodeAt(at).toString(16).padStart(4, "0")
+          const text = at < 0 ? plain : plain.replace(name, `${name.slice(0, at)}\\u${code}${name.slice(at + 1)}`)
+          const expected = Schema.decodeUnknownResult(DatasetEvent.WireFromText)(text)
+          const decoded = decodeEvent(text)
+          assert.strictEqual(decoded._tag, expected._tag, text)
+          if (decoded._tag === "Success" && expected._tag === "Success") {
+            assert.deepStrictEqual(decoded.success, expected.success)
+          }
+        }
+      }
+    }
+  })
 
   it.effect("refuses what is not an event", () =>
     Effect.gen(function*() {

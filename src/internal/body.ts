@@ -4,10 +4,12 @@
  * Bodies are of `Seal`'s making. Verification and search also meet bytes that someone changed: what cannot be read has
  * no fields there, and it is the commitment that says so.
  */
+import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { PiiFlags, SearchKeys } from "../DatasetEvent.ts"
+import type { PiiFlags, SearchKeys, Wire } from "../DatasetEvent.ts"
 import { WireFromText } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
+import { WireFields } from "./wire.ts"
 
 type Fields = { readonly [key: string]: unknown }
 
@@ -60,8 +62,14 @@ export const keysIn = (fields: Fields): SearchKeys => {
   }
 }
 
-/** Decodes a stored event. */
-export const decodeEvent = Schema.decodeUnknownResult(WireFromText)
+const decodeOpen = Schema.decodeUnknownResult(WireFromText)
+const decodeFixed = Schema.decodeUnknownResult(Schema.fromJsonString(WireFields))
+/** Texts in which a field of an open name may stand: one that begins with its prefix, also where that is escaped. */
+const mayBeOpen = /"(?:utm_|seo_|[a-z]{0,3}\\)/
+
+/** Decodes a stored event. To look at each name for an open one takes as long as the rest: most events have none. */
+export const decodeEvent = (text: string): Result.Result<Wire, Schema.SchemaError> =>
+  mayBeOpen.test(text) ? decodeOpen(text) : decodeFixed(text)
 
 /** What the first receipt of a stored event said; `undefined` if the bytes are not those of an event. */
 export const receiptOf = (

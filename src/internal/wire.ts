@@ -54,7 +54,7 @@ const Resource = Schema.Struct({ type: Schema.String, id: Schema.String })
 const AnalyticsKey = Schema.TemplateLiteral([Schema.Literals(["utm_", "seo_"]), Schema.String])
 
 /** The event as it is stored and exported, before the open `utm_*` and `seo_*` fields. */
-const WireFields = Schema.Struct({
+export const WireFields = Schema.Struct({
   event_id: EventId,
   schema_version: Schema.Literal("1"),
   tenantId: TenantId,

@@ -61,21 +61,26 @@ const errorOf = (cause: unknown): DeliveryError => {
     : new Unavailable({ detail: `NATS has not acknowledged it (${name})` })
 }
 
-/** Publishes one event; the acknowledgement must come from the stream that is meant. */
+/**
+ * Publishes events in their order; the acknowledgement of each must come from the stream that is meant. The client takes
+ * a stack trace with every message, so all are published from one shallow place.
+ */
 const publish = (
   { jetstream, stream, timeout = "5 seconds" }: Options,
   subject: string,
-  { eventId, text }: Outgoing
-): Effect.Effect<void, DeliveryError> =>
-  Effect.asVoid(Effect.tryPromise({
-    try: () =>
-      jetstream.publish(subject, text, {
-        msgID: eventId,
-        timeout: Duration.toMillis(Duration.fromInputUnsafe(timeout)),
-        expect: { streamName: stream }
-      }),
+  events: ReadonlyArray<Outgoing>
+): Effect.Effect<void, DeliveryError> => {
+  const shared = { timeout: Duration.toMillis(Duration.fromInputUnsafe(timeout)), expect: { streamName: stream } }
+  return Effect.tryPromise({
+    try: async () => {
+      await Promise.resolve()
+      await Promise.all(
+        events.map(({ eventId, text }) => jetstream.publish(subject, text, { ...shared, msgID: eventId }))
+      )
+    },
     catch: errorOf
-  }))
+  })
+}
 
 /** Makes the target. */
 export const make = (options: Options): Target => {
@@ -85,14 +90,8 @@ export const make = (options: Options): Target => {
     maxEvents: maxInFlight,
     maxBytes: 32_000_000,
     maxEventBytes,
-    send: ({ events, log }: Batch) => {
-      const to = subject(log)
-      // They are stored in the order in which they are sent; the first failure ends the batch, which is sent again.
-      return Effect.forEach(events, (event) => publish(options, to, event), {
-        concurrency: "unbounded",
-        discard: true
-      })
-    }
+    // The first failure ends the batch, which is sent again.
+    send: ({ events, log }: Batch) => publish(options, subject(log), events)
   }
 }
 
