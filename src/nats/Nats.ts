@@ -62,8 +62,8 @@ const errorOf = (cause: unknown): DeliveryError => {
 }
 
 /**
- * Publishes events in their order; the acknowledgement of each must come from the stream that is meant. The client takes
- * a stack trace with every message, so all are published from one shallow place.
+ * Publishes events in their order; the acknowledgement of each must come from the stream that is meant. The client
+ * takes a stack trace with every message, so all are published from one shallow place.
  */
 const publish = (
   { jetstream, stream, timeout = "5 seconds" }: Options,
@@ -72,12 +72,10 @@ const publish = (
 ): Effect.Effect<void, DeliveryError> => {
   const shared = { timeout: Duration.toMillis(Duration.fromInputUnsafe(timeout)), expect: { streamName: stream } }
   return Effect.tryPromise({
-    try: async () => {
-      await Promise.resolve()
-      await Promise.all(
-        events.map(({ eventId, text }) => jetstream.publish(subject, text, { ...shared, msgID: eventId }))
-      )
-    },
+    try: () =>
+      Promise.resolve().then(() =>
+        Promise.all(events.map(({ eventId, text }) => jetstream.publish(subject, text, { ...shared, msgID: eventId })))
+      ),
     catch: errorOf
   })
 }
