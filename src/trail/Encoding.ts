@@ -1,6 +1,6 @@
 /**
- * Events as other systems read them: NDJSON, CSV, CloudEvents 1.0, OCSF 1.8 (API Activity), ECS and CEF. They are
- * mappings: what a format has no place for stands in its extension.
+ * Events as other systems read them: NDJSON, CSV, CloudEvents 1.0, OCSF 1.8 or 1.9 (API Activity), ECS and CEF. They
+ * are mappings: what a format has no place for stands in its extension.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import type { Wire } from "../DatasetEvent.ts"
 import type { Item } from "./page.ts"
 
 /** The formats. */
-export const Format = Schema.Literals(["ndjson", "csv", "cloudevents", "ocsf", "ecs", "cef"])
+export const Format = Schema.Literals(["ndjson", "csv", "cloudevents", "ocsf", "ocsf-1.9", "ecs", "cef"])
 export type Format = typeof Format.Type
 
 /**
@@ -217,6 +217,30 @@ export const ecs = (item: Item) => {
   }
 }
 
+/**
+ * An event as OCSF 1.9 (in development) API Activity: an agent stands in `ai_agent` of the profile `ai_operation`, and
+ * the actor is whom it works for.
+ */
+export const ocsf19 = (item: Item) => {
+  const base = ocsf(item)
+  const metadata = { ...base.metadata, version: "1.9.0-dev" }
+  if (item.erased || item.event.actor_type !== "agent") return { ...base, metadata }
+  const { agent = {}, agentId, run_id, user_id } = item.event
+  const instance = agent.instance_id ?? run_id
+  return {
+    ...base,
+    metadata: { ...metadata, profiles: ["ai_operation"] },
+    actor: user_id === undefined ? { app_uid: agentId } : { user: { uid: user_id, type_id: 0 } },
+    ai_agent: {
+      uid: agentId,
+      type_id: 0,
+      ...(instance === undefined ? {} : { instance_uid: instance }),
+      ...(agent.version === undefined ? {} : { version: agent.version }),
+      ...(agent.model === undefined ? {} : { ai_model: { name: agent.model, ai_provider: "unknown" } })
+    }
+  }
+}
+
 /** Severities of CEF, 0 to 10. */
 const cefSeverities = { debug: 1, info: 3, notice: 4, warning: 6, error: 8, critical: 10 } as const
 
@@ -283,6 +307,7 @@ export const formats: {
     contentType: "application/x-ndjson"
   },
   ocsf: { head: "", row: (item) => `${JSON.stringify(ocsf(item))}\n`, contentType: "application/x-ndjson" },
+  "ocsf-1.9": { head: "", row: (item) => `${JSON.stringify(ocsf19(item))}\n`, contentType: "application/x-ndjson" },
   ecs: { head: "", row: (item) => `${JSON.stringify(ecs(item))}\n`, contentType: "application/x-ndjson" },
   cef: { head: "", row: (item) => `${cef(item)}\n`, contentType: "text/plain; charset=utf-8" }
 }
