@@ -24,7 +24,7 @@ import {
   TrainingPreferences,
   type Unavailable
 } from "../TrainingPreferences.ts"
-import { Database, type Opened } from "./database.ts"
+import { Database, type Opened, type Run } from "./database.ts"
 import { failing, reasonOf } from "./problem.ts"
 
 const Rows = Schema.Array(Schema.Struct({
@@ -43,18 +43,28 @@ const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resum
 const keyOf = ({ env, tenantId, userId }: Subject): string => `${tenantId}/${env}/${userId ?? ""}`
 
 /**
- * Opt-outs that were set in transactions which may not have ended, by the number of the transaction: they hold from
- * then on, and until the transaction is known to have ended.
+ * Opt-outs that were set, or taken back, in transactions which may not have ended, by the number of the transaction:
+ * they hold from then on, and until the transaction is known to have ended.
  */
 class Leaving {
   private readonly database: Opened
   private readonly transactions = new Map<string, string>()
+  private readonly changed = new WeakSet<object>()
 
   constructor(database: Opened) {
     this.database = database
   }
 
-  /** An opt-out is being set in the transaction of the fiber. */
+  /** A preference is being changed in a transaction: what it reads is not what others see. */
+  change(transaction: object): void {
+    this.changed.add(transaction)
+  }
+
+  hasChanged(transaction: object): boolean {
+    return this.changed.has(transaction)
+  }
+
+  /** An opt-out is being set in the transaction of the fiber, or taken back. */
   readonly begin = (subject: Subject): Effect.Effect<void, SqlError> =>
     Effect.map(
       this.database.run("SELECT pg_current_xact_id()::text AS xid"),
@@ -77,7 +87,7 @@ class Leaving {
     return Effect.map(
       Effect.forEach(leaving, (subject) =>
         Effect.map(
-          this.database.committed("SELECT pg_xact_status($1::text::xid8) AS status", [
+          this.database.run("SELECT pg_xact_status($1::text::xid8) AS status", [
             this.transactions.get(keyOf(subject)) ?? "0"
           ]),
           ([row]) => {
@@ -119,6 +129,31 @@ const listing = ({ committed, schema: s }: Opened) => {
     )
 }
 
+/** Reads at which version each of some subjects has opted out or not, and how isolated the reading transaction is. */
+const readOptOuts = (run: Run, s: string, subjects: ReadonlyArray<Subject>) =>
+  Effect.map(
+    run(
+      "SELECT current_setting('transaction_isolation') AS isolation, v.version::text AS version, w.n::int4 AS n " +
+        `FROM ${s}.preference_version v LEFT JOIN (` +
+        "unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w(tenant_id, env, user_id, n) " +
+        `JOIN ${s}.preference p ON p.tenant_id = w.tenant_id AND p.env = w.env AND p.user_id = w.user_id AND ` +
+        "NOT p.training_allowed) ON true",
+      [
+        subjects.map(({ tenantId }) => tenantId),
+        subjects.map(({ env }) => env),
+        subjects.map(({ userId }) => userId ?? "")
+      ]
+    ),
+    (rows) => {
+      const out = new Set(rows.map((row) => integerOf(row, "n")))
+      return {
+        version: stringOf(rows[0], "version"),
+        isolation: stringOf(rows[0], "isolation"),
+        read: subjects.map((subject, at) => [subject, out.has(at + 1)] as const)
+      }
+    }
+  )
+
 /** What is read at once: whether subjects have opted out, and at which version. */
 interface Load {
   readonly subjects: Map<string, Subject>
@@ -137,28 +172,10 @@ class Loader {
   }
 
   private readonly run = ({ done, subjects }: Load, now: number): Effect.Effect<void> => {
-    const { committed, schema: s } = this.database
-    const all = [...subjects.values()]
+    const { committed, schema } = this.database
     const reading = Effect.map(
-      committed(
-        `SELECT v.version::text AS version, w.n::int4 AS n FROM ${s}.preference_version v LEFT JOIN (` +
-          "unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w(tenant_id, env, user_id, n) " +
-          `JOIN ${s}.preference p ON p.tenant_id = w.tenant_id AND p.env = w.env AND p.user_id = w.user_id AND ` +
-          "NOT p.training_allowed) ON true",
-        [
-          all.map(({ tenantId }) => tenantId),
-          all.map(({ env }) => env),
-          all.map(({ userId }) => userId ?? "")
-        ]
-      ),
-      (rows) => {
-        const out = new Set(rows.map((row) => integerOf(row, "n")))
-        this.optOuts.learn(
-          stringOf(rows[0], "version"),
-          all.map((subject, at) => [subject, out.has(at + 1)] as const),
-          now
-        )
-      }
+      readOptOuts(committed, schema, [...subjects.values()]),
+      ({ read, version }) => this.optOuts.learn(version, read, now)
     )
     return Effect.flatMap(Effect.exit(reading), (exit) => Effect.asVoid(Deferred.done(done, exit)))
   }
@@ -183,6 +200,8 @@ class Loader {
     })
 }
 
+const refusalOf = ({ userId }: Subject): Answer => userId === undefined ? "tenant_opt_out" : "user_opt_out"
+
 /** Says who has opted out, from what is remembered or read. */
 const lookingUp = (database: Opened, optOuts: OptOuts, leaving: Leaving): TrainingPreferences["Service"]["lookup"] => {
   const loader = new Loader(database, optOuts)
@@ -199,12 +218,32 @@ const lookingUp = (database: Opened, optOuts: OptOuts, leaving: Leaving): Traini
         ? Effect.succeed(optOuts.answer(question, now))
         : Effect.andThen(loader.load(unknown, now), answer(question, now))
     })
+  // What a transaction asks is read by its own connection: all others may be taken by transactions that ask as well.
+  const inside = (question: Question, subjects: ReadonlyArray<Subject>, transaction: object, now: number) =>
+    Effect.suspend(() =>
+      !optOuts.isDue(now) && optOuts.knows(question)
+        ? Effect.succeed(optOuts.answer(question, now))
+        : Effect.flatMap(readOptOuts(database.run, database.schema, subjects), ({ isolation, read, version }) => {
+          // An older snapshot may not have what others committed since.
+          if (isolation !== "read committed") return answer(question, now)
+          if (!leaving.hasChanged(transaction)) optOuts.learn(version, read, now)
+          const out = read.find(([, isOut]) => isOut)
+          return Effect.succeed(out === undefined ? "allowed" : refusalOf(out[0]))
+        })
+    )
   const asked = (question: Question, now: number): Effect.Effect<Answer, Unavailable> => {
-    const subjects = [question, ...question.userIds.map((userId) => ({ ...question, userId }))]
-    const answered = Effect.flatMap(leaving.has(subjects), (subject) =>
-      subject === undefined
-        ? answer(question, now)
-        : Effect.succeed<Answer>(subject.userId === undefined ? "tenant_opt_out" : "user_opt_out"))
+    const { env, tenantId, userIds } = question
+    const subjects: ReadonlyArray<Subject> = [
+      { tenantId, env },
+      ...userIds.map((userId) => ({ tenantId, env, userId }))
+    ]
+    const answered = Effect.withFiber((fiber) =>
+      Effect.flatMap(leaving.has(subjects), (subject) => {
+        if (subject !== undefined) return Effect.succeed(refusalOf(subject))
+        const transaction = database.transactionOf(fiber.context)
+        return transaction === undefined ? answer(question, now) : inside(question, subjects, transaction, now)
+      })
+    )
     return Effect.timeoutOrElse(Effect.interruptible(Effect.mapError(answered, unavailable)), {
       duration: database.deadlineMillis,
       orElse: () => late
@@ -237,6 +276,25 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
         [tenantId, env, userId ?? "", trainingAllowed]
       )
     )
+  const isOut = ({ env, tenantId, userId }: Preference) =>
+    Effect.map(
+      run(
+        `SELECT 1 FROM ${s}.preference WHERE tenant_id = $1 AND env = $2 AND user_id = $3 AND NOT training_allowed ` +
+          "FOR UPDATE",
+        [tenantId, env, userId ?? ""]
+      ),
+      (rows) => rows.length > 0
+    )
+  // Until its transaction ends, the stricter of before and after holds.
+  const setting = (preference: Preference) =>
+    Effect.withFiber((fiber) => {
+      const transaction = database.transactionOf(fiber.context)
+      if (transaction !== undefined) leaving.change(transaction)
+      return Effect.flatMap(
+        preference.trainingAllowed ? isOut(preference) : Effect.succeed(true),
+        (isStricter) => isStricter ? Effect.andThen(leaving.begin(preference), set(preference)) : set(preference)
+      )
+    })
   const service = TrainingPreferences.of({
     lookup: lookingUp(database, optOuts, leaving),
     change: (preference, record) =>
@@ -249,7 +307,7 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
         })
         return Effect.ensuring(
           transact(
-            (preference.trainingAllowed ? set(preference) : Effect.andThen(leaving.begin(preference), set(preference)))
+            setting(preference)
               .pipe(
                 Effect.mapError(failing("TrainingPreferences.change")),
                 Effect.andThen(record),

@@ -1,0 +1,87 @@
+/** Who has opted out, as transactions see it: they ask on their own connection, and others do not learn from them. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer } from "effect"
+import { AuditLogger, TrainingPreferences, Transactions } from "effect-audit"
+import { Postgres } from "effect-audit/postgres"
+import { SqlClient } from "effect/sql/SqlClient"
+import { log, within } from "../support.ts"
+import { freshSchema, serverOfFile } from "./server.ts"
+
+const file = serverOfFile()
+const store = (schema: string, maxConnections = 10) =>
+  AuditLogger.layer().pipe(
+    Layer.provideMerge(Postgres.layer({ schema })),
+    Layer.provideMerge(file.server.client({ maxConnections }))
+  )
+const emitOf = (person: string) =>
+  AuditLogger.emit({ action: "note.create", subjectIds: [person] }).pipe(
+    within(),
+    Effect.map(({ trainOk }) => trainOk)
+  )
+const setting = (userId: string, trainingAllowed: boolean) =>
+  Effect.flatMap(
+    TrainingPreferences.TrainingPreferences,
+    (preferences) => preferences.change({ ...log, userId, trainingAllowed }, Effect.void)
+  )
+
+describe("a transaction that asks who has opted out", () => {
+  it.live("needs no other connection than its own", () =>
+    Effect.gen(function*() {
+      const { transact } = yield* Transactions.Transactions
+      yield* setting("p3", false)
+      const allowed = yield* Effect.forEach(
+        Array.from({ length: 8 }, (_, n) => n),
+        (n) => transact(emitOf(`p${n}`)),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(allowed, [true, true, true, false, true, true, true, true])
+    }).pipe(Effect.provide(store(freshSchema(), 2))))
+
+  it.live("is told the stricter of before and after of its own change, which ends with it", () =>
+    Effect.gen(function*() {
+      const { transact } = yield* Transactions.Transactions
+      yield* setting("p1", false)
+      const back = yield* Effect.exit(transact(Effect.gen(function*() {
+        yield* setting("p1", true)
+        assert.isFalse(yield* emitOf("p1"))
+        yield* setting("p2", false)
+        assert.isFalse(yield* emitOf("p2"))
+        assert.isTrue(yield* emitOf("p3"))
+        return yield* Effect.fail("back")
+      })))
+      assert.isTrue(Exit.isFailure(back))
+      assert.isFalse(yield* emitOf("p1"))
+      assert.isTrue(yield* emitOf("p2"))
+      yield* transact(setting("p1", true))
+      assert.isTrue(yield* emitOf("p1"))
+    }).pipe(Effect.provide(store(freshSchema()))))
+
+  it.live("leaves nothing in memory that was never committed", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      const { transact } = yield* Transactions.Transactions
+      yield* Effect.exit(transact(Effect.gen(function*() {
+        yield* setting("p1", false)
+        yield* emitOf("p2")
+        return yield* Effect.fail("back")
+      })))
+      // Elsewhere, so that this process hears of it by the number of changes alone, which is the one that it has read.
+      yield* Effect.provide(setting("p2", false), Layer.fresh(store(schema)))
+      assert.isFalse(yield* emitOf("p2"))
+    }).pipe(Effect.provide(store(schema)))
+  })
+
+  it.live("with an older snapshot hears of what was committed since", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      const sql = yield* SqlClient
+      yield* emitOf("p9")
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`
+        yield* sql`SELECT 1`
+        yield* Effect.provide(setting("p1", false), Layer.fresh(store(schema)))
+        assert.isFalse(yield* emitOf("p1"))
+      }))
+    }).pipe(Effect.provide(store(schema)))
+  })
+})
