@@ -12,8 +12,12 @@ import * as Redacted from "effect/Redacted"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { Failed, UsageError } from "./exit.ts"
 
-/** Whether the name of a store is the address of a database. */
-export const isAddress = (name: string): boolean => /^postgres(?:ql)?:/i.test(name)
+/**
+ * Whether the name of a store is meant as the address of a database. What looks like one of another kind is as well: it
+ * is refused by `parseAddress`, and not printed as the name of a file, since it may have a password in it.
+ */
+export const isAddress = (name: string): boolean =>
+  /^postgres(?:ql)?:|:\/\/|:\/[^/].*@|^\s*(?:postgres|pg|mysql)\w*\/\//i.test(name)
 
 /** Where a store is in a database. */
 export interface Address {
@@ -27,15 +31,37 @@ export interface Address {
   readonly url: string
 }
 
+/** Parameters of an address: the store's schema, and those of the driver. */
+const parameters = new Set([
+  "schema",
+  "sslmode",
+  "sslcert",
+  "sslkey",
+  "sslrootcert",
+  "sslnegotiation",
+  "uselibpqcompat",
+  "application_name",
+  "options",
+  "connect_timeout",
+  "host",
+  "port"
+])
+
 /** Reads an address, as libpq does; the schema is that of the parameter `schema`. */
 export const parseAddress = (text: string): Effect.Effect<Address, UsageError> => {
   const url = URL.parse(text)
   const refuse = (message: string) => Effect.fail(new UsageError({ message }))
-  if (url === null || !isAddress(text)) return refuse("the address is not postgres://USER@HOST:PORT/DATABASE")
+  if (url === null || !/^postgres(?:ql)?:\/\//i.test(text)) {
+    return refuse("the address is not postgres://USER@HOST:PORT/DATABASE")
+  }
   if (url.password !== "" || url.searchParams.has("password")) {
     return refuse("the address has a password, which others see: give it by PGPASSWORD, or in ~/.pgpass")
   }
   if (url.username === "") return refuse("the address names no user: postgres://USER@HOST:PORT/DATABASE")
+  for (const name of new Set(url.searchParams.keys())) {
+    if (!parameters.has(name)) return refuse(`the address has a parameter that is not known: ${name}`)
+    if (url.searchParams.getAll(name).length > 1) return refuse(`the address has the parameter ${name} twice`)
+  }
   const schema = url.searchParams.get("schema") ?? undefined
   url.searchParams.delete("schema")
   const username = decodeURIComponent(url.username)

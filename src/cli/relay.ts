@@ -108,10 +108,19 @@ const retry = Command.make(
   ({ config, db, eventId, relay }) =>
     failing(
       Effect.flatMap(
-        Effect.flatMap(RelayState, (state) => state.retry(relay, Option.getOrUndefined(eventId))),
+        Effect.andThen(
+          known(relay),
+          Effect.flatMap(RelayState, (state) => state.retry(relay, Option.getOrUndefined(eventId)))
+        ),
         (count): Effect.Effect<void, Failed> =>
           count === 0
-            ? Effect.fail(new Failed({ message: `${relay} has no such parked event` }))
+            ? Effect.fail(
+              new Failed({
+                message: Option.isNone(eventId)
+                  ? `nothing of ${relay} is parked`
+                  : `${relay} has no such parked event`
+              })
+            )
             : Console.error(`${relay}: ${count} events are delivered again by the process that runs it`)
       ).pipe(Effect.provide(relaying({ config, db })))
     )

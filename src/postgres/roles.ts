@@ -4,12 +4,13 @@
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { AuditError, InvalidInput } from "../AuditError.ts"
+import * as SqlRelayState from "../relay/SqlRelayState.ts"
 import { make, type Options as DatabaseOptions } from "./database.ts"
 import { failing } from "./problem.ts"
 
 /** Names of roles that are there; each is given what it needs, and nothing else is taken from it. */
 export interface Options extends Pick<DatabaseOptions, "schema"> {
-  /** The application's: records, signs and reads. It cannot change or remove an event. */
+  /** The application's: records, signs, reads and relays. It cannot change or remove an event. */
   readonly application: string
   /** Erases, holds, releases and resumes; it records as well. */
   readonly erasure?: string | undefined
@@ -30,7 +31,8 @@ const recording = (s: string, role: string): ReadonlyArray<string> => [
   `GRANT UPDATE (size, version, changed) ON ${s}.head TO ${role}`,
   `GRANT UPDATE (commitments, low, high) ON ${s}.bundle TO ${role}`,
   `GRANT INSERT, UPDATE ON ${s}.store, ${s}.preference TO ${role}`,
-  `GRANT UPDATE ON ${s}.preference_version TO ${role}`
+  `GRANT UPDATE ON ${s}.preference_version TO ${role}`,
+  `GRANT INSERT, UPDATE, DELETE ON ${s}.relay, ${s}.relay_cursor, ${s}.relay_parked TO ${role}`
 ]
 
 const erasing = (s: string, role: string): ReadonlyArray<string> => [
@@ -86,6 +88,7 @@ export const grant = Effect.fnUntraced(function*(
     ...erasure === undefined ? [] : erasing(s, erasure),
     ...reader === undefined ? [] : reading(s, reader, erasure === undefined ? [application] : [application, erasure])
   ]
+  yield* SqlRelayState.make(options)
   yield* transact(
     Effect.forEach(statements, (statement) => Effect.mapError(run(statement), failing(method)), { discard: true })
   )

@@ -69,11 +69,13 @@ export class RelayState extends Context.Service<RelayState, {
   readonly lease: (relay: string, holder: string, millis: number) => Effect.Effect<Lease, AuditError>
   /** Gives the lease back. */
   readonly release: (relay: string, holder: string) => Effect.Effect<void, AuditError>
+  /** Sets where a relay begins, when it runs for the first time: nothing later, nor of a log that has a cursor. */
+  readonly begin: (relay: string, cursors: ReadonlyArray<Cursor>) => Effect.Effect<void, AuditError>
   readonly cursors: (relay: string) => Effect.Effect<ReadonlyArray<Cursor>, AuditError>
   /** Moves a cursor and parks events, together; `false` where the lease is lost or the cursor is elsewhere. */
   readonly advance: (step: Step) => Effect.Effect<boolean, AuditError>
-  /** Tells what failed last; `undefined` once it does not any more. */
-  readonly fail: (relay: string, detail: string | undefined) => Effect.Effect<void, AuditError>
+  /** Tells what failed last; `undefined` once it does not any more. Only who holds the relay tells. */
+  readonly fail: (relay: string, holder: string, detail: string | undefined) => Effect.Effect<void, AuditError>
   /** Stops a relay before its next delivery, keeping everything, or lets it go on. */
   readonly pause: (relay: string, isPaused: boolean) => Effect.Effect<void, AuditError>
   /** Has a log delivered from a position on, again or without what is before. */
@@ -98,6 +100,7 @@ interface Kept {
   holder: string | undefined
   until: number
   isPaused: boolean
+  hasBegun: boolean
   failure: Status["failure"]
   readonly cursors: Map<string, Cursor>
   readonly parked: Map<string, Parked>
@@ -115,12 +118,21 @@ const keptOf = (relays: Map<string, Kept>, relay: string): Kept => {
     holder: undefined,
     until: 0,
     isPaused: false,
+    hasBegun: false,
     failure: undefined,
     cursors: new Map(),
     parked: new Map()
   }
   relays.set(relay, made)
   return made
+}
+
+const begin = (kept: Kept, cursors: ReadonlyArray<Cursor>): void => {
+  if (kept.hasBegun) return
+  kept.hasBegun = true
+  for (const cursor of cursors) {
+    if (!kept.cursors.has(keyOf(cursor.log))) kept.cursors.set(keyOf(cursor.log), cursor)
+  }
 }
 
 /** State in memory: it dies with the process, and deliveries begin anew. */
@@ -141,6 +153,7 @@ export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () =>
       Effect.sync(() => {
         if (of(relay).holder === holder) of(relay).holder = undefined
       }),
+    begin: (relay, cursors) => Effect.sync(() => begin(of(relay), cursors)),
     cursors: (relay) => Effect.sync(() => [...of(relay).cursors.values()]),
     advance: ({ from, holder, log, parked, relay, to }) =>
       now((at) => {
@@ -153,9 +166,9 @@ export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () =>
         kept.cursors.set(keyOf(log), { log, next: to })
         return true
       }),
-    fail: (relay, detail) =>
+    fail: (relay, holder, detail) =>
       now((at) => {
-        of(relay).failure = detail === undefined ? undefined : { detail, atMillis: at }
+        if (of(relay).holder === holder) of(relay).failure = detail === undefined ? undefined : { detail, atMillis: at }
       }),
     pause: (relay, isPaused) =>
       Effect.sync(() => {

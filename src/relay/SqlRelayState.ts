@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
-import { AuditError, InvalidInput, SinkUnavailable } from "../AuditError.ts"
+import { AuditError, InvalidInput, SinkRejected, SinkUnavailable } from "../AuditError.ts"
 import { EventId } from "../DatasetEvent.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { type Cursor, type Lease, type Parked, RelayState, type Status } from "./RelayState.ts"
@@ -22,11 +22,21 @@ export interface Options {
 
 type Row = Readonly<Record<string, unknown>>
 
-const failed = ({ reason }: SqlError): AuditError =>
-  new AuditError({
+/** SQLSTATE, where the database says one. */
+const codeOf = (cause: unknown): string =>
+  typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
+    ? `, ${cause.code}`
+    : ""
+
+const failed = ({ reason }: SqlError): AuditError => {
+  const detail = `the state of relays cannot be used (${reason._tag}${codeOf(reason.cause)})`
+  return new AuditError({
     method: "RelayState",
-    reason: new SinkUnavailable({ detail: `the state of relays cannot be used (${reason._tag})` })
+    reason: reason._tag === "AuthorizationError"
+      ? new SinkRejected({ detail: `${detail}: the role needs rights on its tables, as Postgres.grant gives them` })
+      : new SinkUnavailable({ detail })
   })
+}
 
 const text = (row: Row, column: string): string => String(row[column] ?? "")
 const number = (row: Row, column: string): number => Number(row[column])
@@ -63,7 +73,7 @@ const namesOf = (sql: SqlClient, schema: string) => {
 
 const tables = (sql: SqlClient, { cursor, parked, relay }: ReturnType<typeof namesOf>) => [
   sql`CREATE TABLE IF NOT EXISTS ${relay} (name TEXT PRIMARY KEY, holder TEXT, lease_until BIGINT NOT NULL DEFAULT 0,
-    paused INTEGER NOT NULL DEFAULT 0, failure TEXT, failed_at BIGINT)`,
+    paused INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT 0, failure TEXT, failed_at BIGINT)`,
   sql`CREATE TABLE IF NOT EXISTS ${cursor} (relay TEXT NOT NULL, tenant_id TEXT NOT NULL, env TEXT NOT NULL,
     next BIGINT NOT NULL, PRIMARY KEY (relay, tenant_id, env))`,
   sql`CREATE TABLE IF NOT EXISTS ${parked} (relay TEXT NOT NULL, tenant_id TEXT NOT NULL, env TEXT NOT NULL,
@@ -98,7 +108,7 @@ const read = Effect.mapError(failed)
 const delivering = (
   sql: SqlClient,
   { cursor, now, parked, relay: relays }: ReturnType<typeof namesOf>
-): Pick<RelayState["Service"], "lease" | "release" | "cursors" | "advance"> => ({
+): Pick<RelayState["Service"], "lease" | "release" | "begin" | "cursors" | "advance"> => ({
   lease: (relay, holder, millis) =>
     read(
       Effect.map(
@@ -111,6 +121,14 @@ const delivering = (
     ),
   release: (relay, holder) =>
     read(Effect.asVoid(sql`UPDATE ${relays} SET holder = NULL WHERE name = ${relay} AND holder = ${holder}`)),
+  begin: (relay, all) =>
+    read(sql.withTransaction(Effect.flatMap(
+      sql<Row>`UPDATE ${relays} SET begun = 1 WHERE name = ${relay} AND begun = 0 RETURNING name`,
+      (begun) =>
+        Effect.forEach(begun.length === 0 ? [] : all, ({ log: { env, tenantId }, next }) =>
+          sql`INSERT INTO ${cursor} (relay, tenant_id, env, next) VALUES (${relay}, ${tenantId}, ${env}, ${next})
+            ON CONFLICT (relay, tenant_id, env) DO NOTHING`, { discard: true })
+    ))),
   cursors: (relay) =>
     read(Effect.map(sql<Row>`SELECT * FROM ${cursor} WHERE relay = ${relay}`, (rows) => rows.map(cursorOf))),
   advance: ({ from, holder, log: { env, tenantId }, parked: events, relay, to }) => {
@@ -149,11 +167,13 @@ const operating = (
 ): Pick<RelayState["Service"], "fail" | "pause" | "moveTo" | "retry" | "repark" | "unpark"> => {
   const ensure = (relay: string) => sql`INSERT INTO ${relays} (name) VALUES (${relay}) ON CONFLICT (name) DO NOTHING`
   return {
-    fail: (relay, detail) =>
+    fail: (relay, holder, detail) =>
       read(Effect.asVoid(
         detail === undefined
-          ? sql`UPDATE ${relays} SET failure = NULL WHERE name = ${relay} AND failure IS NOT NULL`
-          : sql`UPDATE ${relays} SET failure = ${detail}, failed_at = ${now} WHERE name = ${relay}`
+          ? sql`UPDATE ${relays} SET failure = NULL WHERE name = ${relay} AND holder = ${holder}
+            AND failure IS NOT NULL`
+          : sql`UPDATE ${relays} SET failure = ${detail}, failed_at = ${now} WHERE name = ${relay}
+            AND holder = ${holder}`
       )),
     pause: (relay, isPaused) =>
       read(

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { chmodSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { parseAddress, passwordIn } from "../../src/cli/postgres.ts"
+import { isAddress, parseAddress, passwordIn } from "../../src/cli/postgres.ts"
 import { answers, line, run } from "../cli/process.ts"
 import { temporaryFolder } from "../support.ts"
 import { freshSchema, serverOfFile } from "./server.ts"
@@ -67,13 +67,20 @@ describe("effect-audit over PostgreSQL", () => {
         const [address, text] of [
           ["postgres://u:p@h/d", "PGPASSWORD"],
           ["postgres://u@h/d?password=p", "PGPASSWORD"],
+          ["postgres://u@h/d?schmea=other", "schmea"],
+          ["postgres://u@h/d?schema=a&schema=b", "twice"],
+          ["postgress://u:p@h/d", "postgres://USER@HOST"],
+          [" postgres://u:p@h/d", "postgres://USER@HOST"],
+          ["postgres:/u:p@h/d", "postgres://USER@HOST"],
           ["postgres://h/d", "names no user"]
         ] as const
       ) {
         const error = yield* Effect.flip(parseAddress(address))
         assert.include(error.message, text)
         assert.notInclude(error.message, ":p@")
+        assert.isTrue(isAddress(address))
       }
+      for (const path of ["audit.db", "/var/lib//audit@home.db", "C:\\audit.db"]) assert.isFalse(isAddress(path))
       const address = yield* parseAddress("postgresql://u%40x@h:6000/d?schema=s&sslmode=require")
       assert.deepInclude(address, { host: "h", port: 6000, database: "d", username: "u@x", schema: "s" })
       assert.notInclude(address.url, "schema")

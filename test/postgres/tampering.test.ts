@@ -5,6 +5,7 @@ import { AuditLogger, type RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
 import { Ledger, Signer, SigningKey } from "effect-audit/ledger"
 import { Postgres, PostgresSignerState } from "effect-audit/postgres"
+import { SqlRelayState } from "effect-audit/relay"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql/SqlClient"
 import { join } from "node:path"
@@ -166,6 +167,11 @@ describe("roles", () => {
           } else yield* refused(change.replace("@", schema))
         }
         assert.include(String(yield* Effect.flip(erasing)), "42501")
+        // It may relay.
+        const state = yield* SqlRelayState.make({ schema })
+        assert.strictEqual(yield* state.lease("siem", "h", 1000), "held")
+        yield* state.begin("siem", [])
+        assert.isTrue(yield* state.advance({ relay: "siem", holder: "h", log, from: 0, to: 1, parked: [] }))
       }).pipe(Effect.provide(over(names.application)))
       yield* Effect.gen(function*() {
         assert.strictEqual((yield* erasing).count, 301)

@@ -259,6 +259,70 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
     )
 
     test(
+      "that begins with what comes remembers where that was, also when nothing was taken before it stopped",
+      Effect.gen(function*() {
+        yield* emitMany(5)
+        const away = recording(() => Effect.fail(new Target.Unavailable({ detail: "away" })))
+        const options = { ...quick, name: "now", start: "now" } as const
+        const first = yield* Effect.forkChild(Relay.run({ ...options, target: away.target }))
+        const state = yield* RelayState.RelayState
+        while ((yield* state.cursors("now")).length === 0) yield* Effect.sleep(2)
+        yield* emitMany(3)
+        while (away.calls() < 3) yield* Effect.sleep(2)
+        yield* Fiber.interrupt(first)
+        yield* emitMany(2)
+        yield* emitMany(2, { tenantId: "t_new" })
+        assert.isString((yield* Relay.status)[0]?.failure?.detail)
+        const { taken, target } = recording(() => Effect.void)
+        // The first event of a log is the one that says so.
+        yield* until({ ...options, target }, () => taken.length >= 8)
+        assert.deepStrictEqual(positionsOf(taken, "t_acme"), [6, 7, 8, 9, 10])
+        assert.deepStrictEqual(positionsOf(taken, "t_new"), [0, 1, 2])
+        // What failed before is over, whoever saw it.
+        assert.isUndefined((yield* Relay.status)[0]?.failure)
+      })
+    )
+
+    test(
+      "goes on with all other logs where the target takes nothing of some, and repeats none of theirs",
+      Effect.gen(function*() {
+        const bad = range(6).map((n) => `t_bad${n}`)
+        for (const tenantId of bad) yield* emitMany(3, { tenantId })
+        for (const tenantId of ["t_acme", "t_z"]) yield* emitMany(120, { tenantId })
+        const { taken, target } = recording(({ log: { tenantId } }) =>
+          tenantId.startsWith("t_bad")
+            ? Effect.fail(new Target.Unavailable({ detail: "500" }))
+            : Effect.sleep(5)
+        )
+        yield* until({ name: "r", target }, () => taken.length >= 242)
+        assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(121))
+        assert.deepStrictEqual(positionsOf(taken, "t_z"), range(121))
+        const [status] = yield* Relay.status
+        assert.include(status?.failure?.detail, "500")
+        assert.deepStrictEqual(
+          status?.logs.filter(({ lag }) => lag > 0).map(({ tenantId }) => String(tenantId)).sort(),
+          bad
+        )
+      })
+    )
+
+    test(
+      "waits as long as the target asks for",
+      Effect.gen(function*() {
+        yield* emitMany(3)
+        const times: Array<number> = []
+        const { taken, target } = recording((_, call) => {
+          times.push(performance.now())
+          return call === 1
+            ? Effect.fail(new Target.Unavailable({ detail: "429", retryAfterMillis: 300 }))
+            : Effect.void
+        })
+        yield* until({ name: "r", target }, () => taken.length >= 4)
+        assert.isAtLeast((times[1] ?? 0) - (times[0] ?? 0), 299)
+      })
+    )
+
+    test(
       "leaves out and replaces fields on the way, the same for the same text, and delivers what is left of an erased event",
       Effect.gen(function*() {
         const { eventId } = yield* AuditLogger.emit({

@@ -1,0 +1,287 @@
+/** The passes of a relay over the logs of a store: what is due is delivered, log by log, and put off where it fails. */
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type { AuditError } from "../AuditError.ts"
+import { telling } from "../internal/telling.ts"
+import type { LogStore, Mark } from "../ledger/LogStore.ts"
+import type { LogName } from "../RequestContext.ts"
+import type { AuditTrail, Item } from "../trail/AuditTrail.ts"
+import { deliver, type Delivered, type Delivering, type RelayFormat } from "./delivering.ts"
+import type { FieldPolicy } from "./policy.ts"
+import type { RelayState } from "./RelayState.ts"
+import type { Target, Unavailable } from "./Target.ts"
+
+/** What a relay delivers, and where to. */
+export interface Options {
+  /** Names its cursors: a letter, then lower-case letters, digits, `-` and `_`. */
+  readonly name: string
+  readonly target: Target
+  /** How events are written; `ndjson`, the event on the wire, unless given. */
+  readonly format?: RelayFormat | undefined
+  /** What is left out or replaced on the way. */
+  readonly policy?: FieldPolicy | undefined
+  /** Which logs are delivered; all unless given. */
+  readonly logs?: ((log: LogName) => boolean) | undefined
+  /** Where logs without a cursor begin: at their beginning, or with what comes from now on; the first unless given. */
+  readonly start?: "beginning" | "now" | undefined
+  /** How often an event is delivered alone and refused before it is parked; 5 unless given. */
+  readonly tries?: number | undefined
+  /** Logs that are delivered at the same time; 4 unless given. */
+  readonly concurrency?: number | undefined
+  /** How often the store is asked for more; a quarter of a second unless given. */
+  readonly interval?: Duration.Input | undefined
+  /** How long another process waits before it takes over from one that died; 15 seconds unless given. */
+  readonly lease?: Duration.Input | undefined
+  /** The shortest and the longest time to wait after a failure; a second and five minutes unless given. */
+  readonly backoff?:
+    | { readonly from?: Duration.Input | undefined; readonly to?: Duration.Input | undefined }
+    | undefined
+}
+
+/** Events that were delivered, with the attribute `relay`. */
+export const delivered = Metric.counter("audit_relay_delivered_total", {
+  description: "Events that a target has acknowledged",
+  incremental: true
+})
+/** Deliveries that failed, with the attribute `relay`. */
+export const failures = Metric.counter("audit_relay_failures_total", {
+  description: "Deliveries that failed and are tried again",
+  incremental: true
+})
+/** Events that were parked, with the attribute `relay`. */
+export const parkedEvents = Metric.counter("audit_relay_parked_total", {
+  description: "Events that a target refused and that were parked",
+  incremental: true
+})
+/** Events that wait, with the attribute `relay`. */
+export const lag = Metric.gauge("audit_relay_lag_events", {
+  description: "Events that a relay has not delivered yet"
+})
+
+/** Batches of one log that are delivered before others have their turn. */
+const batchesInTurn = 16
+
+export const keyOf = ({ env, tenantId }: LogName): string => `${tenantId}/${env}`
+
+/** What a run of a relay has read and checked. */
+export interface Running {
+  readonly options: Options
+  readonly state: RelayState["Service"]
+  readonly trail: AuditTrail["Service"]
+  readonly holder: string
+  readonly delivering: Delivering
+}
+
+/** Reads the next events of a log, in pages of the target's size; nothing where its end was delivered. */
+const readPage = (
+  { delivering: { target }, trail }: Running,
+  log: LogName,
+  next: number
+): Effect.Effect<{ readonly items: ReadonlyArray<Item> }, AuditError> =>
+  Effect.catchIf(
+    trail.query({ ...log, after: next - 1, limit: Math.min(1000, Math.max(1, target.maxEvents)) }),
+    (error) => error.reason._tag === "InvalidCursor",
+    () => Effect.succeed({ items: [] })
+  )
+
+/** Tells of events that were parked. */
+const tellParked = (name: string, log: LogName, parked: Delivered["parked"]) =>
+  Effect.forEach(parked, ({ eventId, position, reason }) =>
+    Effect.andThen(
+      telling(Metric.update(Metric.withAttributes(parkedEvents, { relay: name }), 1)),
+      telling(
+        Effect.annotateLogs(Effect.logError(`Relay ${name} parked an event: ${reason}`), {
+          event_id: eventId,
+          position,
+          tenant: log.tenantId,
+          env: log.env
+        })
+      )
+    ), { discard: true })
+
+/** Moves the cursor of a log behind what was delivered; `false` where the lease is lost. */
+const advance = Effect.fnUntraced(function*(
+  { holder, options: { name }, state }: Running,
+  log: LogName,
+  from: number,
+  { count, parked }: Delivered,
+  moved: (next: number) => void
+): Effect.fn.Return<boolean, AuditError> {
+  const to = from + count
+  if (count === 0) return true
+  if (!(yield* state.advance({ relay: name, holder, log, from, to, parked }))) return false
+  moved(to)
+  yield* telling(Metric.update(Metric.withAttributes(delivered, { relay: name }), count - parked.length))
+  yield* tellParked(name, log, parked)
+  return true
+})
+
+/**
+ * Delivers a log from its cursor on: to its end, for as long as its turn, or until the lease is lost. While a page is
+ * on its way, the next one is read, and the cursor moves behind the one before.
+ */
+const deliverLog = Effect.fnUntraced(function*(
+  running: Running,
+  log: LogName,
+  from: number,
+  moved: (next: number) => void
+): Effect.fn.Return<"all" | "some" | "lost", AuditError | Unavailable> {
+  const { delivering, options: { name } } = running
+  let next = from
+  let settle: Effect.Effect<boolean, AuditError> = Effect.succeed(true)
+  let page = yield* readPage(running, log, next)
+  for (let turn = 0; turn < batchesInTurn && page.items.length > 0; turn++) {
+    const { items } = page
+    const [result, isHeld, following] = yield* Effect.all([
+      deliver(delivering, { relay: name, log, items }),
+      settle,
+      readPage(running, log, next + items.length)
+    ], { concurrency: "unbounded" })
+    if (!isHeld) return "lost"
+    settle = advance(running, log, next, result, moved)
+    if (result.failure !== undefined) {
+      yield* settle
+      return yield* result.failure
+    }
+    next += result.count
+    page = following
+  }
+  if (!(yield* settle)) return "lost"
+  return page.items.length === 0 ? "all" : "some"
+})
+
+/** The logs that are due, with their cursors: what is in the store at first, and what has grown since. */
+export class Due {
+  readonly cursors = new Map<string, number>()
+  /** In the order of their turns. */
+  readonly logs = new Map<string, LogName>()
+  /** Logs whose last delivery failed: how often it did, one after another, and when they are tried again. */
+  readonly waits = new Map<string, { readonly failed: number; readonly untilMillis: number }>()
+  mark: Mark | undefined
+
+  /** A delivery of a log has failed: it waits, and has its turn after all others. */
+  putOff(key: string, name: LogName, wait: (failed: number) => number, now: number): void {
+    const failed = (this.waits.get(key)?.failed ?? 0) + 1
+    this.waits.set(key, { failed, untilMillis: now + wait(failed) })
+    this.logs.delete(key)
+    this.logs.set(key, name)
+  }
+
+  /** The logs that are due and wait for nothing. */
+  ready(now: number): ReadonlyArray<readonly [key: string, name: LogName]> {
+    return [...this.logs].filter(([key]) => (this.waits.get(key)?.untilMillis ?? 0) <= now)
+  }
+}
+
+/** Where the store asks from for what grows from now on. */
+const markOf = (store: LogStore["Service"], since?: Mark | undefined): Effect.Effect<Mark, AuditError> =>
+  Effect.flatMap(store.grown(since), ({ more, next }) => more ? markOf(store, next) : Effect.succeed(next))
+
+/** Finds the logs that have grown, and where their delivery begins. */
+export const look = Effect.fnUntraced(function*(
+  { options: { logs: isWanted = () => true, name: relay, start }, state, trail }: Running,
+  store: LogStore["Service"],
+  due: Due
+): Effect.fn.Return<void, AuditError> {
+  if (due.mark === undefined) {
+    due.mark = yield* markOf(store)
+    // Stopped logs are delivered as well, to their end.
+    const wanted = (yield* trail.logs).filter(isWanted)
+    yield* state.begin(
+      relay,
+      start === "now" ? wanted.map(({ env, size, tenantId }) => ({ log: { tenantId, env }, next: size })) : []
+    )
+    for (const { log, next } of yield* state.cursors(relay)) due.cursors.set(keyOf(log), next)
+    for (const { env, tenantId } of wanted) due.logs.set(keyOf({ tenantId, env }), { tenantId, env })
+    return
+  }
+  for (let more = true; more;) {
+    const step: { readonly logs: ReadonlyArray<LogName>; readonly next: Mark; readonly more: boolean } = yield* store
+      .grown(due.mark)
+    for (const name of step.logs) if (isWanted(name) && !due.logs.has(keyOf(name))) due.logs.set(keyOf(name), name)
+    due.mark = step.next
+    more = step.more
+  }
+})
+
+/** What became of a pass. */
+export interface Passed {
+  readonly isLost: boolean
+  /** What the target said, if it took nothing of some log. */
+  readonly failure: Unavailable | undefined
+  /** Whether it has taken something of any log. */
+  readonly isAnswering: boolean
+}
+
+/**
+ * One pass over all logs that are due. A log that the target does not take, or that cannot be read, holds up no other;
+ * when the target takes nothing of as many logs as are delivered at once, the pass ends.
+ */
+export const pass = Effect.fnUntraced(
+  function*(
+    running: Running,
+    due: Due,
+    wait: (failed: number) => number
+  ): Effect.fn.Return<Passed, AuditError> {
+    const { concurrency = 4 } = running.options
+    const passed = { isLost: false, failure: undefined as Unavailable | undefined, isAnswering: false }
+    let unreadable: AuditError | undefined
+    let failures = 0
+    const deliverOne = ([key, name]: readonly [string, LogName]) => {
+      const moved = (next: number) => {
+        due.cursors.set(key, next)
+        passed.isAnswering = true
+      }
+      return Effect.matchEffect(deliverLog(running, name, due.cursors.get(key) ?? 0, moved), {
+        onFailure: (error) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            due.putOff(key, name, wait, now)
+            if (error._tag === "AuditError") {
+              unreadable ??= error
+              return
+            }
+            failures++
+            passed.failure = error
+          }),
+        onSuccess: (found) =>
+          Effect.sync(() => {
+            due.waits.delete(key)
+            if (found === "all") due.logs.delete(key)
+            passed.isLost ||= found === "lost"
+          })
+      })
+    }
+    const isOver = () => passed.isLost || (failures >= concurrency && !passed.isAnswering)
+    const ready = due.ready(yield* Clock.currentTimeMillis)
+    yield* Effect.forEach(ready, (log) => isOver() ? Effect.void : deliverOne(log), { concurrency, discard: true })
+    return unreadable === undefined ? passed : yield* unreadable
+  }
+)
+
+/** Delivers the parked events again that were asked for, each alone; what the target said, if it took one not. */
+export const retryDue = Effect.fnUntraced(function*(
+  { delivering, options: { name }, state, trail }: Running
+): Effect.fn.Return<Unavailable | undefined, AuditError> {
+  for (const event of yield* state.due(name)) {
+    const item = yield* trail.get({ ...event.log, eventId: event.eventId })
+    const result = yield* deliver({ ...delivering, tries: 1 }, { relay: name, log: event.log, items: [item] })
+    if (result.failure !== undefined) return result.failure
+    const [refused] = result.parked
+    if (refused !== undefined) yield* state.repark(name, event, refused.reason)
+    else yield* state.unpark(name, event)
+  }
+  return undefined
+})
+
+/** How many events wait, of the logs that are due and of others. */
+export const measure = Effect.fnUntraced(
+  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Due) {
+    let waiting = 0
+    for (const log of yield* trail.logs) {
+      if (isWanted(log)) waiting += Math.max(0, log.size - (due.cursors.get(keyOf(log)) ?? 0))
+    }
+    yield* telling(Metric.update(Metric.withAttributes(lag, { relay: name }), waiting))
+  }
+)
