@@ -157,7 +157,8 @@ const refuse = (detail: string) => new AuditError({ method: "Postgres.layer", re
 
 const failed = (error: SqlError): AuditError => {
   const reason = reasonOf(error, "the store in PostgreSQL cannot be opened", false)
-  const detail = "the store's tables cannot be made by this role: have the owner of the database open it once"
+  const detail = "this role may neither make nor use the store's tables: have their owner open the store once, and " +
+    "give the role its rights by Postgres.grant"
   return sqlState(error) === "42501" ? refuse(detail) : new AuditError({ method: "Postgres.layer", reason })
 }
 
