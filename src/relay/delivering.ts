@@ -9,8 +9,11 @@ import { type Batch, type Outgoing, type Refused, type Target, TooLarge, type Un
 /** How events are written on the way: all formats but CSV, whose lines need a head. */
 export type RelayFormat = Exclude<Format, "csv">
 
-/** How an event is written in a format. */
-export const encoding = (format: RelayFormat) => (item: Item): string => formats[format].row(item).trimEnd()
+/** How an event of a log is written in a format. A receiver of many logs is told whose an erased event was. */
+export const encoding = (format: RelayFormat) => (item: Item, { env, tenantId }: LogName): string =>
+  item.erased && format === "ndjson"
+    ? JSON.stringify({ position: item.position, event_id: item.eventId, tenantId, env, erased: true })
+    : formats[format].row(item).trimEnd()
 
 /** How a relay delivers. */
 export interface Delivering {
@@ -18,7 +21,7 @@ export interface Delivering {
   /** How often an event is delivered alone and refused before it is parked. */
   readonly tries: number
   readonly apply: (item: Item) => Item
-  readonly encode: (item: Item) => string
+  readonly encode: (item: Item, log: LogName) => string
 }
 
 /** What became of some events: the first `count` of them are done with, of which some were parked. */
@@ -142,7 +145,7 @@ export const deliver = (
   Effect.suspend(() => {
     const events = items.map((raw): Outgoing => {
       const item = delivering.apply(raw)
-      return { position: item.position, eventId: item.eventId, item, text: delivering.encode(item) }
+      return { position: item.position, eventId: item.eventId, item, text: delivering.encode(item, log) }
     })
     return inOrder(
       chunksOf(events, delivering.target).map((chunk) => () => send(delivering, { relay, log }, chunk))

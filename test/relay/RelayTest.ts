@@ -354,7 +354,7 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         assert.strictEqual(event?.["agentId"], event?.["user_id"])
         assert.strictEqual(metadata["agentId"], event?.["user_id"])
         assert.notInclude(JSON.stringify(event), "kim")
-        assert.deepStrictEqual(erased, { position: 2, event_id: gone.eventId, erased: true })
+        assert.deepStrictEqual(erased, { position: 2, event_id: gone.eventId, ...log, erased: true })
       })
     )
 
