@@ -11,15 +11,24 @@ import {
   SinkUnavailable
 } from "../AuditError.ts"
 
+/** Codes of classes that there are: `EPIPE` of a socket is as long. */
+const ofServer = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/
+
 /**
  * The SQLSTATE of an error (https://www.postgresql.org/docs/current/errcodes-appendix.html), if the server sent one.
  */
 export const sqlState = ({ reason }: SqlError): string | undefined => {
   const { cause } = reason
-  return hasProperty(cause, "code") && typeof cause.code === "string" && /^[0-9A-Z]{5}$/.test(cause.code)
+  return hasProperty(cause, "code") && typeof cause.code === "string" && ofServer.test(cause.code)
     ? cause.code
     : undefined
 }
+
+/** The code of a socket's error, such as `ECONNREFUSED`. */
+const socketCode = ({ reason: { cause } }: SqlError): string =>
+  hasProperty(cause, "code") && typeof cause.code === "string" && /^E[A-Z_]{3,20}$/.test(cause.code)
+    ? ` (${cause.code})`
+    : ""
 
 /** Whether an error came before anything was sent: no connection was there. */
 const isBefore = ({ reason }: SqlError): boolean => reason.operation === "connect"
@@ -42,7 +51,9 @@ const detailOf = (error: SqlError, what: string): string => {
   const code = sqlState(error)
   const { cause } = error.reason
   if (error.reason._tag === "AuthenticationError") return `${what}: the user or its password was refused`
-  if (code === undefined) return `${what}: ${isBefore(error) ? "it cannot be reached" : "the connection was lost"}`
+  if (code === undefined) {
+    return `${what}: ${isBefore(error) ? "it cannot be reached" : "the connection was lost"}${socketCode(error)}`
+  }
   const message = telling.test(code) && cause instanceof Error ? ` ${cause.message.split("\n")[0] ?? ""}` : ""
   return `${what}: SQLSTATE ${code}${message}`
 }
