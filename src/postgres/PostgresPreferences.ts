@@ -48,7 +48,7 @@ const keyOf = ({ env, tenantId, userId }: Subject): string => `${tenantId}/${env
  */
 class Leaving {
   private readonly database: Opened
-  private readonly transactions = new Map<string, string>()
+  private readonly transactions = new Map<string, Set<string>>()
   private readonly changed = new WeakSet<object>()
 
   constructor(database: Opened) {
@@ -65,19 +65,35 @@ class Leaving {
   }
 
   /** An opt-out is being set in the transaction of the fiber, or taken back. */
-  readonly begin = (subject: Subject): Effect.Effect<void, SqlError> =>
+  readonly begin = (subject: Subject): Effect.Effect<string, SqlError> =>
     Effect.map(
       this.database.run("SELECT pg_current_xact_id()::text AS xid"),
-      ([row]) => void this.transactions.set(keyOf(subject), stringOf(row, "xid") ?? "0")
+      ([row]) => {
+        const xid = stringOf(row, "xid") ?? "0"
+        const key = keyOf(subject)
+        this.transactions.set(key, (this.transactions.get(key) ?? new Set()).add(xid))
+        return xid
+      }
     )
 
   get isEmpty(): boolean {
     return this.transactions.size === 0
   }
 
-  end(subject: Subject): void {
-    this.transactions.delete(keyOf(subject))
+  /** A transaction has ended; others may be changing the same. */
+  end(subject: Subject, xid: string): void {
+    const key = keyOf(subject)
+    const xids = this.transactions.get(key)
+    xids?.delete(xid)
+    if (xids?.size === 0) this.transactions.delete(key)
   }
+
+  private readonly isOpen = (subject: Subject, xid: string): Effect.Effect<boolean, SqlError> =>
+    Effect.map(this.database.run("SELECT pg_xact_status($1::text::xid8) AS status", [xid]), ([row]) => {
+      const isOpen = stringOf(row, "status") === "in progress"
+      if (!isOpen) this.end(subject, xid)
+      return isOpen
+    })
 
   /** Whether any of some subjects is leaving; those whose transactions have ended are not any more. */
   readonly has = (subjects: ReadonlyArray<Subject>): Effect.Effect<Subject | undefined, SqlError> => {
@@ -87,14 +103,8 @@ class Leaving {
     return Effect.map(
       Effect.forEach(leaving, (subject) =>
         Effect.map(
-          this.database.run("SELECT pg_xact_status($1::text::xid8) AS status", [
-            this.transactions.get(keyOf(subject)) ?? "0"
-          ]),
-          ([row]) => {
-            if (stringOf(row, "status") === "in progress") return true
-            this.end(subject)
-            return false
-          }
+          Effect.forEach([...this.transactions.get(keyOf(subject)) ?? []], (xid) => this.isOpen(subject, xid)),
+          (open) => open.includes(true)
         )),
       (open) => leaving.find((_, at) => open[at])
     )
@@ -286,13 +296,16 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
       (rows) => rows.length > 0
     )
   // Until its transaction ends, the stricter of before and after holds.
-  const setting = (preference: Preference) =>
+  const setting = (preference: Preference, begun: (xid: string) => void) =>
     Effect.withFiber((fiber) => {
       const transaction = database.transactionOf(fiber.context)
       if (transaction !== undefined) leaving.change(transaction)
       return Effect.flatMap(
         preference.trainingAllowed ? isOut(preference) : Effect.succeed(true),
-        (isStricter) => isStricter ? Effect.andThen(leaving.begin(preference), set(preference)) : set(preference)
+        (isStricter) =>
+          isStricter
+            ? Effect.andThen(Effect.map(leaving.begin(preference), begun), set(preference))
+            : set(preference)
       )
     })
   const service = TrainingPreferences.of({
@@ -300,24 +313,18 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, Database
     change: (preference, record) =>
       Effect.withFiber((fiber) => {
         const isInside = database.transactionOf(fiber.context) !== undefined
+        let begun: string | undefined
         const ended = Effect.sync(() => {
           optOuts.forget()
-          // Inside of another transaction, which goes on, its end is asked for.
-          if (!isInside) leaving.end(preference)
+          if (begun !== undefined) leaving.end(preference, begun)
         })
-        return Effect.ensuring(
-          transact(
-            setting(preference)
-              .pipe(
-                Effect.mapError(failing("TrainingPreferences.change")),
-                Effect.andThen(record),
-                Effect.tap(
-                  Effect.catchDefect(sql.afterCommit(Effect.sync(() => optOuts.forget())), () => Effect.void)
-                )
-              )
-          ),
-          ended
+        const changing = setting(preference, (xid) => void (begun = xid)).pipe(
+          Effect.mapError(failing("TrainingPreferences.change")),
+          Effect.andThen(record),
+          Effect.tap(Effect.catchDefect(sql.afterCommit(ended), () => Effect.void))
         )
+        // Inside of another transaction, which goes on, its end is asked for, unless it tells of its commit.
+        return Effect.ensuring(transact(changing), isInside ? Effect.sync(() => optOuts.forget()) : ended)
       }),
     list: listing(database)
   })

@@ -18,15 +18,17 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import { AuditError, InvalidInput } from "../AuditError.ts"
+import { AuditError, InvalidInput, SinkUnavailable } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
 import { telling } from "../internal/telling.ts"
 import { LogStore } from "../ledger/LogStore.ts"
 import { AuditTrail } from "../trail/AuditTrail.ts"
 import { type Delivering, encoding } from "./delivering.ts"
 import {
+  askedOf,
   Due,
   failures as failureCount,
   keyOf,
@@ -63,9 +65,6 @@ interface Failing {
 /** How long a target that takes nothing is left alone at most, in milliseconds; each log waits for its own longer. */
 const longestPause = 5000
 
-/** How long a target may ask to be left alone: a day, in milliseconds. */
-const longestAsked = 86_400_000
-
 /** Delivers until the lease is lost, or the store fails. */
 const holding = Effect.fnUntraced(function*(
   running: Running,
@@ -75,30 +74,41 @@ const holding = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, AuditError> {
   const { holder, options: { interval = 250, name }, state } = running
   const due = new Due()
+  const renew = Effect.timeoutOrElse(state.lease(name, holder, leaseMillis), {
+    duration: leaseMillis / 2,
+    orElse: () => Effect.succeed("elsewhere" as const)
+  })
   const renewing: Effect.Effect<void, AuditError> = Effect.flatMap(
-    Effect.andThen(Effect.sleep(leaseMillis / 5), state.lease(name, holder, leaseMillis)),
+    Effect.andThen(Effect.sleep(leaseMillis / 5), renew),
     (lease) => lease === "held" ? renewing : Effect.void
   )
   let measured = 0
   let away = 0
+  const retries = { failed: 0, untilMillis: 0 }
+  const retry = Effect.fnUntraced(function*(now: number) {
+    if (now < retries.untilMillis) return
+    const refused = yield* retryDue(running)
+    retries.failed = refused === undefined ? 0 : retries.failed + 1
+    if (refused === undefined) return
+    retries.untilMillis = now + Math.max(askedOf(refused), wait(retries.failed))
+    yield* failed(refused)
+  })
   const delivering = Effect.gen(function*() {
     for (;;) {
       yield* look(running, store, due)
-      const { failure, isAnswering, isLost } = yield* pass(running, due, wait)
+      const { askedMillis, failure, isAnswering, isLost, unreadable } = yield* pass(running, due, wait)
       if (isLost) return
-      if (failure !== undefined) yield* failed(failure)
+      const error = failure ?? unreadable
+      if (error !== undefined) yield* failed(error)
       else if (due.waits.size === 0) yield* succeeded
-      away = failure === undefined || isAnswering ? 0 : away + 1
+      away = error === undefined || isAnswering ? 0 : away + 1
       const now = yield* Clock.currentTimeMillis
       if (now - measured > 1000) {
-        const refused = yield* retryDue(running)
-        if (refused !== undefined) yield* failed(refused)
+        yield* retry(now)
         yield* measure(running, due)
         measured = now
       }
-      const asked = Math.min(longestAsked, failure?.retryAfterMillis ?? 0)
-      const pause = Math.max(asked, away === 0 ? 0 : Math.min(longestPause, wait(away)))
-      if (pause > 0) yield* Effect.sleep(pause)
+      if (away > 0) yield* Effect.sleep(Math.max(askedMillis, Math.min(longestPause, wait(away))))
       else if (due.ready(now).length === 0) yield* Effect.sleep(interval)
     }
   })
@@ -113,6 +123,22 @@ const checked = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
     return yield* refuse("/name", "must be a letter, then lower-case letters, digits, - and _")
   }
   if (!Number.isInteger(tries) || tries < 1) return yield* refuse("/tries", "must be an integer from 1 on")
+  const { backoff = {}, concurrency = 4, interval = 250, lease = "15 seconds" } = options
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    return yield* refuse("/concurrency", "must be an integer from 1 on")
+  }
+  const times: ReadonlyArray<readonly [string, Duration.Input, number]> = [
+    ["/interval", interval, 1],
+    ["/lease", lease, 100],
+    ["/backoff", backoff.from ?? "1 second", 1],
+    ["/backoff", backoff.to ?? "5 minutes", 1]
+  ]
+  for (const [path, input, least] of times) {
+    const millis = Option.map(Duration.fromInput(input), Duration.toMillis)
+    if (Option.isNone(millis) || !(millis.value >= least)) {
+      return yield* refuse(path, `must be a time of at least ${least} ms`)
+    }
+  }
   const apply = policyOf(policy)
   if (apply._tag === "Failure") return yield* new AuditError({ method: "Relay.run", reason: apply.failure })
   return { target, tries, apply: apply.success, encode: encoding(format) }
@@ -161,7 +187,17 @@ export const run = Effect.fnUntraced(function*(
     } else yield* Effect.sleep(held === "paused" ? 1000 : Math.max(millisOf(interval), leaseMillis / 5))
   })
   const tell = (error: AuditError) => Effect.andThen(failed(error), Effect.suspend(() => Effect.sleep(wait(failures))))
-  return yield* Effect.forever(Effect.catch(once, tell)).pipe(
+  // What a function of the application throws ends no relay.
+  const guarded = Effect.catchDefect(once, (defect) =>
+    Effect.fail(
+      new AuditError({
+        method: "Relay.run",
+        reason: new SinkUnavailable({
+          detail: `what was given to the relay has thrown (${defect instanceof Error ? defect.name : typeof defect})`
+        })
+      })
+    ))
+  return yield* Effect.forever(Effect.catch(guarded, tell)).pipe(
     Effect.ensuring(Effect.catch(state.release(name, holder), () => Effect.void))
   )
 })

@@ -76,7 +76,7 @@ export class RelayState extends Context.Service<RelayState, {
   readonly advance: (step: Step) => Effect.Effect<boolean, AuditError>
   /** Tells what failed last; `undefined` once it does not any more. Only who holds the relay tells. */
   readonly fail: (relay: string, holder: string, detail: string | undefined) => Effect.Effect<void, AuditError>
-  /** Stops a relay before its next delivery, keeping everything, or lets it go on. */
+  /** Stops a relay within a fifth of its lease, keeping everything, or lets it go on. */
   readonly pause: (relay: string, isPaused: boolean) => Effect.Effect<void, AuditError>
   /** Has a log delivered from a position on, again or without what is before. */
   readonly moveTo: (relay: string, log: LogName, next: number) => Effect.Effect<void, AuditError>

@@ -127,7 +127,9 @@ const send = (
       if (error._tag === "Unavailable") {
         return Effect.succeed<Delivered>({ count: 0, parked: [], failure: error })
       }
-      if (error._tag === "Refused" && error.positions !== undefined) return refusedOnes(delivering, part, events, error)
+      if (error._tag === "Refused" && events.some(({ position }) => error.positions?.includes(position))) {
+        return refusedOnes(delivering, part, events, error)
+      }
       const middle = Math.ceil(events.length / 2)
       return inOrder([
         () => send(delivering, part, events.slice(0, middle)),

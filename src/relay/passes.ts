@@ -134,19 +134,21 @@ const deliverLog = Effect.fnUntraced(function*(
   let page = yield* readPage(running, log, next)
   for (let turn = 0; turn < batchesInTurn && page.items.length > 0; turn++) {
     const { items } = page
-    const [result, isHeld, following] = yield* Effect.all([
+    // None of them ends another: what is on its way is waited for.
+    const [result, settled, following] = yield* Effect.all([
       deliver(delivering, { relay: name, log, items }),
-      settle,
-      readPage(running, log, next + items.length)
+      Effect.result(settle),
+      Effect.result(readPage(running, log, next + items.length))
     ], { concurrency: "unbounded" })
-    if (!isHeld) return "lost"
+    if (!(yield* Effect.fromResult(settled))) return "lost"
     settle = advance(running, log, next, result, moved)
-    if (result.failure !== undefined) {
+    const failure = result.failure ?? (following._tag === "Failure" ? following.failure : undefined)
+    if (failure !== undefined) {
       yield* settle
-      return yield* result.failure
+      return yield* failure
     }
     next += result.count
-    page = following
+    page = yield* Effect.fromResult(following)
   }
   if (!(yield* settle)) return "lost"
   return page.items.length === 0 ? "all" : "some"
@@ -211,9 +213,18 @@ export interface Passed {
   readonly isLost: boolean
   /** What the target said, if it took nothing of some log. */
   readonly failure: Unavailable | undefined
-  /** Whether it has taken something of any log. */
+  /** Why some log could not be read, or its cursor not be moved. */
+  readonly unreadable: AuditError | undefined
+  /** Whether the target has taken something of any log. */
   readonly isAnswering: boolean
+  /** How long it has asked to be left alone, in milliseconds. */
+  readonly askedMillis: number
 }
+
+/** How long a target may ask to be left alone: a day, in milliseconds. */
+const longestAsked = 86_400_000
+/** How long a target asks to be left alone, in milliseconds. */
+export const askedOf = (error: Unavailable): number => Math.min(longestAsked, error.retryAfterMillis ?? 0)
 
 /**
  * One pass over all logs that are due. A log that the target does not take, or that cannot be read, holds up no other;
@@ -224,11 +235,27 @@ export const pass = Effect.fnUntraced(
     running: Running,
     due: Due,
     wait: (failed: number) => number
-  ): Effect.fn.Return<Passed, AuditError> {
+  ): Effect.fn.Return<Passed> {
     const { concurrency = 4 } = running.options
-    const passed = { isLost: false, failure: undefined as Unavailable | undefined, isAnswering: false }
-    let unreadable: AuditError | undefined
+    const passed = {
+      isLost: false,
+      isAnswering: false,
+      askedMillis: 0,
+      failure: undefined as Unavailable | undefined,
+      unreadable: undefined as AuditError | undefined
+    }
     let failures = 0
+    const fail = (error: AuditError | Unavailable): number => {
+      failures++
+      if (error._tag === "AuditError") {
+        passed.unreadable = error
+        return 0
+      }
+      passed.failure = error
+      const asked = askedOf(error)
+      passed.askedMillis = Math.max(passed.askedMillis, asked)
+      return asked
+    }
     const deliverOne = ([key, name]: readonly [string, LogName]) => {
       const moved = (next: number) => {
         due.cursors.set(key, next)
@@ -237,13 +264,8 @@ export const pass = Effect.fnUntraced(
       return Effect.matchEffect(deliverLog(running, name, due.cursors.get(key) ?? 0, moved), {
         onFailure: (error) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            due.putOff(key, name, wait, now)
-            if (error._tag === "AuditError") {
-              unreadable ??= error
-              return
-            }
-            failures++
-            passed.failure = error
+            const asked = fail(error)
+            due.putOff(key, name, (failed) => Math.max(asked, wait(failed)), now)
           }),
         onSuccess: (found) =>
           Effect.sync(() => {
@@ -256,7 +278,7 @@ export const pass = Effect.fnUntraced(
     const isOver = () => passed.isLost || (failures >= concurrency && !passed.isAnswering)
     const ready = due.ready(yield* Clock.currentTimeMillis)
     yield* Effect.forEach(ready, (log) => isOver() ? Effect.void : deliverOne(log), { concurrency, discard: true })
-    return unreadable === undefined ? passed : yield* unreadable
+    return passed
   }
 )
 
@@ -265,7 +287,12 @@ export const retryDue = Effect.fnUntraced(function*(
   { delivering, options: { name }, state, trail }: Running
 ): Effect.fn.Return<Unavailable | undefined, AuditError> {
   for (const event of yield* state.due(name)) {
-    const item = yield* trail.get({ ...event.log, eventId: event.eventId })
+    const found = yield* Effect.result(trail.get({ ...event.log, eventId: event.eventId }))
+    if (found._tag === "Failure") {
+      yield* state.repark(name, event, `it cannot be read: ${found.failure.message}`)
+      continue
+    }
+    const item = found.success
     const result = yield* deliver({ ...delivering, tries: 1 }, { relay: name, log: event.log, items: [item] })
     if (result.failure !== undefined) return result.failure
     const [refused] = result.parked
@@ -275,12 +302,19 @@ export const retryDue = Effect.fnUntraced(function*(
   return undefined
 })
 
-/** How many events wait, of the logs that are due and of others. */
+/**
+ * How many events wait; what does is due, whoever has told of it: the store tells of no log that was stopped since.
+ */
 export const measure = Effect.fnUntraced(
   function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Due) {
     let waiting = 0
     for (const log of yield* trail.logs) {
-      if (isWanted(log)) waiting += Math.max(0, log.size - (due.cursors.get(keyOf(log)) ?? 0))
+      const { env, tenantId } = log
+      const key = keyOf(log)
+      const left = log.size - (due.cursors.get(key) ?? 0)
+      if (!isWanted(log) || left <= 0) continue
+      waiting += left
+      if (!due.logs.has(key)) due.logs.set(key, { tenantId, env })
     }
     yield* telling(Metric.update(Metric.withAttributes(lag, { relay: name }), waiting))
   }

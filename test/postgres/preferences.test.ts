@@ -1,7 +1,7 @@
 /** Who has opted out, as transactions see it: they ask on their own connection, and others do not learn from them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer } from "effect"
-import { AuditLogger, TrainingPreferences, Transactions } from "effect-audit"
+import { Deferred, Effect, Exit, Fiber, Layer } from "effect"
+import { AuditError, AuditLogger, TrainingPreferences, Transactions } from "effect-audit"
 import { Postgres } from "effect-audit/postgres"
 import { SqlClient } from "effect/sql/SqlClient"
 import { log, within } from "../support.ts"
@@ -54,6 +54,44 @@ describe("a transaction that asks who has opted out", () => {
       assert.isTrue(yield* emitOf("p2"))
       yield* transact(setting("p1", true))
       assert.isTrue(yield* emitOf("p1"))
+    }).pipe(Effect.provide(store(freshSchema()))))
+
+  it.live("keeps its own opt-out, whatever became of another's of the same person", () =>
+    Effect.gen(function*() {
+      const { transact } = yield* Transactions.Transactions
+      const preferences = yield* TrainingPreferences.TrainingPreferences
+      const [isSet, goBack, isWritten, emitNow] = yield* Effect.all([
+        Deferred.make<void>(),
+        Deferred.make<void>(),
+        Deferred.make<void>(),
+        Deferred.make<void>()
+      ])
+      const failing = Effect.andThen(
+        Deferred.succeed(isSet, undefined),
+        Effect.andThen(
+          Deferred.await(goBack),
+          Effect.fail(AuditError.fail("test", new AuditError.SinkUnavailable({ detail: "back" })))
+        )
+      )
+      const first = yield* Effect.forkChild(
+        Effect.exit(preferences.change({ ...log, userId: "p1", trainingAllowed: false }, failing))
+      )
+      yield* Deferred.await(isSet)
+      const second = yield* Effect.forkChild(transact(Effect.gen(function*() {
+        yield* setting("p1", false)
+        yield* Deferred.succeed(isWritten, undefined)
+        yield* Deferred.await(emitNow)
+        return yield* emitOf("p1")
+      })))
+      yield* Effect.sleep(100)
+      yield* Deferred.succeed(goBack, undefined)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(first)))
+      yield* Deferred.await(isWritten)
+      // Someone else asks, and what is remembered then is not what the transaction has set.
+      yield* preferences.lookup({ ...log, userIds: ["p1"] })
+      yield* Deferred.succeed(emitNow, undefined)
+      assert.isFalse(yield* Fiber.join(second))
+      assert.isFalse(yield* emitOf("p1"))
     }).pipe(Effect.provide(store(freshSchema()))))
 
   it.live("leaves nothing in memory that was never committed", () => {

@@ -40,6 +40,10 @@ describe("a relay's options", () => {
       const wrong: ReadonlyArray<readonly [Partial<Relay.Options>, string]> = [
         [{ name: "R" }, "/name"],
         [{ tries: 0 }, "/tries"],
+        [{ concurrency: 0 }, "/concurrency"],
+        [{ lease: 0 }, "/lease"],
+        [{ interval: "0 millis" }, "/interval"],
+        [{ backoff: { from: 0 } }, "/backoff"],
         [{ policy: { drop: ["input"] } }, "/policy/drop/0"],
         [{ policy: { drop: ["/input", "/action"] } }, "/policy/drop/1"],
         [{ policy: { pseudonymise: ["/user_id"] } }, "/policy/key"],
