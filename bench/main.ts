@@ -1,6 +1,7 @@
-/** `npm run bench [-- emit | query | pii | ledger | http [slow] | middleware | turn | fair | postgres | postgres-query
-/** | relay]
- * [quick]` */
+/**
+ * `npm run bench [-- emit | query | pii | ledger | http [slow] | middleware | turn | fair | postgres | postgres-query |
+ * relay] [quick]`
+ */
 import * as Effect from "effect/Effect"
 import * as Emit from "./emit.bench.ts"
 import * as Fair from "./fair.bench.ts"

@@ -91,6 +91,18 @@ const eraseRows = Effect.fnUntraced(function*(
   yield* run(`INSERT INTO ${schema}.erasure (log, erased_at) VALUES ($1, ${time("$2")})`, [id, now])
 })
 
+/** What a log is read by, outside of a change and in it. */
+const readsOf = ({ commitments, events, find, holds, log, logs, notes, tiles }: LogRows) => ({
+  commitments,
+  events,
+  find,
+  holds,
+  log,
+  logs,
+  notes,
+  tiles
+})
+
 /** Stores a checkpoint, and keeps what it covers in a tile; nothing, if it is there. */
 const putting = (database: Opened, rows: LogRows, log: Log, { keyId, note, size }: StoredNote, now: number) =>
   Effect.flatMap(
@@ -138,14 +150,7 @@ const writerOf = (database: Opened): LogWriter => {
     )
   const present = (log: Log) => Effect.map(rows.log(log.name), (found) => found?.size ?? log.size)
   return {
-    logs: rows.logs,
-    log: rows.log,
-    tiles: rows.tiles,
-    commitments: rows.commitments,
-    notes: rows.notes,
-    find: rows.find,
-    events: rows.events,
-    holds: rows.holds,
+    ...readsOf(rows),
     erase: (log, events, now) =>
       changing(
         log,
@@ -262,14 +267,7 @@ export const make: Effect.Effect<LogStore["Service"], never, Database> = Effect.
       failing(method)
     )
   return LogStore.of({
-    logs: rows.logs,
-    log: rows.log,
-    tiles: rows.tiles,
-    commitments: rows.commitments,
-    notes: rows.notes,
-    find: rows.find,
-    events: rows.events,
-    holds: rows.holds,
+    ...readsOf(rows),
     snapshot: snapshotOf(database),
     change: <A, E, R>(name: LogName, f: (writer: LogWriter, log: Log) => Effect.Effect<A, E, R>) =>
       transact(Effect.flatMap(

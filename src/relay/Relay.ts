@@ -171,6 +171,7 @@ export const run = Effect.fnUntraced(function*(
     const detail = error._tag === "Unavailable" ? error.detail : error.message
     yield* telling(Metric.update(Metric.withAttributes(failureCount, { relay: name }), 1))
     yield* telling(Effect.logWarning(`Relay ${name} waits after failure ${failures}: ${detail}`))
+    // Only the status shows less: the failure is logged and counted, and it is tried again. No cursor has moved.
     yield* Effect.catch(state.fail(name, holder, detail), () => Effect.void)
   })
   const succeeded = Effect.suspend(() => {
@@ -198,6 +199,7 @@ export const run = Effect.fnUntraced(function*(
       })
     ))
   return yield* Effect.forever(Effect.catch(guarded, tell)).pipe(
+    // A lease that cannot be given back runs out by itself.
     Effect.ensuring(Effect.catch(state.release(name, holder), () => Effect.void))
   )
 })

@@ -1,7 +1,7 @@
 /** What an operator asks of relays, by the command line. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Relay, SqlRelayState, Target } from "effect-audit/relay"
+import { Relay, RelayState, SqlRelayState, Target } from "effect-audit/relay"
 import { Sqlite } from "effect-audit/sqlite"
 import { temporaryFile } from "../support.ts"
 import { line, run } from "./process.ts"
@@ -33,8 +33,8 @@ describe("effect-audit relay", () => {
       yield* Effect.raceFirst(
         Relay.run({ name: "hook", target, tries: 1, interval: 5 }),
         Effect.gen(function*() {
-          while (taken.length < 3) yield* Effect.sleep(5)
-          yield* Effect.sleep(100)
+          const state = yield* RelayState.RelayState
+          while (((yield* state.cursors("hook"))[0]?.next ?? 0) < 4) yield* Effect.sleep(5)
         })
       ).pipe(Effect.provide(SqlRelayState.layer().pipe(Layer.provideMerge(Sqlite.layer({ filename: db })))))
       const status = yield* relay("status", "--json")
