@@ -49,18 +49,30 @@ export const recording = (
   return { target, taken, calls: () => calls, most: () => most }
 }
 
-const quick = { interval: 5, backoff: { from: 1, to: 20 }, lease: 500 } as const
+const quick = { interval: 5, backoff: { from: 1, to: 20 }, lease: 5000 } as const
 
-/** Runs a relay until a condition holds. */
-const until = (options: Relay.Options, isDone: () => boolean) =>
+/** Runs a relay until the target has taken what is asked for, and the relay's state says so, too. */
+const until = (
+  options: Relay.Options,
+  isDone: () => boolean,
+  taken: ReadonlyArray<{ readonly tenant: string; readonly position: number }> = [],
+  isFailing = false
+) =>
   Effect.gen(function*() {
+    const state = yield* RelayState.RelayState
     const fiber = yield* Effect.forkChild(Relay.run({ ...quick, ...options }))
-    while (!isDone()) {
+    const isKept = Effect.gen(function*() {
+      if (!isDone()) return false
+      const relay = (yield* state.all).find(({ relay }) => relay === options.name)
+      const next = new Map<string, number>(relay?.cursors.map(({ log, next }) => [log.tenantId, next]))
+      return taken.every(({ position, tenant }) => position < (next.get(tenant) ?? 0)) &&
+        (relay?.failure !== undefined) === isFailing
+    })
+    while (!(yield* isKept)) {
       yield* Effect.sleep(2)
       const exit = fiber.pollUnsafe()
       if (exit !== undefined) return yield* Effect.die(exit)
     }
-    yield* Effect.sleep(10)
     yield* Fiber.interrupt(fiber)
   })
 
@@ -79,7 +91,7 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         yield* emitMany(120)
         yield* emitMany(30, { tenantId: "t_globex" })
         const first = recording(() => Effect.void)
-        yield* until({ name: "r", target: first.target }, () => first.taken.length >= 152)
+        yield* until({ name: "r", target: first.target }, () => first.taken.length >= 152, first.taken)
         assert.deepStrictEqual(positionsOf(first.taken, "t_acme"), range(121))
         assert.deepStrictEqual(positionsOf(first.taken, "t_globex"), range(31))
         for (const { tenant, text } of first.taken) {
@@ -87,13 +99,14 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         }
         yield* emitMany(5)
         const second = recording(() => Effect.void)
-        yield* until({ name: "r", target: second.target }, () => second.taken.length >= 5)
+        yield* until({ name: "r", target: second.target }, () => second.taken.length >= 5, second.taken)
         assert.deepStrictEqual(positionsOf(second.taken, "t_acme"), range(126).slice(121))
         // Another relay has cursors of its own.
         const other = recording(() => Effect.void)
         yield* until(
           { name: "other", target: other.target, logs: ({ tenantId }) => tenantId === "t_globex" },
-          () => other.taken.length >= 31
+          () => other.taken.length >= 31,
+          other.taken
         )
         assert.deepStrictEqual(positionsOf(other.taken, "t_acme"), [])
       })
@@ -116,7 +129,11 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
               () => calls() === 3 ? Effect.fail(new Target.Unavailable({ detail: "the answer was lost" })) : Effect.void
             )
         }
-        yield* until({ name: "r", target: lossy }, () => new Set(taken.map(({ position }) => position)).size >= 100)
+        yield* until(
+          { name: "r", target: lossy },
+          () => new Set(taken.map(({ position }) => position)).size >= 100,
+          taken
+        )
         const positions = positionsOf(taken, "t_acme")
         assert.deepStrictEqual([...new Set(positions)], range(100))
         // What was taken and not heard of came again, from its beginning.
@@ -139,7 +156,7 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
             : Effect.void
         )
         const options = { name: "r", target, tries: 2 }
-        yield* until(options, () => taken.length >= 59)
+        yield* until(options, () => taken.length >= 59, taken)
         assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(61).filter((n) => !poison.has(n)))
         const state = yield* RelayState.RelayState
         const parked = yield* state.parked("r")
@@ -181,7 +198,7 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
             ? Effect.fail(new Target.Refused({ detail: "partly", positions: odd.map(({ position }) => position) }))
             : Effect.void
         }, { maxBytes: 5500 })
-        yield* until({ name: "r", target }, () => taken.some(({ position }) => position === 40))
+        yield* until({ name: "r", target }, () => taken.some(({ position }) => position === 40), taken)
         const [status] = yield* Relay.status
         assert.strictEqual(status?.cursors[0]?.next, 42)
         // Those of a batch of which some were refused are not seen by the target's record; the refused ones are.
@@ -198,9 +215,9 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         const stuck = yield* Deferred.make<void>()
         const first = recording(() => Effect.andThen(Deferred.succeed(stuck, undefined), Effect.never))
         const second = recording(() => Effect.void)
-        const one = yield* Effect.forkChild(Relay.run({ ...quick, name: "r", target: first.target }))
+        const one = yield* Effect.forkChild(Relay.run({ ...quick, lease: 500, name: "r", target: first.target }))
         yield* Deferred.await(stuck)
-        const two = yield* Effect.forkChild(Relay.run({ ...quick, name: "r", target: second.target }))
+        const two = yield* Effect.forkChild(Relay.run({ ...quick, lease: 500, name: "r", target: second.target }))
         yield* Effect.sleep(700)
         assert.strictEqual(second.calls(), 0)
         yield* Fiber.interrupt(one)
@@ -242,15 +259,15 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         assert.isTrue((yield* Relay.status)[0]?.isPaused)
         yield* Fiber.interrupt(paused)
         yield* state.pause("r", false)
-        yield* until({ name: "r", target }, () => taken.length >= 11)
+        yield* until({ name: "r", target }, () => taken.length >= 11, taken)
         yield* state.moveTo("r", log, 8)
-        yield* until({ name: "r", target }, () => taken.length >= 14)
+        yield* until({ name: "r", target }, () => taken.length >= 14, taken)
         assert.deepStrictEqual(positionsOf(taken, "t_acme").slice(11), [8, 9, 10])
         const late = recording(() => Effect.void)
         const running = yield* Effect.forkChild(
           Relay.run({ ...quick, name: "late", target: late.target, start: "now" })
         )
-        yield* Effect.sleep(100)
+        while ((yield* state.cursors("late")).length === 0) yield* Effect.sleep(2)
         yield* emitMany(2)
         while (late.taken.length < 2) yield* Effect.sleep(5)
         yield* Fiber.interrupt(running)
@@ -275,7 +292,7 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         assert.isString((yield* Relay.status)[0]?.failure?.detail)
         const { taken, target } = recording(() => Effect.void)
         // The first event of a log is the one that says so.
-        yield* until({ ...options, target }, () => taken.length >= 8)
+        yield* until({ ...options, target }, () => taken.length >= 8, taken)
         assert.deepStrictEqual(positionsOf(taken, "t_acme"), [6, 7, 8, 9, 10])
         assert.deepStrictEqual(positionsOf(taken, "t_new"), [0, 1, 2])
         // What failed before is over, whoever saw it.
@@ -294,7 +311,7 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
             ? Effect.fail(new Target.Unavailable({ detail: "500" }))
             : Effect.sleep(5)
         )
-        yield* until({ name: "r", target }, () => taken.length >= 242)
+        yield* until({ name: "r", target }, () => taken.length >= 242, taken, true)
         assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(121))
         assert.deepStrictEqual(positionsOf(taken, "t_z"), range(121))
         const [status] = yield* Relay.status
@@ -317,7 +334,7 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
             ? Effect.fail(new Target.Unavailable({ detail: "429", retryAfterMillis: 300 }))
             : Effect.void
         })
-        yield* until({ name: "r", target }, () => taken.length >= 4)
+        yield* until({ name: "r", target }, () => taken.length >= 4, taken)
         assert.isAtLeast((times[1] ?? 0) - (times[0] ?? 0), 299)
       })
     )
@@ -335,15 +352,19 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
           within({ actor: { type: "human", id: "dpo" } })
         )
         const { taken, target } = recording(() => Effect.void)
-        yield* until({
-          name: "r",
-          target,
-          policy: {
-            drop: ["/input", "/metadata/ip"],
-            pseudonymise: ["/agentId", "/user_id"],
-            key: { id: "k1", secret: Buffer.alloc(32, 7) }
-          }
-        }, () => taken.length >= 4)
+        yield* until(
+          {
+            name: "r",
+            target,
+            policy: {
+              drop: ["/input", "/metadata/ip"],
+              pseudonymise: ["/agentId", "/user_id"],
+              key: { id: "k1", secret: Buffer.alloc(32, 7) }
+            }
+          },
+          () => taken.length >= 4,
+          taken
+        )
         const [, event, erased] = taken.map(({ text }) => JSON.parse(text) as Record<string, unknown>)
         assert.strictEqual(event?.["event_id"], eventId)
         assert.isUndefined(event?.["input"])
