@@ -20,6 +20,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { isIpv4, isIpv6 } from "./internal/address.ts"
+import { claimed, onwards, personOf } from "./internal/delegation.ts"
 
 /** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
 export const TenantId = Schema.String.check(
@@ -253,6 +254,67 @@ export const provide: {
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, Exclude<R, RequestContext>>
 } = (context) => Effect.provideService(RequestContext, context)
+
+/** What a run of an agent adds to the context that it begins in. */
+export interface AgentRunOptions extends About {
+  /** The agent's id. */
+  readonly id: string
+  /** What groups the events of this run. */
+  readonly runId: string
+  /** The person for whom it acts; whom the context acts for unless given. */
+  readonly onBehalfOf?: string | undefined
+  /**
+   * The `act` claim of the token that the agent acts with (RFC 8693, section 4.1): `{ sub, act: { sub, ... } }`, from
+   * the one who acts now to the first. Where the context is an agent's or a tool's, it is that chain unless given.
+   */
+  readonly act?: unknown
+}
+
+const derive = (from: Fields, changes: Partial<Json>): Result.Result<Fields, Schema.SchemaError> => {
+  const read = decodeJson({ ...from, ...changes })
+  return Result.map(read._tag === "Success" ? read : decodeJson(named({ ...from, ...changes })), (json) => {
+    return complete(json, json.requestId)
+  })
+}
+
+const deriving = (change: (from: Fields) => Partial<Json>) =>
+<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | Schema.SchemaError, R | RequestContext> =>
+  Effect.flatMap(RequestContext, (from) =>
+    Effect.flatMap(
+      Effect.fromResult(derive(from, change(from))),
+      (context) => Effect.provideService(effect, RequestContext, context)
+    ))
+
+/**
+ * Runs an effect as an agent, in a context made of the one around it: run, agent, version and model, the person for
+ * whom it acts, and who has delegated to whom. A run inside a run is a sub-agent's.
+ *
+ *     RequestContext.agentRun({ id: "support", version: "1.4", model: "m-1", runId })(LanguageModel.generateText(...))
+ */
+export const agentRun = ({ act, id, onBehalfOf, runId, ...about }: AgentRunOptions) =>
+  deriving((from) => ({
+    actor: agent(id, onBehalfOf ?? personOf(from.actor), about),
+    runId,
+    stepId: undefined,
+    delegation: act === undefined ? onwards({ type: "agent", id }, from) : claimed(id, act)
+  }))
+
+/**
+ * Runs an effect as a step of a run; with `tool`, that tool acts, for the one who acted around it.
+ *
+ *     RequestContext.step("7", { tool: "search" })(search(query))
+ */
+export const step = (id: string, options?: { readonly tool?: string | undefined }) =>
+  deriving((from) => {
+    const { tool: name } = options ?? {}
+    return name === undefined ? { stepId: id } : {
+      stepId: id,
+      actor: tool(name, personOf(from.actor)),
+      delegation: onwards({ type: "tool", id: name }, from)
+    }
+  })
 
 /** Provides one context to a whole program: a command line, a test. */
 export const layer = (context: RequestContext["Service"]): Layer.Layer<RequestContext> =>

@@ -1,0 +1,209 @@
+/** Tool calls as events: the intent before the tool runs, its result before anyone is told of it. */
+import type * as AiError from "effect/ai/AiError"
+import type * as Tool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { type AuditDraft, AuditLogger } from "../AuditLogger.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
+import { Entropy, makeUuid7 } from "../internal/entropy.ts"
+import { provide, RequestContext, step } from "../RequestContext.ts"
+import type { ToolCall, Verdict } from "./approvals.ts"
+import { auditErrorOf, withoutContext } from "./failing.ts"
+import { failing, failureOf, isTooMuch, record, type Recorder, tagOf } from "./recorder.ts"
+
+type Tools = Record<string, Tool.Any>
+export type AnyHandler = Toolkit.WithHandler<Tools>
+type Result = Tool.HandlerResult<Tool.Any>
+
+/** A call whose intent is recorded. */
+export interface Operation {
+  readonly recorder: Recorder
+  readonly draft: AuditDraft & { readonly operationId: string }
+  /** By the monotonic clock, in milliseconds. */
+  readonly began: number
+  readonly clock: Clock.Clock
+}
+
+/** A request that already recorded the intent of the call that it makes, and wants to know how the call ended. */
+export interface Announced {
+  operation: Operation | undefined
+  isRecorded: boolean
+}
+export const Announced = Context.Reference<Announced | undefined>("effect-audit/ai/Announced", {
+  defaultValue: () => undefined
+})
+
+/** What is known of the calls of one toolkit. */
+export interface Calls {
+  /** Who records; whoever does where the call is made unless given. */
+  readonly logger?: AuditLogger["Service"] | undefined
+  /** Whether a call was approved; nothing where no one was asked. */
+  readonly verdict?: (recorder: Recorder, call: ToolCall) => Effect.Effect<Verdict | undefined, AiError.AiError>
+  /** Calls that have begun and have no result. */
+  readonly open?: Map<string, Operation> | undefined
+}
+
+/** What is recorded of a call, whatever becomes of it. */
+export const draftOf = ({ id, name }: ToolCall): AuditDraft => ({
+  action: "tool.call",
+  resource: { type: "tool", id: name === "" ? "unnamed" : name },
+  ...(id === undefined ? {} : { metadata: { tool_call_id: id } })
+})
+
+/** Records that a call is about to be made. */
+export const begin = (
+  recorder: Recorder,
+  call: ToolCall,
+  more: Partial<AuditDraft> = {}
+): Effect.Effect<Operation, AiError.AiError> =>
+  Effect.withFiber((fiber) => {
+    const clock = fiber.getRef(Clock.Clock)
+    const operationId = makeUuid7(fiber.getRef(Entropy))(clock.currentTimeMillisUnsafe())
+    const draft = { ...draftOf(call), ...more, operationId }
+    return Effect.map(
+      record(recorder, { ...draft, phase: "intent", input: call.params }),
+      () => ({ recorder, draft, began: elapsedMillis(clock), clock })
+    )
+  })
+
+/** Records how a call ended; without what it gave where the log does not take that. */
+export const end = (
+  { began, clock, draft, recorder }: Operation,
+  result: Partial<AuditDraft>
+): Effect.Effect<unknown, AiError.AiError> => {
+  const ended: AuditDraft = {
+    ...draft,
+    phase: "result",
+    durationMillis: Math.floor(elapsedMillis(clock) - began),
+    ...result
+  }
+  return Effect.catch(record(recorder, ended), (error) => {
+    const cause = auditErrorOf(error)
+    if (result.output === undefined || cause === undefined || !isTooMuch(cause)) return Effect.fail(error)
+    const { output: _, ...rest } = ended
+    return record(recorder, { ...rest, metadata: { ...draft.metadata, output_omitted: cause.message } })
+  })
+}
+
+/** What a final result says. */
+const outcomeOf = ({ encodedResult, failureOrigin, isFailure, result }: Result): Partial<AuditDraft> =>
+  isFailure
+    ? {
+      outcome: "failure",
+      errorTag: failureOrigin === "parameters" ? "InvalidParameters" : tagOf(result),
+      output: encodedResult
+    }
+    : { output: encodedResult }
+
+/** A tool's results: the final one is recorded before it is passed on, and so is a failure. */
+const recording = <E, R>(
+  results: Stream.Stream<Result, E, R>,
+  finish: (result: Partial<AuditDraft>) => Effect.Effect<unknown, AiError.AiError>
+): Stream.Stream<Result, E | AiError.AiError, R> => {
+  let isRecorded = false
+  const once = (result: Partial<AuditDraft>) =>
+    Effect.suspend(() => {
+      isRecorded = true
+      return finish(result)
+    })
+  return results.pipe(
+    Stream.tap((result) => result.preliminary ? Effect.void : once(outcomeOf(result))),
+    Stream.catchCause((cause) =>
+      isRecorded || Cause.hasInterruptsOnly(cause)
+        ? Stream.failCause(cause)
+        : Stream.fromEffect(failing(cause, once(failureOf(cause))))
+    ),
+    Stream.onEnd(Effect.suspend(() => isRecorded ? Effect.void : once({ outcome: "failure", errorTag: "NoResult" })))
+  )
+}
+
+/** What a model is told of a call that may not be executed. */
+const denial = ({ authorization: { reason } }: Verdict): Result => {
+  const result = { type: "execution-denied" as const, reason: reason ?? "The call was refused." }
+  return { result, encodedResult: result, isFailure: true, failureOrigin: "handler", preliminary: false }
+}
+
+const recorderOf = (context: Context.Context<never>, { logger }: Calls): Recorder | undefined => {
+  const known = logger ?? Context.getOrUndefined(context, AuditLogger)
+  const request = Context.getOrUndefined(context, RequestContext)
+  return known === undefined || request === undefined ? undefined : { logger: known, context: request }
+}
+
+/** Who records what the running fiber does; it fails where no one is known to do it. */
+export const recorderIn = (calls: Calls, method: string): Effect.Effect<Recorder, AiError.AiError> =>
+  Effect.withFiber((fiber) => {
+    const recorder = recorderOf(fiber.context, calls)
+    return recorder === undefined ? Effect.fail(withoutContext(method)) : Effect.succeed(recorder)
+  })
+
+/** The call as a step of its run, unless that is in a step already: what the tool records itself stands under it. */
+const inStep = (recorder: Recorder, { id }: ToolCall): Effect.Effect<Recorder> =>
+  id === undefined || recorder.context.stepId !== undefined
+    ? Effect.succeed(recorder)
+    : step(id)(RequestContext).pipe(
+      provide(recorder.context),
+      Effect.match({
+        // An id that is no id of a step: the call is recorded outside of one.
+        onFailure: () => recorder,
+        onSuccess: (context) => ({ ...recorder, context })
+      })
+    )
+
+/** The operation that a request has announced, which is that of its first call. */
+const taken = (announced: Announced | undefined): Operation | undefined => {
+  const operation = announced?.operation
+  if (announced !== undefined) announced.operation = undefined
+  return operation
+}
+
+const handled = (
+  inner: AnyHandler,
+  calls: Calls,
+  call: ToolCall,
+  options: Parameters<AnyHandler["handle"]>[3]
+): ReturnType<AnyHandler["handle"]> =>
+  Effect.gen(function*() {
+    const recorder = yield* Effect.flatMap(recorderIn(calls, "tool.call"), (recorder) => inStep(recorder, call))
+    const verdict = yield* calls.verdict?.(recorder, call) ?? Effect.undefined
+    if (verdict?.isAllowed === false) {
+      const { authorization } = verdict
+      yield* record(recorder, { ...draftOf(call), outcome: "denied", authorization, input: call.params })
+      return Stream.succeed(denial(verdict))
+    }
+    const announced = yield* Announced
+    const known = taken(announced)
+    const { approval, authorization } = verdict ?? {}
+    const operation = known ?? (yield* begin(recorder, call, { approval, authorization }))
+    const { id } = call
+    if (id !== undefined) calls.open?.set(id, operation)
+    const finish = (result: Partial<AuditDraft>) =>
+      Effect.suspend(() => {
+        if (announced !== undefined && known !== undefined) announced.isRecorded = true
+        if (id !== undefined) calls.open?.delete(id)
+        return end(operation, result)
+      })
+    const results = yield* inner.handle(call.name, call.params, id, options).pipe(
+      provide(recorder.context),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : failing(cause, finish(failureOf(cause)))
+      )
+    )
+    return recording(results, finish)
+  })
+
+const inside = new WeakMap<AnyHandler, AnyHandler>()
+
+/** A toolkit whose calls are recorded, once: one that is recorded already is taken out of its wrapping first. */
+export const recorded = (handler: AnyHandler, calls: Calls): AnyHandler => {
+  const inner = inside.get(handler) ?? handler
+  const wrapped: AnyHandler = {
+    tools: inner.tools,
+    handle: (name, params, id, options) => handled(inner, calls, { name, params, id }, options)
+  }
+  inside.set(wrapped, inner)
+  return wrapped
+}
