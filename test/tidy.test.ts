@@ -39,6 +39,7 @@ const order = [
   "nats/",
   "config/",
   "http/",
+  "ai/",
   "viewer/",
   "memory/",
   "test/",

@@ -29,7 +29,7 @@ export { auditErrorOf } from "./failing.ts"
 
 /** What is recorded of the calls of a model. */
 export interface Options {
-  /** Prompts and answers as well, stripped. Not unless asked for. */
+  /** Prompts and responses as well, stripped. Not unless asked for. */
   readonly captureContent?: boolean | undefined
 }
 

@@ -28,8 +28,8 @@ export interface PendingApproval {
   readonly params: unknown
 }
 
-/** An answer to a request for approval, as it stands in a prompt. */
-export interface Answer {
+/** A response to a request for approval, as it stands in a prompt. */
+export interface ApprovalResponse {
   readonly approvalId: string
   readonly toolCallId: string
   readonly isApproved: boolean
@@ -66,8 +66,8 @@ const read = (prompt: Prompt.Prompt) => {
   return { requests, calls, results, responses }
 }
 
-/** The answers in a prompt, in their order. */
-export const answersIn = (prompt: Prompt.Prompt): ReadonlyArray<Answer> => {
+/** The responses in a prompt, in their order. */
+export const responsesIn = (prompt: Prompt.Prompt): ReadonlyArray<ApprovalResponse> => {
   const { calls, requests, responses, results } = read(prompt)
   return responses.flatMap(({ approvalId, approved, reason }) => {
     const toolCallId = requests.get(approvalId)
@@ -112,7 +112,7 @@ const partyOf = ({ actor }: Fields): PartyInput => ({
   id: "id" in actor ? actor.id : actor.type
 })
 
-const answer = (isApproved: boolean) =>
+const respond = (isApproved: boolean) =>
 (
   pending: PendingApproval,
   options: { readonly reason?: string | undefined } = {}
@@ -143,10 +143,10 @@ const answer = (isApproved: boolean) =>
  * Approves a tool call: records who agreed (the actor of the context), when, why, and to which arguments; then returns
  * the part that goes into the next prompt.
  */
-export const approve = answer(true)
+export const approve = respond(true)
 
 /** Refuses a tool call: records who did, when and why; then returns the part that goes into the next prompt. */
-export const deny = answer(false)
+export const deny = respond(false)
 
 /** Whether a call may be executed, and what is recorded of that. */
 export type Verdict =
@@ -191,7 +191,7 @@ const judge = (
 export const check = (
   trail: AuditTrail["Service"],
   context: Fields,
-  { approvalId, reason }: Answer,
+  { approvalId, reason }: ApprovalResponse,
   call: ToolCall
 ): Effect.Effect<Verdict, AuditError> =>
   Effect.flatMap(

@@ -11,7 +11,7 @@ import { elapsedMillis } from "../internal/elapsed.ts"
 import type { LoggingEngine } from "../LoggingEngine.ts"
 import { provide } from "../RequestContext.ts"
 import type { AuditTrail } from "../trail/AuditTrail.ts"
-import { type Answer, answersIn, check } from "./approvals.ts"
+import { type ApprovalResponse, check, responsesIn } from "./approvals.ts"
 import { unrecorded } from "./failing.ts"
 import { type AnyPart, contentOf, denied, hear, type Heard, usageOf } from "./parts.ts"
 import { failing, failureOf, record, type Recorder } from "./recorder.ts"
@@ -79,11 +79,11 @@ const toldOfTool = (recorder: Recorder, cause: Cause.Cause<unknown>): Effect.Eff
 const watch = Effect.fnUntraced(function*(model: Model, options: CallOptions, method: string) {
   const recorder = yield* recorderIn({ logger: model.logger }, "model.call")
   const prompt = Prompt.make(options.prompt)
-  const answers = answersIn(prompt)
+  const responses = responsesIn(prompt)
   let tools: AnyHandler["tools"] | undefined
   const heard: Heard = {
     recorder,
-    calls: new Map(answers.flatMap(({ call, toolCallId }) => call === undefined ? [] : [[toolCallId, call]])),
+    calls: new Map(responses.flatMap(({ call, toolCallId }) => call === undefined ? [] : [[toolCallId, call]])),
     provided: new Map(),
     open: new Map(),
     refused: new Set(),
@@ -94,22 +94,24 @@ const watch = Effect.fnUntraced(function*(model: Model, options: CallOptions, me
     model: undefined,
     finish: undefined
   }
-  for (const { call, isApproved, isPending, reason, toolCallId } of answers) {
+  for (const { call, isApproved, isPending, reason, toolCallId } of responses) {
     if (isApproved || !isPending || call === undefined) continue
     yield* record(recorder, denied(call, reason))
     heard.refused.add(toolCallId)
   }
-  const approved = new Map<string | undefined, Answer>(
-    answers.flatMap((answer) => answer.isApproved ? [[answer.toolCallId, answer]] : [])
+  const approved = new Map<string | undefined, ApprovalResponse>(
+    responses.flatMap((response) => response.isApproved ? [[response.toolCallId, response]] : [])
   )
   const calls: Calls = {
     logger: model.logger,
     open: heard.open,
     verdict: ({ context }, call) => {
-      const answer = approved.get(call.id)
-      return answer === undefined
-        ? Effect.undefined
-        : Effect.mapError(check(model.trail, context, answer, call), unrecorded("tool.call"))
+      const response = approved.get(call.id)
+      if (response === undefined) return Effect.undefined
+      return check(model.trail, context, response, call).pipe(
+        Effect.mapError(unrecorded("tool.call")),
+        Effect.tap(({ isAllowed }) => Effect.sync(() => isAllowed ? undefined : heard.refused.add(response.toolCallId)))
+      )
     }
   }
   const wrap = (handler: AnyHandler): AnyHandler => {

@@ -54,7 +54,7 @@ export class NotFound extends Schema.TaggedError<NotFound>("NotFound")("NotFound
 
 export const Search = Tool.make("search", {
   parameters: Schema.Struct({ query: Schema.String }),
-  success: Schema.Struct({ hits: Schema.Number }),
+  success: Schema.Struct({ hits: Schema.Number, text: Schema.optionalKey(Schema.String) }),
   failure: NotFound,
   failureMode: "return"
 })
@@ -86,6 +86,8 @@ export const handlers = Tools.toLayer(Effect.gen(function*() {
           ? Effect.never
           : query === "die"
           ? Effect.die("boom")
+          : query === "big"
+          ? Effect.succeed({ hits: 1, text: "x".repeat(1000) })
           : Effect.succeed({ hits: query.length })
       ),
     strict: ({ n }) =>

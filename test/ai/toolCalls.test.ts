@@ -1,9 +1,12 @@
 /** Tool calls of a scripted model: none runs unrecorded, and no result is told that is not recorded. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Exit, Fiber, Schema, Stream } from "effect"
+import type { AuditLogger, RequestContext } from "effect-audit"
+import { AuditAi } from "effect-audit/ai"
 import { AuditTest } from "effect-audit/test"
-import { LanguageModel } from "effect/ai"
-import { within } from "../support.ts"
+import { AuditTrail } from "effect-audit/trail"
+import { Chat, LanguageModel } from "effect/ai"
+import { log, within } from "../support.ts"
 import { agent, call, Done, finish, told, Tools } from "./scripted.ts"
 
 const generate = Effect.asVoid(LanguageModel.generateText({ prompt: "go", toolkit: Tools }))
@@ -52,5 +55,211 @@ describe("a recorded model", () => {
         assert.deepStrictEqual(ofFirst[0]?.input, { query: "[EMAIL]" })
         assert.deepStrictEqual(ofFirst[1]?.output, { hits: 15 })
       }).pipe(Effect.provide(agent([turn]).layer)))
+  }
+
+  it.effect("records a failure that ends the call, a defect, and a tool of which a result cannot be encoded", () =>
+    Effect.gen(function*() {
+      const first = yield* Effect.exit(generate.pipe(within()))
+      assert.isTrue(Exit.isFailure(first))
+      assert.deepStrictEqual(yield* told, [
+        "tool.call intent strict",
+        "tool.call result strict failure NotFound",
+        "model.call unknown failure NotFound"
+      ])
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(generate.pipe(within()))))
+      assert.deepStrictEqual((yield* told).slice(3), [
+        "tool.call intent strict",
+        "tool.call result strict failure ToolParameterValidationError",
+        "model.call unknown failure ToolParameterValidationError"
+      ])
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(generate.pipe(within()))))
+      assert.deepStrictEqual((yield* told).slice(6), [
+        "tool.call intent search",
+        "tool.call result search failure Defect",
+        "model.call unknown failure Defect"
+      ])
+    }).pipe(
+      Effect.provide(
+        agent([[call("strict", { n: -1 })], [call("strict", { n: "x" })], [call("search", { query: "die" })]]).layer
+      )
+    ))
+
+  it.effect("records a call of a tool that there is not as a failure, and the model's answer with it", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(generate.pipe(within()))
+      assert.strictEqual(error._tag, "AiError")
+      assert.deepStrictEqual(yield* told, ["model.call unknown failure InvalidOutputError"])
+      const deferred = LanguageModel.generateText({
+        prompt: "go",
+        toolkit: Tools,
+        disableToolCallResolution: true,
+        toolCallValidation: "deferred"
+      })
+      yield* deferred.pipe(within())
+      assert.deepStrictEqual((yield* told).slice(1), [
+        "tool.requested nope failure ToolNotFoundError",
+        "tool.requested search success",
+        "model.call unknown success"
+      ])
+      // An application that runs the tools itself is recorded where it does so.
+      const tools = yield* AuditAi.toolkit(Tools)
+      const unknown: Effect.Effect<unknown, unknown, AuditLogger.AuditLogger | RequestContext.RequestContext> = Reflect
+        .apply(tools.handle, tools, ["nope", {}, "c9"])
+      yield* Effect.exit(unknown.pipe(within()))
+      assert.deepStrictEqual((yield* told).slice(4), [
+        "tool.call intent nope",
+        "tool.call result nope failure ToolNotFoundError"
+      ])
+    }).pipe(
+      Effect.provide(agent([[call("nope", {})], [call("nope", {}), call("search", { query: "a" }, "c2")]]).layer)
+    ))
+
+  it.effect("records what the provider ran itself, from the response", () =>
+    Effect.gen(function*() {
+      yield* generate.pipe(within())
+      const expected = ["tool.call search success", "tool.call strict success", "model.call unknown success"]
+      assert.deepStrictEqual(yield* told, expected)
+      yield* stream.pipe(within())
+      assert.deepStrictEqual((yield* told).slice(3), expected)
+      const [first] = yield* AuditTest.events()
+      assert.deepStrictEqual([first?.input, first?.output], [{ query: "abc" }, { hits: 3 }])
+      assert.isTrue(first?.metadata["provider_executed"])
+      assert.deepStrictEqual(yield* Done, [])
+    }).pipe(Effect.provide(
+      agent(Array.from({ length: 2 }, () => [
+        { ...call("search", { query: "abc" }), providerExecuted: true },
+        { ...call("strict", { n: 1 }, "c2"), providerExecuted: true },
+        {
+          type: "tool-result",
+          id: "c1",
+          name: "search",
+          result: { hits: 3 },
+          isFailure: false,
+          providerExecuted: true
+        },
+        finish()
+      ])).layer
+    )))
+
+  it.effect("records calls that an incomplete response has cut off", () =>
+    Effect.gen(function*() {
+      yield* generate.pipe(within())
+      assert.deepStrictEqual(yield* told, ["tool.call search failure Interrupted", "model.call unknown success"])
+      assert.deepStrictEqual(yield* Done, [])
+      yield* stream.pipe(within())
+      assert.deepStrictEqual((yield* told).slice(2), [
+        "tool.call intent search",
+        "tool.call result search failure Interrupted",
+        "model.call unknown success"
+      ])
+    }).pipe(Effect.provide(
+      agent([
+        [call("search", { query: "a" }), finish("length")],
+        [
+          call("search", { query: "wait" }),
+          { type: "text", text: "and" },
+          { type: "text", text: "so" },
+          finish("length")
+        ]
+      ]).layer
+    )))
+
+  it.live("leaves the intent of a run that is interrupted, and nothing else", () =>
+    Effect.gen(function*() {
+      for (const run of [generate, stream]) {
+        const before = (yield* told).length
+        const done = yield* Done
+        done.length = 0
+        const fiber = yield* Effect.forkChild(run.pipe(within()))
+        while (done.length === 0) yield* Effect.sleep(1)
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual((yield* told).slice(before), ["tool.call intent search"])
+      }
+      const unfinished = yield* Stream.runCollect(AuditTrail.unfinished(log))
+      assert.strictEqual(unfinished.length, 2)
+    }).pipe(
+      Effect.provide(
+        agent(Array.from({ length: 2 }, () => [call("search", { query: "wait" }), { type: "text", text: "x" }])).layer
+      )
+    ))
+
+  it.effect("refuses without a context, and runs nothing", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(generate)
+      assert.include(String(error), "There is no RequestContext")
+      assert.deepStrictEqual(yield* Done, [])
+    }).pipe(Effect.provide(agent([[call("search", { query: "a" })]]).layer)))
+
+  it.effect("keeps the result of a tool whose answer is too large for the log, without the answer", () =>
+    Effect.gen(function*() {
+      yield* generate.pipe(within())
+      assert.deepStrictEqual(yield* told, [
+        "tool.call intent search",
+        "tool.call result search success",
+        "model.call unknown success"
+      ])
+      const result = (yield* AuditTest.events())[1]
+      assert.isUndefined(result?.output)
+      assert.include(String(result?.metadata["output_omitted"]), "exceeds")
+    }).pipe(Effect.provide(agent([[call("search", { query: "big" })]], { limits: { maxBytes: 500 } }).layer)))
+
+  it.effect("records prompts and answers where that is asked for, stripped", () =>
+    Effect.gen(function*() {
+      yield* LanguageModel.generateText({ prompt: "write to kim@example.com" }).pipe(within())
+      const [event] = yield* AuditTest.events()
+      assert.deepStrictEqual(event?.input, [{ role: "user", content: [{ type: "text", text: "write to [EMAIL]" }] }])
+      assert.strictEqual(event?.output, "Sure, [EMAIL]")
+    }).pipe(
+      Effect.provide(agent([[{ type: "text", text: "Sure, kim@example.com" }]], { captureContent: true }).layer)
+    ))
+
+  it.effect("records each call once where the toolkit is recorded too, and generateObject and Chat", () =>
+    Effect.gen(function*() {
+      const toolkit = AuditAi.toolkit(Tools)
+      yield* LanguageModel.generateText({ prompt: "go", toolkit }).pipe(within())
+      const once = ["tool.call intent search", "tool.call result search success", "model.call unknown success"]
+      assert.deepStrictEqual(yield* told, once)
+      const schema = Schema.Struct({ a: Schema.Number })
+      yield* LanguageModel.generateObject({ prompt: "go", toolkit, schema }).pipe(within())
+      assert.deepStrictEqual((yield* told).slice(3), once)
+      const chat = yield* Chat.empty
+      yield* chat.generateText({ prompt: "go", toolkit }).pipe(within())
+      assert.deepStrictEqual((yield* told).slice(6), once)
+    }).pipe(
+      Effect.provide(
+        agent(Array.from({ length: 3 }, () => [call("search", { query: "a" }), { type: "text", text: "{\"a\":1}" }]))
+          .layer
+      )
+    ))
+
+  for (const reason of ["SinkUnavailable", "CommitUnknown"] as const) {
+    for (const [name, run] of [["generateText", generate], ["streamText", stream]] as const) {
+      it.live(`${name} runs no tool unrecorded, and tells no result that is not: ${reason} at any time`, () =>
+        Effect.forEach([0, 1, 2, 3, 4, 5, 6], (after) =>
+          Effect.gen(function*() {
+            const exit = yield* Effect.exit(run.pipe(within()))
+            assert(Exit.isFailure(exit))
+            const events = yield* told
+            const intents = events.filter((event) => event.startsWith("tool.call intent"))
+            const results = events.filter((event) => event.startsWith("tool.call result"))
+            const done = yield* Done
+            assert.strictEqual(events.length, after)
+            // What is recorded of a call comes before the tool runs, and before anyone is told of its result.
+            assert.isAtMost(done.length, intents.length)
+            assert.isAtMost(results.length, done.length)
+            const audits = exit.cause.reasons.flatMap((reason) =>
+              reason._tag === "Fail" ? [AuditAi.auditErrorOf(reason.error)] : []
+            )
+            assert.include(audits.map((error) => error?.reason._tag), reason)
+          }).pipe(
+            Effect.provide(
+              agent([[
+                call("search", { query: "a" }),
+                call("strict", { n: 1 }, "c2"),
+                call("search", { query: "nothing" }, "c3")
+              ]], { medium: AuditTest.failing(reason, { after }), deadline: 20 }).layer
+            )
+          ), { discard: true }))
+    }
   }
 })
