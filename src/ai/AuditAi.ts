@@ -26,6 +26,7 @@ import { recorded } from "./toolCalls.ts"
 
 export { approve, argumentsSha256, deny, type PendingApproval, pendingApprovals } from "./approvals.ts"
 export { auditErrorOf } from "./failing.ts"
+export { type McpCall, mcpMiddleware, type McpOptions } from "./mcp.ts"
 
 /** What is recorded of the calls of a model. */
 export interface Options {
