@@ -301,4 +301,51 @@ describe("RequestContext", () => {
       const seen = yield* Effect.provide(RequestContext.RequestContext, RequestContext.layer(made))
       assert.strictEqual(seen, made)
     }))
+
+  const current = RequestContext.RequestContext
+  const person = RequestContext.human("u1")
+  const inRun = (options: Partial<RequestContext.AgentRunOptions> = {}) =>
+    RequestContext.agentRun({ id: "bot", runId: "run1", version: "2", model: "m-1", ...options })
+
+  it.effect("begins a run of an agent in a request, for its person, and steps and tools in it", () =>
+    Effect.gen(function*() {
+      const outer = yield* context({ actor: person, surface: "web", stepId: "0" })
+      const run = yield* inRun({ instanceId: "i7" })(current).pipe(RequestContext.provide(outer))
+      assert.deepStrictEqual({ ...run, delegation: undefined }, {
+        ...outer,
+        actor: { type: "agent", id: "bot", onBehalfOf: "u1", version: "2", model: "m-1", instanceId: "i7" },
+        runId: "run1",
+        stepId: undefined,
+        delegation: undefined
+      } as never)
+      assert.isUndefined(run.delegation)
+      const step = yield* RequestContext.step("1")(current).pipe(RequestContext.provide(run))
+      assert.deepStrictEqual([step.stepId, step.runId, step.actor], ["1", "run1", run.actor] as never)
+      const tool = yield* RequestContext.step("2", { tool: "search" })(current).pipe(RequestContext.provide(run))
+      assert.deepStrictEqual({ ...tool.actor }, { type: "tool", id: "search", onBehalfOf: "u1" } as never)
+      assert.deepStrictEqual(tool.delegation?.map(({ id, type }) => `${type} ${id}`), ["tool search", "agent bot"])
+      // An agent that a tool runs is one hop more.
+      const sub = yield* inRun({ id: "sub", runId: "run2" })(current).pipe(RequestContext.provide(tool))
+      assert.deepStrictEqual(sub.delegation?.map(({ id }) => id), ["sub", "search", "bot"])
+      assert.strictEqual("onBehalfOf" in sub.actor ? sub.actor.onBehalfOf : "", "u1")
+    }))
+
+  it.effect("takes a chain of delegation from an act claim (RFC 8693), and refuses what is no claim", () =>
+    Effect.gen(function*() {
+      const within = RequestContext.provide(yield* context({ actor: person }))
+      // https://www.rfc-editor.org/rfc/rfc8693#section-4.1, figure 6
+      const act = { sub: "service16", act: { sub: "service77" } }
+      const of = (id: string) => inRun({ id, act })(current).pipe(within, Effect.map(({ delegation }) => delegation))
+      assert.deepStrictEqual((yield* of("service16"))?.map(({ id }) => id), ["service16", "service77"])
+      assert.deepStrictEqual((yield* of("bot"))?.map(({ id }) => id), ["bot", "service16", "service77"])
+      assert.isUndefined((yield* inRun({ act: { sub: "bot" } })(current).pipe(within)).delegation)
+      const circle: { sub: string; act?: unknown } = { sub: "kim" }
+      circle.act = circle
+      for (const wrong of [null, 7, {}, { sub: "kim@example.com" }, { sub: "a", act: { sub: 7 } }, circle]) {
+        const error = yield* Effect.flip(inRun({ act: wrong })(current).pipe(within))
+        assert.notInclude(error.message, "kim")
+      }
+      yield* Effect.flip(inRun({ runId: "" })(current).pipe(within))
+      yield* Effect.flip(RequestContext.step("a b")(current).pipe(within))
+    }))
 })
