@@ -18,7 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { AuditError, InvalidInput } from "./AuditError.ts"
-import type { Draft, Phase, Resource, Severity } from "./DatasetEvent.ts"
+import type { Change, Draft, Phase, Resource, Severity } from "./DatasetEvent.ts"
 import type { EventSink } from "./EventSink.ts"
 import { ourOwn, ReadDraft } from "./internal/draft.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
@@ -61,9 +61,19 @@ export const emit = (
 export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | undefined> {
   readonly action: string
   readonly resource?: Resource | ((result: A) => Resource | undefined) | undefined
-  readonly subjectIds?: ReadonlyArray<string> | undefined
-  readonly severity?: Severity | undefined
-  readonly metadata?: { readonly [key: string]: unknown } | undefined
+  /** Further things that it is about, at most 16. */
+  readonly related?: ReadonlyArray<Resource> | ((result: A) => ReadonlyArray<Resource> | undefined) | undefined
+  readonly subjectIds?: ReadonlyArray<string> | ((result: A) => ReadonlyArray<string> | undefined) | undefined
+  /** A function knows how the effect ended. */
+  readonly severity?: Severity | ((exit: Exit.Exit<A, E | AuditError>) => Severity | undefined) | undefined
+  readonly metadata?:
+    | { readonly [key: string]: unknown }
+    | ((result: A) => { readonly [key: string]: unknown } | undefined)
+    | undefined
+  /** What was changed. */
+  readonly change?: Change | ((result: A) => Change | undefined) | undefined
+  /** When it happened, if the caller knows better. The time when it is recorded unless given. */
+  readonly occurredAt?: Draft["occurredAt"]
   /** What went in; recorded whatever happens. */
   readonly input?: unknown
   /** Picks what is recorded of the result. Nothing unless given. */
@@ -112,17 +122,46 @@ const errorTag = (error: unknown): string => {
 const refuse = (path: string, detail: string) =>
   new AuditError({ method: "AuditLogger.audited", reason: new InvalidInput({ path, detail }) })
 
-const resourceOf = (resource: Resource | undefined) => resource === undefined ? {} : { resource }
+/** Fields that a function of the caller may pick from the result. */
+const pickable = ["resource", "related", "subjectIds", "metadata", "change"] as const
 
 /** What the caller's functions pick from the result. */
-const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Result.Result<Partial<AuditDraft>, AuditError> =>
-  Result.try({
-    try: () => ({
-      ...resourceOf(typeof options.resource === "function" ? options.resource(result) : undefined),
-      ...(options.output === undefined ? {} : { output: options.output(result) })
-    }),
-    catch: () => refuse("/output", "picking the output or resource from the result failed")
+const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Result.Result<Partial<AuditDraft>, AuditError> => {
+  const picked: { [field: string]: unknown } = {}
+  let field = "output"
+  return Result.try({
+    try: () => {
+      if (options.output !== undefined) picked["output"] = options.output(result)
+      for (const name of pickable) {
+        field = name
+        const from = options[name]
+        const value = typeof from === "function" ? from(result) : undefined
+        if (value !== undefined) picked[name] = value
+      }
+      field = "severity"
+      return { ...picked, ...severityOf(options, Exit.succeed(result)) }
+    },
+    catch: () => refuse(`/${field}`, `picking the ${field} from the result failed`)
   })
+}
+
+/** The severity that a function of the caller makes of how an effect ended. */
+const severityOf = <A, E>(
+  { severity }: AuditedOptions<A, E>,
+  exit: Exit.Exit<A, E | AuditError>
+): { readonly severity?: Severity } => {
+  const picked = typeof severity === "function" ? severity(exit) : undefined
+  return picked === undefined ? {} : { severity: picked }
+}
+
+/** What a function of the caller makes of a failure: nothing where it throws, and the failure is recorded. */
+const orNothing = <A extends object>(evaluate: () => A): A | {} => {
+  try {
+    return evaluate()
+  } catch {
+    return {}
+  }
+}
 
 /** How an effect that did not succeed ended. A function of the caller that throws makes no denial of a failure. */
 const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | undefined): Partial<AuditDraft> => {
@@ -141,16 +180,20 @@ const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | un
     : { outcome: "failure", errorTag: "Interrupted" }
 }
 
+const isFunction = (value: unknown): boolean => typeof value === "function"
+
 /** The options as they were at the call; a draft that is refused stays refused. */
 const readOptions = <A, E>(
-  { denied: _1, idempotencyKey: _5, intent: _2, output: _3, resource, transaction: _4, ...rest }: AuditedOptions<A, E>
+  { denied: _1, idempotencyKey: _5, intent: _2, output: _3, transaction: _4, ...rest }: AuditedOptions<A, E>
 ): AuditDraft => {
-  const draft: AuditDraft = { ...rest, ...(typeof resource === "object" ? { resource } : {}) }
-  const read = ReadDraft.of(draft)
+  // What is a function is asked once the effect has ended.
+  const given = Object.entries(rest).filter(([, value]) => !isFunction(value))
+  const read = ReadDraft.of({ action: rest.action, ...Object.fromEntries(given) })
   const fields = ReadDraft.fieldsOf(read)
   if (fields instanceof Refusal) return read
-  const { input, metadata, resource: copied } = fields.content
-  return { ...draft, input, metadata, resource: copied, subjectIds: fields.subjectIds }
+  const { change, input, metadata, related, resource } = fields.content
+  const { action, occurredAt, severity, subjectIds } = fields
+  return { action, resource, related, input, metadata, change, subjectIds, severity, occurredAt }
 }
 
 type Recording = Effect.Effect<LoggingEngine.Receipt, AuditError, RequestContext>
@@ -237,7 +280,10 @@ const failing = Effect.fnUntraced(function*<A, E>(
       cause,
       (error) => !(error instanceof AuditError) && denied?.(error) === true
     )
-    const recorded = yield* recordIn(outer, emit(outcome))
+    const recorded = yield* recordIn(
+      outer,
+      emit({ ...outcome, ...orNothing(() => severityOf(options, Exit.failCause(cause))) })
+    )
     if (Exit.isFailure(recorded)) failures.push(recorded.cause)
   }
   return yield* Effect.failCause(failures.reduce((all, cause) => Cause.combine(all, cause)))

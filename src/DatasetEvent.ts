@@ -193,11 +193,14 @@ export class Stamped {
   readonly #nominal = true
   readonly stamp: Stamp
   readonly content: Content
+  /** Places that a schema says hold nothing personal: JSON Pointers as a policy has them. */
+  readonly kept: ReadonlyArray<string>
 
-  constructor(made: Made, stamp: Stamp, content: Content) {
+  constructor(made: Made, stamp: Stamp, content: Content, kept: ReadonlyArray<string> = []) {
     Made.check(made)
     this.stamp = stamp
     this.content = content
+    this.kept = kept
   }
   /** Whether this package made the value: a copy of one is not. */
   static is(value: unknown): value is Stamped {

@@ -177,7 +177,7 @@ interface Call {
 
 /** The way of an event: stamped, stripped, decided, sealed, stored. */
 const recording = (steps: Steps, entropy: Entropy, policy: string) => (stamped: Stamped, call: Call) =>
-  Effect.flatMap(steps.strip(stamped), ({ content, piiFlags, trainable }) => {
+  Effect.flatMap(steps.strip(stamped, call.draft.marks), ({ content, piiFlags, trainable }) => {
     const stripped = new Stripped(made, stamped.stamp, content, piiFlags, trainable)
     return Effect.flatMap(steps.lookup(stripped), (answer) => {
       const { began, clock, draft, options } = call

@@ -17,7 +17,7 @@ import type { Content, PiiFlags, Stamped } from "./DatasetEvent.ts"
 import { keepsDeadline } from "./internal/deadline.ts"
 import { type Json, type JsonObject, pointer } from "./internal/json.ts"
 import { fingerprint } from "./pii/fingerprint.ts"
-import { type Options as StripOptions, type PseudonymKey, Stripper } from "./pii/Pii.ts"
+import { type Options as StripOptions, pseudonym, type PseudonymKey, Stripper } from "./pii/Pii.ts"
 import { needsKey, notAKind, Policy } from "./pii/Policy.ts"
 import { isKept } from "./pii/resourceId.ts"
 import type * as WritePolicy from "./WritePolicy.ts"
@@ -47,6 +47,8 @@ export class PiiStripper extends Context.Service<PiiStripper, {
    * throws, nothing is left of the place.
    */
   readonly place?: ((pointer: string) => string) | undefined
+  /** The pseudonym of a value that a schema marks as personal; `[PERSONAL]` stands for it where there is no key. */
+  readonly pseudonym?: ((tenantId: string, value: string) => string) | undefined
   /**
    * What it strips by, as the store remembers it. One of your own without this has the fingerprint `unknown`: give it
    * one that changes with what it does.
@@ -142,6 +144,18 @@ const policyProblem = (error: Schema.SchemaError): AuditError => {
 const isKey = ({ id, secret }: PseudonymKey): boolean =>
   typeof id === "string" && /^[A-Za-z0-9_-]{1,32}$/.test(id) && secret instanceof Uint8Array && secret.length >= 32
 
+/** A policy that looks at nothing in some places as well; one for all events of an action. */
+const keeping = (policy: Policy): (kept: ReadonlyArray<string>) => Policy => {
+  const known = new WeakMap<ReadonlyArray<string>, Policy>()
+  return (kept) => {
+    if (kept.length === 0) return policy
+    const wider = known.get(kept) ??
+      { ...policy, allow: { ...policy.allow, paths: [...policy.allow?.paths ?? [], ...kept] } }
+    known.set(kept, wider)
+    return wider
+  }
+}
+
 /** Builds the stripper of this package; a wrong policy or key fails with its path. */
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
@@ -161,14 +175,16 @@ export const make = Effect.fnUntraced(function*(
   if (key !== undefined && !isKey(key)) {
     return yield* refuse("/key", "needs an id of 1 to 32 letters, digits, _ or -, and a secret of at least 32 bytes")
   }
+  const policyFor = keeping(policy)
   const stripper = PiiStripper.of({
     policy: {
       fingerprint: fingerprint({ policy, key, detectors, revision: options.revision }),
       replaces: options.replaces
     },
     place: (pointer) => new Stripper({ policy, key, detectors }).place(pointer),
-    strip: (event) =>
-      Effect.sync(() => stripContent({ policy, key, detectors, tenantId: event.stamp.tenantId }, event.content))
+    ...(key === undefined ? {} : { pseudonym: (tenantId, value) => pseudonym(key, tenantId, "PERSONAL", value) }),
+    strip: ({ content, kept, stamp: { tenantId } }) =>
+      Effect.sync(() => stripContent({ policy: policyFor(kept), key, detectors, tenantId }, content))
   })
   keepsDeadline(stripper, 0)
   return stripper

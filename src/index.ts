@@ -1,4 +1,5 @@
 /** The write path of the audit log, and its contracts. */
+export * as AuditAction from "./AuditAction.ts"
 export * as AuditError from "./AuditError.ts"
 export * as AuditLogger from "./AuditLogger.ts"
 export * as DatasetEvent from "./DatasetEvent.ts"

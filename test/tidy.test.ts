@@ -31,6 +31,7 @@ const order = [
   "Transactions.ts",
   "LoggingEngine.ts",
   "AuditLogger.ts",
+  "AuditAction.ts",
   "index.ts",
   "trail/",
   "ledger/",

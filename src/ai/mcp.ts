@@ -9,7 +9,7 @@ import type { AuditError } from "../AuditError.ts"
 import { type AuditDraft, AuditLogger } from "../AuditLogger.ts"
 import { contextOf, type Principal, traceparentOf } from "../http/context.ts"
 import { Entropy, makeUuid7 } from "../internal/entropy.ts"
-import { anonymous, type Fields, forRequest, provide, RequestContext } from "../RequestContext.ts"
+import { anonymous, type Fields, forRequest, provide, type RequestContext } from "../RequestContext.ts"
 import { failureOf, type Recorder } from "./recorder.ts"
 import { Announced, begin, end } from "./toolCalls.ts"
 

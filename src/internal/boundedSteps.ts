@@ -7,12 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { AuditError, CommitUnknown, StripFailed } from "../AuditError.ts"
-import type { Sealed, Stamp, Stamped, Stripped } from "../DatasetEvent.ts"
+import { type Sealed, type Stamp, Stamped, type Stripped } from "../DatasetEvent.ts"
 import type { EventSink, Evidence } from "../EventSink.ts"
 import type { PiiStripper, StripResult } from "../PiiStripper.ts"
 import { type Answer, type Question, question, type TrainingPreferences } from "../TrainingPreferences.ts"
 import { endsWithin } from "./deadline.ts"
 import { elapsed } from "./elapsed.ts"
+import { made } from "./made.ts"
+import { flagged, type Marks, pseudonymise } from "./marks.ts"
 import { telling } from "./telling.ts"
 
 /** The services whose steps these are. */
@@ -24,7 +26,7 @@ export interface Services {
 
 /** The steps of one engine. */
 export interface Steps {
-  readonly strip: (stamped: Stamped) => Effect.Effect<StripResult, AuditError>
+  readonly strip: (stamped: Stamped, marks: Marks | undefined) => Effect.Effect<StripResult, AuditError>
   readonly lookup: (stripped: Stripped) => Effect.Effect<Answer | "preferences_unavailable">
   /** Changes a preference and runs what records it. */
   readonly change: TrainingPreferences["Service"]["change"]
@@ -63,13 +65,29 @@ const watched = Effect.fnUntraced(function*<A, E, E2, R>(
   return yield* Effect.fail(late())
 })
 
+/** Strips an event of which a schema says what is personal: that is replaced before, and counts as found. */
+const stripMarked = (
+  { pseudonym }: PiiStripper["Service"],
+  strip: PiiStripper["Service"]["strip"],
+  { content, stamp }: Stamped,
+  marks: Marks
+): ReturnType<PiiStripper["Service"]["strip"]> =>
+  Effect.suspend(() => {
+    const replaced = pseudonymise(content, marks, pseudonym && ((value) => pseudonym(stamp.tenantId, value)))
+    const { found } = replaced
+    return Effect.map(
+      strip(new Stamped(made, stamp, replaced.content, marks.kept)),
+      (result) => found === 0 ? result : { ...result, piiFlags: flagged(result.piiFlags, found), trainable: false }
+    )
+  })
+
 const stripping = (stripper: PiiStripper["Service"], deadline: number): Steps["strip"] => {
   const late = () => ({ detail: `it did not end within ${deadline} ms` })
   const strip = endsWithin(stripper, deadline)
     ? stripper.strip
     : (stamped: Stamped) => watched(Effect.suspend(() => stripper.strip(stamped)), deadline, late)
-  return (stamped) =>
-    Effect.catchCause(strip(stamped), (cause) => {
+  return (stamped, marks) =>
+    Effect.catchCause(marks === undefined ? strip(stamped) : stripMarked(stripper, strip, stamped, marks), (cause) => {
       const reason = new StripFailed({ detail: detailOf(cause, "the stripper threw") })
       return Effect.fail(new AuditError({ method, eventId: stamped.stamp.eventId, reason }))
     })

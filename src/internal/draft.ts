@@ -39,6 +39,7 @@ import {
   pointerToken,
   Refusal
 } from "./json.ts"
+import { mark, type Marked, type Marks } from "./marks.ts"
 
 /** A draft that was read: facts, the caller's words as JSON, and how large it was. */
 export interface DraftFields {
@@ -53,6 +54,8 @@ export interface DraftFields {
   readonly approval: ReadApproval | undefined
   readonly occurredAt: string | undefined
   readonly content: Content
+  /** What a schema says of fields, if one does. */
+  readonly marks: Marks | undefined
   /** What a record of the ledger's own says: facts of the package, not words of a caller. */
   readonly record: Json | undefined
   /** About the draft's bytes as JSON, never less than a sixth of them. */
@@ -193,6 +196,18 @@ export class ReadDraft implements Draft {
     const fields = readDraft(draft, true)
     return new ReadDraft(fields instanceof Refusal ? fields : { ...fields, record, storageClass: "audit" })
   }
+  /** A draft with marks of its fields, of which those are done with that need no key. */
+  static marked(draft: Draft, marked: ReadonlyArray<Marked>): ReadDraft {
+    const read = ReadDraft.of(draft)
+    const fields = read.#fields
+    if (marked.length === 0 || fields instanceof Refusal) return read
+    const { content, marks } = mark(fields.content, marked)
+    return new ReadDraft({ ...fields, content, marks })
+  }
+  /** A draft that is refused, for what is at a place. */
+  static refused(path: string, detail: string): ReadDraft {
+    return new ReadDraft(new Refusal(path, detail))
+  }
   /** A draft for a service: frozen, unless that is ours, so that nothing is changed after it was checked. */
   static for(service: object, draft: ReadDraft): ReadDraft {
     if (!ours.has(service)) freeze(draft)
@@ -264,6 +279,7 @@ const read = (draft: Draft, own: boolean): DraftFields => {
     occurredAt: occurredAt === undefined ? undefined : readTime("/occurredAt", occurredAt),
     record: undefined,
     content,
+    marks: undefined,
     bytes: reader.bytes + (subjectIds === undefined ? 0 : subjectIds.length * 131),
     keys: reader.keys,
     depth: reader.depth

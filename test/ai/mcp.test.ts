@@ -146,9 +146,13 @@ describe("an MCP server", () => {
       const { events, short } = yield* told
       assert.deepStrictEqual(short, expected)
       const [intent, inner, result, , broken, , , , plain] = events
-      assert.deepStrictEqual([intent?.trace_id, inner?.trace_id, result?.trace_id].map(String), [
-        ...Array.from({ length: 3 }, () => traceparent.slice(3, 35))
-      ])
+      assert.deepStrictEqual(
+        [intent?.trace_id, inner?.trace_id, result?.trace_id].map(String),
+        Array.from(
+          { length: 3 },
+          () => traceparent.slice(3, 35)
+        )
+      )
       assert.strictEqual(intent?.operation_id, result?.operation_id)
       assert.deepStrictEqual(intent?.metadata["mcp_client"], { name: "tester", version: "3" })
       assert.deepStrictEqual([intent?.input, result?.output], [{ a: 1, b: 2 }, { sum: 3 }])

@@ -1,0 +1,251 @@
+/**
+ * Actions as values: what an event of an action holds is said once, and checked by the compiler wherever it is emitted.
+ *
+ *     const OrderCreate = AuditAction.make("order.create", {
+ *       resource: "order",
+ *       input: Schema.Struct({ email: AuditAction.strip(Schema.String), total: Schema.Number }),
+ *       output: Schema.Struct({ invoice: Schema.String })
+ *     })
+ *     yield* OrderCreate.emit({ id: "o1", input: { email, total: 7 } })
+ *     yield* OrderCreate.audited(create(order), { id: order.id, input: order })
+ *
+ * Fields that a schema marks are treated as it says, beyond what detectors find; they count as the kind `PERSONAL`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
+import type { AuditError } from "./AuditError.ts"
+import { type AuditDraft, audited, type AuditedOptions, AuditLogger } from "./AuditLogger.ts"
+import type { Resource, Severity, StorageClass } from "./DatasetEvent.ts"
+import { type Given, type Read, type Reading, reading } from "./internal/actionDraft.ts"
+import { ReadDraft } from "./internal/draft.ts"
+import { annotation } from "./internal/fieldMarks.ts"
+import type { Mark, Marked } from "./internal/marks.ts"
+import { type EmitOptions, LoggingEngine, readOptions, type Receipt } from "./LoggingEngine.ts"
+import type { RequestContext } from "./RequestContext.ts"
+import type { Transactions } from "./Transactions.ts"
+
+export type { Mark } from "./internal/marks.ts"
+
+const marking = (mark: Mark) => <S extends Schema.Top>(schema: S): S["Rebuild"] =>
+  schema.annotate({ [annotation]: mark })
+
+/** Marks what a schema is of as personal: `[PERSONAL]` stands for it in the event, which may then train no model. */
+export const strip = marking("strip")
+/** As `strip`, by a keyed hash that is the same for the same value of a tenant; needs the stripper's key. */
+export const pseudonym = marking("pseudonym")
+/** Leaves out what a schema is of: `null` stands for it. */
+export const drop = marking("drop")
+/** Keeps what a schema is of: no detector looks at it. */
+export const keep = marking("keep")
+
+/** A schema of input or output: it encodes without services, to what becomes JSON by the rules in `docs/events.md`. */
+export type Encodable = Schema.Encoder<unknown>
+
+type TypeOf<S> = S extends Schema.Top ? S["Type"] : never
+/** Marks by the names of the fields that a schema encodes to. */
+export type Redaction<S> = S extends Schema.Top ? { readonly [Field in keyof S["Encoded"]]?: Mark } : never
+
+/** What is said of an action once. */
+export interface Options<
+  I extends Encodable | undefined,
+  O extends Encodable | undefined,
+  R extends string | undefined,
+  S extends StorageClass
+> {
+  /** What it is for: for those who read the list of actions. */
+  readonly description?: string | undefined
+  /** The type of what it is about; its id is given with each event. */
+  readonly resource?: R
+  readonly input?: I
+  readonly output?: O
+  /** The persons whom an event is about, beside those that it names itself. */
+  readonly subjects?: ((input: TypeOf<I>) => ReadonlyArray<string>) | undefined
+  /** Marks of fields, beside those of the schemas. */
+  readonly redaction?: { readonly input?: Redaction<I>; readonly output?: Redaction<O> } | undefined
+  /** `info` unless given. */
+  readonly severity?: Severity | undefined
+  /** `audit` unless given; of another class it is recorded by the `LoggingEngine`. */
+  readonly storageClass?: S
+  /** How long its events are to be kept: for those who configure that. */
+  readonly retention?: string | undefined
+  /** Its class and activity in OCSF: for those who map events. */
+  readonly ocsf?: { readonly classUid: number; readonly activityId: number } | undefined
+}
+
+/** What records: of class `audit` the logger, else the engine. */
+export type Writer<S extends StorageClass> = S extends "audit" ? AuditLogger : LoggingEngine
+
+type About<R> = R extends string ? { /** The id of what it is about. */ readonly id: string }
+  : { readonly resource?: Resource }
+type In<I> = I extends Schema.Top ? { readonly input: I["Type"] } : {}
+type Out<O> = O extends Schema.Top ? { readonly output?: O["Type"] } : {}
+
+/** What is said of one event. */
+export type Event<I, O, R> =
+  & Omit<AuditDraft, "action" | "resource" | "input" | "output">
+  & About<R>
+  & In<I>
+  & Out<O>
+
+type AboutResult<A, R> = R extends string ?
+  { /** The id of what it is about. */ readonly id: string | ((result: A) => string) }
+  : { readonly resource?: AuditedOptions<A, never>["resource"] }
+type OutResult<A, O> = O extends Schema.Top
+  ? [A] extends [O["Type"]] ? { /** The result itself unless given. */ readonly output?: (result: A) => O["Type"] }
+  : { readonly output: (result: A) => O["Type"] }
+  : {}
+
+/** What is said of an effect that is watched. */
+export type Watched<A, E, I, O, R, T extends boolean | undefined> =
+  & Omit<AuditedOptions<A, E, T>, "action" | "resource" | "input" | "output">
+  & AboutResult<A, R>
+  & In<I>
+  & OutResult<A, O>
+
+/** An action. */
+export interface AuditAction<
+  Name extends string,
+  I extends Encodable | undefined,
+  O extends Encodable | undefined,
+  R extends string | undefined,
+  S extends StorageClass
+> {
+  readonly name: Name
+  readonly options: Options<I, O, R, S>
+  /** Marks of fields, of the schemas and beside them, by their places in an event. */
+  readonly marks: ReadonlyArray<Marked>
+  /** Records one event; it is read at the call. */
+  readonly emit: (
+    event: Event<I, O, R>,
+    options?: EmitOptions | undefined
+  ) => Effect.Effect<Receipt, AuditError, Writer<S> | RequestContext>
+  /** Records the outcome of an effect, as `AuditLogger.audited` does. */
+  readonly audited: <A, E, R2, T extends boolean | undefined = undefined>(
+    effect: Effect.Effect<A, E, R2>,
+    options: Watched<A, E, I, O, R, T>
+  ) => Effect.Effect<A, E | AuditError, R2 | Needs<S, T>>
+  /** As `audited`, with the receipt of the event of its success. */
+  readonly withReceipt: <A, E, R2, T extends boolean | undefined = undefined>(
+    effect: Effect.Effect<A, E, R2>,
+    options: Watched<A, E, I, O, R, T>
+  ) => Effect.Effect<readonly [result: A, receipt: Receipt], E | AuditError, R2 | Needs<S, T>>
+}
+
+type Needs<S extends StorageClass, T> = Writer<S> | RequestContext | (T extends true ? Transactions : never)
+
+/** Any action. */
+export type Any = AuditAction<string, Encodable | undefined, Encodable | undefined, string | undefined, StorageClass>
+
+type GivenEvent = Omit<AuditDraft, "action"> & { readonly id?: string | undefined }
+type GivenWatched = Omit<AuditedOptions<unknown, unknown>, "action"> & {
+  readonly id?: string | ((result: unknown) => string) | undefined
+}
+type Run = (
+  effect: Effect.Effect<unknown, unknown, unknown>,
+  options: GivenWatched
+) => Effect.Effect<unknown, unknown, unknown>
+interface Made {
+  readonly name: string
+  readonly options: Given & { readonly storageClass?: StorageClass | undefined }
+  readonly marks: ReadonlyArray<Marked>
+  readonly emit: (event: GivenEvent, options?: EmitOptions) => Effect.Effect<Receipt, AuditError, unknown>
+  readonly audited: Run
+  readonly withReceipt: Run
+}
+
+/** Where events are recorded, by their class. */
+const writing = (
+  storageClass: StorageClass
+): Effect.Effect<AuditLogger["Service"]["emit"], never, AuditLogger | LoggingEngine> =>
+  storageClass === "audit"
+    ? Effect.map(AuditLogger, (logger) => (draft, options) => logger.emit(draft, options))
+    : Effect.map(LoggingEngine, (engine) => (draft, options) => engine.log(ReadDraft.of(draft, storageClass), options))
+
+const persons = (always: ReadonlyArray<string>, given: ReadonlyArray<string> | undefined) =>
+  always.length === 0 ? given : [...always, ...given ?? []]
+
+/** The options of `audited` for an action: what it says once, and what is said of this effect. */
+const auditedOptions = (
+  { about, name, output: encode, severity: usual }: Pick<Reading, "about" | "name" | "output" | "severity">,
+  { id, output, resource, severity, subjectIds, ...rest }: GivenWatched,
+  { input, people }: Read
+): AuditedOptions<unknown, unknown> => ({
+  ...rest,
+  action: name,
+  input,
+  severity: typeof severity === "function" ? (exit) => severity(exit) ?? usual : severity ?? usual,
+  subjectIds: typeof subjectIds === "function"
+    ? (result) => persons(people, subjectIds(result))
+    : persons(people, subjectIds),
+  resource: typeof id === "function"
+    ? (result) => about(id(result))
+    : id === undefined
+    ? resource
+    : about(id),
+  output: encode === undefined ? undefined : (result) => encode(output === undefined ? result : output(result))
+})
+
+/** Says what an action's events hold. */
+export function make<
+  const Name extends string,
+  I extends Encodable | undefined = undefined,
+  O extends Encodable | undefined = undefined,
+  const R extends string | undefined = undefined,
+  const S extends StorageClass = "audit"
+>(name: Name, options?: Options<I, O, R, S>): AuditAction<Name, I, O, R, S>
+// What is said of events at the type level is checked where they are emitted; here they are what they are made of.
+export function make(name: string, options: Made["options"] = {}): object {
+  const action = reading(name, options)
+  const write = writing(options.storageClass ?? "audit")
+  const emit: Made["emit"] = ({ id, output, resource, subjectIds, ...rest }, how) => {
+    const read = action.read(rest.input)
+    const draft = read instanceof ReadDraft ? read : action.draft({
+      ...rest,
+      action: name,
+      resource: id === undefined ? resource : action.about(id),
+      input: read.input,
+      output: action.encodeOutput(output),
+      subjectIds: persons(read.people, subjectIds),
+      severity: rest.severity ?? options.severity
+    })
+    const given = readOptions(how)
+    return Effect.flatMap(write, (emit) => emit(draft, given))
+  }
+  const watch = (
+    effect: Effect.Effect<unknown, unknown, unknown>,
+    given: GivenWatched,
+    recorded: (receipt: Receipt) => void
+  ) => {
+    const read = action.read(given.input)
+    const settings = auditedOptions(action, given, read instanceof ReadDraft ? { input: undefined, people: [] } : read)
+    return Effect.flatMap(write, (emit) =>
+      Effect.flatMap(Effect.serviceOption(AuditLogger), (outer) => {
+        const logger = AuditLogger.of({
+          emit: (draft, how) =>
+            Effect.tap(
+              emit(read instanceof ReadDraft ? read : action.draft(draft), how),
+              (receipt) => Effect.sync(() => recorded(receipt))
+            )
+        })
+        // What the effect records itself is recorded as it would be without this.
+        const inside = Option.isSome(outer) ? Effect.provideService(effect, AuditLogger, outer.value) : effect
+        return Effect.provideService(audited(inside, settings), AuditLogger, logger)
+      }))
+  }
+  const made: Made = {
+    name,
+    options,
+    marks: action.marks,
+    emit,
+    audited: (effect, given) => watch(effect, given, () => {}),
+    withReceipt: (effect, given) =>
+      Effect.suspend(() => {
+        let last: Receipt | undefined
+        return Effect.map(watch(effect, given, (receipt) => last = receipt), (result) => [result, last])
+      })
+  }
+  return made
+}
