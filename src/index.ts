@@ -2,6 +2,7 @@
 export * as AuditAction from "./AuditAction.ts"
 export * as AuditError from "./AuditError.ts"
 export * as AuditLogger from "./AuditLogger.ts"
+export * as AuditRegistry from "./AuditRegistry.ts"
 export * as DatasetEvent from "./DatasetEvent.ts"
 export * as EventSink from "./EventSink.ts"
 export * as LoggingEngine from "./LoggingEngine.ts"

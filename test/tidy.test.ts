@@ -32,6 +32,7 @@ const order = [
   "LoggingEngine.ts",
   "AuditLogger.ts",
   "AuditAction.ts",
+  "AuditRegistry.ts",
   "index.ts",
   "trail/",
   "ledger/",

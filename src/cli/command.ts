@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type { PlatformError } from "effect/PlatformError"
 import * as References from "effect/References"
+import { actions } from "./actions.ts"
 import { backup } from "./backup.ts"
 import { checkpoint } from "./checkpoint.ts"
 import { consistency } from "./consistency.ts"
@@ -53,6 +54,7 @@ export const command = Command.make("effect-audit").pipe(
     release,
     resume,
     backup,
+    actions,
     relay,
     serve
   ]),

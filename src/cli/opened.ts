@@ -46,7 +46,8 @@ const firstLine = (cause: unknown): string => {
   }
 }
 
-const load = Effect.fnUntraced(function*(file: string): Effect.fn.Return<AuditConfig, Failed> {
+/** Loads a configuration. */
+export const load = Effect.fnUntraced(function*(file: string): Effect.fn.Return<AuditConfig, Failed> {
   if (!existsSync(file)) return yield* new Failed({ message: `there is no file ${file}` })
   const module: unknown = yield* Effect.tryPromise({
     try: () => import(pathToFileURL(resolve(file)).href),

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import * as AuditLogger from "../AuditLogger.ts"
+import type { Registry } from "../AuditRegistry.ts"
 import * as Erasure from "../erasure/Erasure.ts"
 import type { EventSink } from "../EventSink.ts"
 import { pointer } from "../internal/json.ts"
@@ -80,6 +81,8 @@ export interface Options<Own = never> extends EngineOptions {
   /** Fingerprints of policies that the store may have been written under, so that this one may follow. */
   readonly replaces?: ReadonlyArray<string> | undefined
   readonly signer?: SignerConfig | undefined
+  /** What `effect-audit actions` prints; it changes nothing of how events are written. */
+  readonly actions?: Pick<Registry, "descriptions"> | undefined
 }
 
 const mark = Symbol.for("effect-audit/AuditConfig")
@@ -111,6 +114,7 @@ const fields: ReadonlySet<string> = new Set<keyof Options>([
   "revision",
   "replaces",
   "signer",
+  "actions",
   "deadline",
   "limits",
   "pendingBytes"

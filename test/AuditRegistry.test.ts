@@ -1,0 +1,53 @@
+/** A registry of actions: it describes itself, and refuses what it does not know. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Schema } from "effect"
+import { AuditAction, AuditLogger, AuditRegistry } from "effect-audit"
+import { AuditTest } from "effect-audit/test"
+import { within } from "./support.ts"
+
+const OrderCreate = AuditAction.make("order.create", {
+  description: "A customer has ordered",
+  resource: "order",
+  input: Schema.Struct({ email: AuditAction.strip(Schema.String), total: Schema.Number }),
+  severity: "notice",
+  retention: "7 years",
+  ocsf: { classUid: 6003, activityId: 1 }
+})
+const OrderCancel = AuditAction.make("order.cancel", { resource: "order" })
+const Actions = AuditRegistry.make(OrderCreate, OrderCancel)
+
+describe("a registry", () => {
+  it("describes its actions", () => {
+    const [create, cancel] = Actions.descriptions
+    assert.deepStrictEqual({ ...create, input: undefined }, {
+      action: "order.create",
+      description: "A customer has ordered",
+      resource: "order",
+      severity: "notice",
+      storageClass: "audit",
+      retention: "7 years",
+      ocsf: { classUid: 6003, activityId: 1 },
+      marks: { "/input/email": "strip" },
+      input: undefined,
+      output: undefined
+    })
+    assert.deepInclude(create?.input, {
+      type: "object",
+      properties: { email: { type: "string" }, total: Object(create?.input).properties.total }
+    })
+    assert.deepStrictEqual([cancel?.severity, cancel?.input], ["info", undefined])
+    assert.throws(() => AuditRegistry.make(OrderCreate, OrderCancel, OrderCreate), /order\.create/)
+  })
+
+  it.effect("records its actions, and refuses others whoever emits them", () =>
+    Effect.gen(function*() {
+      yield* Actions.actions["order.create"].emit({ id: "o1", input: { email: "a", total: 1 } }).pipe(within())
+      yield* Actions.emit({ action: "order.cancel" }).pipe(within())
+      yield* AuditLogger.emit({ action: "tool.call" }).pipe(within())
+      const refused = yield* Effect.flip(AuditLogger.emit({ action: "order.other" }).pipe(within()))
+      assert.deepInclude(refused.reason, { _tag: "InvalidInput", path: "/action" })
+      const events = yield* AuditTest.events()
+      assert.deepStrictEqual(events.map(({ action }) => action), ["order.create", "order.cancel", "tool.call"])
+      assert.deepStrictEqual(events[0]?.input, { email: "[PERSONAL]", total: 1 })
+    }).pipe(Effect.provide(Actions.layer.pipe(Layer.provideMerge(AuditTest.layer())))))
+})
