@@ -1,8 +1,9 @@
 /**
  * `npm run bench [-- emit | query | pii | ledger | http [slow] | middleware | turn | fair | postgres | postgres-query |
- * relay] [quick]`
+ * relay | agents] [quick]`
  */
 import * as Effect from "effect/Effect"
+import * as Agents from "./agents.bench.ts"
 import * as Emit from "./emit.bench.ts"
 import * as Fair from "./fair.bench.ts"
 import * as Http from "./http.bench.ts"
@@ -26,7 +27,8 @@ const chosen = [
   "fair",
   "postgres",
   "postgres-query",
-  "relay"
+  "relay",
+  "agents"
 ]
   .filter((name) => process.argv.includes(name))
 const wants = (name: string) => chosen.length === 0 || chosen.includes(name)
@@ -40,5 +42,6 @@ if (wants("http")) await Http.run(quick, process.argv.includes("slow"))
 if (wants("middleware")) await Http.run(quick, false, "middleware")
 if (wants("postgres")) await PostgresBench.run(quick)
 if (wants("postgres-query")) await PostgresQuery.run(quick)
+if (wants("agents")) await Effect.runPromise(Agents.run(quick))
 if (wants("relay")) await Effect.runPromise(RelayBench.run(quick))
 if (wants("ledger")) await Effect.runPromise(Ledger.run(quick))

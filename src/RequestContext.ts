@@ -49,6 +49,7 @@ export const Id = Schema.String.check(
   Schema.isPattern(/^[A-Za-z0-9._:|/+=-]{1,128}$/, { expected: "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -" })
 ).pipe(Schema.brand("Id"))
 export type Id = typeof Id.Type
+const isId = Schema.is(Id)
 
 /** A trace id: 1 to 128 printable ASCII characters. W3C ids have 32 hexadecimal digits. */
 export const TraceId = Schema.String.check(
@@ -270,7 +271,14 @@ export interface AgentRunOptions extends About {
   readonly act?: unknown
 }
 
+/** A context with other fields; one that was checked, and of which only the step changes, is not checked again. */
 const derive = (from: Fields, changes: Partial<Json>): Result.Result<Fields, Schema.SchemaError> => {
+  const { stepId, ...more } = changes
+  if (checked.has(from) && isId(stepId) && Object.keys(more).length === 0) {
+    const fields = freeze({ ...from, stepId })
+    checked.add(fields)
+    return Result.succeed(fields)
+  }
   const read = decodeJson({ ...from, ...changes })
   return Result.map(read._tag === "Success" ? read : decodeJson(named({ ...from, ...changes })), (json) => {
     return complete(json, json.requestId)
@@ -286,6 +294,10 @@ const deriving = (change: (from: Fields) => Partial<Json>) =>
       Effect.fromResult(derive(from, change(from))),
       (context) => Effect.provideService(effect, RequestContext, context)
     ))
+
+/** A context as a step of its run. */
+export const withStep = (context: Fields, stepId: string): Result.Result<Fields, Schema.SchemaError> =>
+  derive(context, { stepId })
 
 /**
  * Runs an effect as an agent, in a context made of the one around it: run, agent, version and model, the person for

@@ -6,11 +6,12 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import { type AuditDraft, AuditLogger } from "../AuditLogger.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import { Entropy, makeUuid7 } from "../internal/entropy.ts"
-import { provide, RequestContext, step } from "../RequestContext.ts"
+import { provide, RequestContext, withStep } from "../RequestContext.ts"
 import type { ToolCall, Verdict } from "./approvals.ts"
 import { auditErrorOf, withoutContext } from "./failing.ts"
 import { failing, failureOf, isTooMuch, record, type Recorder, tagOf } from "./recorder.ts"
@@ -110,15 +111,19 @@ const recording = <E, R>(
       isRecorded = true
       return finish(result)
     })
-  return results.pipe(
-    Stream.tap((result) => result.preliminary ? Effect.void : once(outcomeOf(result))),
-    Stream.catchCause((cause) =>
-      isRecorded || Cause.hasInterruptsOnly(cause)
-        ? Stream.failCause(cause)
-        : Stream.fromEffect(failing(cause, once(failureOf(cause))))
-    ),
-    Stream.onEnd(Effect.suspend(() => isRecorded ? Effect.void : once({ outcome: "failure", errorTag: "NoResult" })))
-  )
+  return Stream.transformPull(results, (pull) =>
+    Effect.succeed(Pull.matchEffect(pull, {
+      onSuccess: (chunk) => {
+        const final = chunk.find(({ preliminary }) => !preliminary)
+        return final === undefined ? Effect.succeed(chunk) : Effect.as(once(outcomeOf(final)), chunk)
+      },
+      onFailure: (cause) =>
+        isRecorded || Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause)
+          : failing(cause, once(failureOf(cause))),
+      onDone: () =>
+        isRecorded ? Cause.done() : Effect.andThen(once({ outcome: "failure", errorTag: "NoResult" }), Cause.done())
+    })))
 }
 
 /** What a model is told of a call that may not be executed. */
@@ -140,18 +145,15 @@ export const recorderIn = (calls: Calls, method: string): Effect.Effect<Recorder
     return recorder === undefined ? Effect.fail(withoutContext(method)) : Effect.succeed(recorder)
   })
 
-/** The call as a step of its run, unless that is in a step already: what the tool records itself stands under it. */
-const inStep = (recorder: Recorder, { id }: ToolCall): Effect.Effect<Recorder> =>
-  id === undefined || recorder.context.stepId !== undefined
-    ? Effect.succeed(recorder)
-    : step(id)(RequestContext).pipe(
-      provide(recorder.context),
-      Effect.match({
-        // An id that is no id of a step: the call is recorded outside of one.
-        onFailure: () => recorder,
-        onSuccess: (context) => ({ ...recorder, context })
-      })
-    )
+/**
+ * The call as a step of its run, unless that is in a step already: what the tool records itself stands under it. An id
+ * that is no id of a step is recorded outside of one.
+ */
+const inStep = (recorder: Recorder, { id }: ToolCall): Recorder => {
+  if (id === undefined || recorder.context.stepId !== undefined) return recorder
+  const step = withStep(recorder.context, id)
+  return step._tag === "Success" ? { ...recorder, context: step.success } : recorder
+}
 
 /** The operation that a request has announced, which is that of its first call. */
 const taken = (announced: Announced | undefined): Operation | undefined => {
@@ -160,39 +162,57 @@ const taken = (announced: Announced | undefined): Operation | undefined => {
   return operation
 }
 
+const execute = (
+  inner: AnyHandler,
+  { open }: Calls,
+  { id, name, params }: ToolCall,
+  operation: Operation,
+  options: Parameters<AnyHandler["handle"]>[3],
+  done: () => void
+): ReturnType<AnyHandler["handle"]> => {
+  if (id !== undefined) open?.set(id, operation)
+  const finish = (result: Partial<AuditDraft>) =>
+    Effect.suspend(() => {
+      done()
+      if (id !== undefined) open?.delete(id)
+      return end(operation, result)
+    })
+  return Effect.matchCauseEffect(provide(operation.recorder.context)(inner.handle(name, params, id, options)), {
+    onFailure: (cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : failing(cause, finish(failureOf(cause))),
+    onSuccess: (results) => Effect.succeed(recording(results, finish))
+  })
+}
+
 const handled = (
   inner: AnyHandler,
   calls: Calls,
   call: ToolCall,
   options: Parameters<AnyHandler["handle"]>[3]
 ): ReturnType<AnyHandler["handle"]> =>
-  Effect.gen(function*() {
-    const recorder = yield* Effect.flatMap(recorderIn(calls, "tool.call"), (recorder) => inStep(recorder, call))
-    const verdict = yield* calls.verdict?.(recorder, call) ?? Effect.undefined
-    if (verdict?.isAllowed === false) {
-      const { authorization } = verdict
-      yield* record(recorder, { ...draftOf(call), outcome: "denied", authorization, input: call.params })
-      return Stream.succeed(denial(verdict))
+  Effect.withFiber((fiber) => {
+    const found = recorderOf(fiber.context, calls)
+    if (found === undefined) return Effect.fail(withoutContext("tool.call"))
+    const recorder = inStep(found, call)
+    const announced = fiber.getRef(Announced)
+    const run = (verdict: Verdict | undefined): ReturnType<AnyHandler["handle"]> => {
+      if (verdict?.isAllowed === false) {
+        const { authorization } = verdict
+        const denied = { ...draftOf(call), outcome: "denied", authorization, input: call.params } as const
+        return Effect.as(record(recorder, denied), Stream.succeed(denial(verdict)))
+      }
+      const known = taken(announced)
+      const { approval, authorization } = verdict ?? {}
+      return known === undefined
+        ? Effect.flatMap(
+          begin(recorder, call, verdict === undefined ? {} : { approval, authorization }),
+          (operation) => execute(inner, calls, call, operation, options, () => {})
+        )
+        : execute(inner, calls, call, known, options, () => {
+          if (announced !== undefined) announced.isRecorded = true
+        })
     }
-    const announced = yield* Announced
-    const known = taken(announced)
-    const { approval, authorization } = verdict ?? {}
-    const operation = known ?? (yield* begin(recorder, call, { approval, authorization }))
-    const { id } = call
-    if (id !== undefined) calls.open?.set(id, operation)
-    const finish = (result: Partial<AuditDraft>) =>
-      Effect.suspend(() => {
-        if (announced !== undefined && known !== undefined) announced.isRecorded = true
-        if (id !== undefined) calls.open?.delete(id)
-        return end(operation, result)
-      })
-    const results = yield* inner.handle(call.name, call.params, id, options).pipe(
-      provide(recorder.context),
-      Effect.catchCause((cause) =>
-        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : failing(cause, finish(failureOf(cause)))
-      )
-    )
-    return recording(results, finish)
+    return calls.verdict === undefined ? run(undefined) : Effect.flatMap(calls.verdict(recorder, call), run)
   })
 
 const inside = new WeakMap<AnyHandler, AnyHandler>()
