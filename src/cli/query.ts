@@ -1,4 +1,4 @@
-/** `effect-audit query`: what was recorded, as a table, NDJSON or CSV. */
+/** `effect-audit query`: what was recorded, as a table or in any format. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -32,10 +32,10 @@ const flags = {
   limit: Flag.Int("limit").pipe(
     Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
     Flag.optional,
-    Flag.withDescription("Events at most; a table shows 50 unless told otherwise, ndjson and csv all")
+    Flag.withDescription("Events at most; a table shows 50 unless told otherwise, other formats all")
   ),
   cursor: textFlag("cursor", "Goes on where an earlier query ended"),
-  format: Flag.Literals("format", ["table", "ndjson", "csv"]).pipe(
+  format: Flag.Literals("format", ["table", ...Encoding.Format.literals]).pipe(
     Flag.withDefault("table" as const),
     Flag.withDescription("How to print")
   )
@@ -78,14 +78,15 @@ const unfinished = (query: AuditTrail.Query, limit: number) => {
 
 type Found = ReturnType<typeof pages> | ReturnType<typeof unfinished>
 
-const run = Effect.fnUntraced(function*({ items, state }: Found, format: "table" | "ndjson" | "csv") {
+const run = Effect.fnUntraced(function*({ items, state }: Found, format: "table" | Encoding.Format) {
   const stdio = yield* Stdio.Stdio
   if (format === "table") {
     const rows = yield* Stream.runCollect(items)
     yield* Console.log(rows.length === 0 ? "no events" : table(eventColumns, rows.map(eventRow)))
   } else {
-    const lines = items.pipe(Stream.map(format === "csv" ? Encoding.csvRow : Encoding.ndjsonRow))
-    const all = format === "csv" ? Stream.concat(Stream.make(Encoding.csvHead), lines) : lines
+    const { head, row } = Encoding.formats[format]
+    const lines = items.pipe(Stream.map(row))
+    const all = head === "" ? lines : Stream.concat(Stream.make(head), lines)
     yield* all.pipe(
       Stream.chunks,
       Stream.map((chunk) => chunk.join("")),

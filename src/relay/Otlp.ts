@@ -1,7 +1,8 @@
 /**
  * Delivers log records by OTLP over HTTP, in JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
  *
- * Each record is linked with the trace and span of its event. The acknowledgement is the collector's: it may keep
+ * Each record is linked with the trace and span of its event; what agents, tools and models do has OpenTelemetry's
+ * `gen_ai` attributes as well. The acknowledgement is the collector's: it may keep
  * records in a queue of its own, which is lost with it unless that is on disk. Records that it rejects are found one by
  * one, since its answer only says how many.
  *
@@ -11,6 +12,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
 import type { AuditError } from "../AuditError.ts"
+import { type GenAiAttributes, genAiAttributes } from "../trail/agentEncodings.ts"
 import { addressOf, jsonOf, sender } from "./requests.ts"
 import { type Batch, type Outgoing, Refused, type Target } from "./Target.ts"
 
@@ -30,6 +32,12 @@ export interface Options {
 const severities = { debug: 5, info: 9, notice: 10, warning: 13, error: 17, critical: 21 } as const
 
 const text = (key: string, value: string) => ({ key, value: { stringValue: value } })
+const attribute = (key: string, value: GenAiAttributes[string]) =>
+  typeof value === "string"
+    ? text(key, value)
+    : typeof value === "number"
+    ? { key, value: { intValue: String(value) } }
+    : { key, value: { arrayValue: { values: value.map((stringValue) => ({ stringValue })) } } }
 const nanos = (time: string): string => `${Date.parse(time)}000000`
 
 const recordOf = ({ eventId, item, position, text: body }: Outgoing) => {
@@ -59,7 +67,8 @@ const recordOf = ({ eventId, item, position, text: body }: Outgoing) => {
       text("enduser.id", event.agentId),
       ...(event.resource === undefined
         ? []
-        : [text("audit.resource.type", event.resource.type), text("audit.resource.id", event.resource.id)])
+        : [text("audit.resource.type", event.resource.type), text("audit.resource.id", event.resource.id)]),
+      ...Object.entries(genAiAttributes(event)).map(([key, value]) => attribute(key, value))
     ],
     ...(/^[0-9a-f]{32}$/.test(event.trace_id) ? { traceId: event.trace_id } : {}),
     ...(event.span_id !== undefined && /^[0-9a-f]{16}$/.test(event.span_id) ? { spanId: event.span_id } : {})

@@ -1,15 +1,28 @@
 /**
- * Events as other systems read them: NDJSON, CSV, CloudEvents 1.0, OCSF 1.8 or 1.9 (API Activity), ECS and CEF. They
- * are mappings: what a format has no place for stands in its extension.
+ * Events as other systems read them: NDJSON, CSV, CloudEvents 1.0, OCSF 1.8 or 1.9 (API Activity), ECS, CEF and the
+ * Agent Audit Trail. They are mappings and promise no conformity: what a format has no place for stands in its
+ * extension.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import type { Wire } from "../DatasetEvent.ts"
+import { agentAuditTrail, aiModel, aiOperation } from "./agentEncodings.ts"
 import type { Item } from "./page.ts"
 
+export { agentAuditTrail, type GenAiAttributes, genAiAttributes } from "./agentEncodings.ts"
+
 /** The formats. */
-export const Format = Schema.Literals(["ndjson", "csv", "cloudevents", "ocsf", "ocsf-1.9", "ecs", "cef"])
+export const Format = Schema.Literals([
+  "ndjson",
+  "csv",
+  "cloudevents",
+  "ocsf",
+  "ocsf-1.9",
+  "ecs",
+  "cef",
+  "agent-audit-trail"
+])
 export type Format = typeof Format.Type
 
 /**
@@ -145,7 +158,7 @@ const metadataOf = (item: Item, event: Wire | undefined) => ({
   })
 })
 
-/** An event as OCSF 1.8 API Activity (6003). */
+/** An event as OCSF 1.8 API Activity (6003); of agents and models with the profile `ai_operation`. */
 export const ocsf = (item: Item) => {
   const shared = { category_uid: 6, class_uid: 6003 }
   if (item.erased) {
@@ -154,6 +167,7 @@ export const ocsf = (item: Item) => {
   const { event } = item
   const activity = activities.find(([, words]) => words.test(event.action))?.[0] ?? 99
   const resources = [event.resource, ...event.related ?? []].filter((resource) => resource !== undefined)
+  const ai = aiOperation(event)
   return {
     ...shared,
     activity_id: activity,
@@ -164,13 +178,14 @@ export const ocsf = (item: Item) => {
     status: event.outcome,
     ...(event.error_tag === undefined ? {} : { status_detail: event.error_tag }),
     ...(event.duration_ms === undefined ? {} : { duration: event.duration_ms }),
-    metadata: metadataOf(item, event),
+    metadata: { ...metadataOf(item, event), ...(ai === undefined ? {} : { profiles: ["ai_operation"] }) },
     actor: actorOf(event),
     api: { operation: event.action, request: { uid: event.request_id } },
     src_endpoint: event.client?.address === undefined
       ? { name: event.surface ?? "unknown" }
       : { ip: event.client.address.replace(/\/.*$/, "") },
     ...(resources.length === 0 ? {} : { resources: resources.map(({ id, type }) => ({ type, uid: id })) }),
+    ...ai,
     unmapped: event
   }
 }
@@ -218,8 +233,8 @@ export const ecs = (item: Item) => {
 }
 
 /**
- * An event as OCSF 1.9 (in development) API Activity: an agent stands in `ai_agent` of the profile `ai_operation`, and
- * the actor is whom it works for.
+ * An event as OCSF 1.9 (in development) API Activity: an agent stands in `ai_agent` of the profile `ai_operation`, with
+ * its model, and the actor is whom it works for.
  */
 export const ocsf19 = (item: Item) => {
   const base = ocsf(item)
@@ -227,16 +242,19 @@ export const ocsf19 = (item: Item) => {
   if (item.erased || item.event.actor_type !== "agent") return { ...base, metadata }
   const { agent = {}, agentId, run_id, user_id } = item.event
   const instance = agent.instance_id ?? run_id
+  const model = aiModel(item.event)
   return {
     ...base,
-    metadata: { ...metadata, profiles: ["ai_operation"] },
+    // It stands in `ai_agent`.
+    ai_model: undefined,
+    metadata,
     actor: user_id === undefined ? { app_uid: agentId } : { user: { uid: user_id, type_id: 0 } },
     ai_agent: {
       uid: agentId,
       type_id: 0,
       ...(instance === undefined ? {} : { instance_uid: instance }),
       ...(agent.version === undefined ? {} : { version: agent.version }),
-      ...(agent.model === undefined ? {} : { ai_model: { name: agent.model, ai_provider: "unknown" } })
+      ...(model === undefined ? {} : { ai_model: model })
     }
   }
 }
@@ -309,5 +327,10 @@ export const formats: {
   ocsf: { head: "", row: (item) => `${JSON.stringify(ocsf(item))}\n`, contentType: "application/x-ndjson" },
   "ocsf-1.9": { head: "", row: (item) => `${JSON.stringify(ocsf19(item))}\n`, contentType: "application/x-ndjson" },
   ecs: { head: "", row: (item) => `${JSON.stringify(ecs(item))}\n`, contentType: "application/x-ndjson" },
-  cef: { head: "", row: (item) => `${cef(item)}\n`, contentType: "text/plain; charset=utf-8" }
+  cef: { head: "", row: (item) => `${cef(item)}\n`, contentType: "text/plain; charset=utf-8" },
+  "agent-audit-trail": {
+    head: "",
+    row: (item) => `${JSON.stringify(agentAuditTrail(item))}\n`,
+    contentType: "application/x-ndjson"
+  }
 }

@@ -71,6 +71,17 @@ describe("effect-audit query", () => {
       for (const row of rows) assert.notMatch(row, /(^|,)"?[=+@-]/)
     }))
 
+  it.live("writes the formats of other systems, a line for each event", () =>
+    Effect.gen(function*() {
+      const db = yield* filled
+      for (const [format, sign] of [["agent-audit-trail", "\"prev_hash\":null"], ["cef", "CEF:0|"]] as const) {
+        const { stdout } = yield* at(db, "--format", format, "--limit", "3")
+        const lines = stdout.trimEnd().split("\n")
+        assert.strictEqual(lines.length, 3)
+        for (const line of lines) assert.include(line, sign)
+      }
+    }))
+
   it.live("exits 2 for usage errors and for what is not there, and creates nothing", () =>
     Effect.gen(function*() {
       const db = yield* temporaryFile

@@ -212,9 +212,34 @@ describe("OTLP", () => {
       assert.strictEqual(records.length, 3)
       assert.strictEqual(records[1]?.eventName, "note.create")
       assert.strictEqual((records[1] as { readonly traceId?: string }).traceId, "0af7651916cd43dd8448eb211c80319c")
+      assert.isFalse(records.some(({ attributes }) => attributes.some(({ key }) => key.startsWith("gen_ai."))))
       body = JSON.stringify({ partialSuccess: { rejectedLogRecords: "1", errorMessage: "no" } })
       assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Refused")
     })))
+})
+
+describe("OTLP of what agents do", () => {
+  it.live("has OpenTelemetry's attributes beside the log's own", () =>
+    Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      const events = batch.events.map((outgoing): Target.Outgoing => {
+        const { item } = outgoing
+        if (item.erased) return outgoing
+        const metadata = { ...item.event.metadata, response_id: "resp1", finish_reason: "stop", input_tokens: 10 }
+        return { ...outgoing, item: { ...item, event: { ...item.event, action: "model.call", metadata } } }
+      })
+      const [record] = Otlp.requestOf({ ...batch, events }, "shop").resourceLogs[0]?.scopeLogs[0]?.logRecords ?? []
+      assert.deepStrictEqual(
+        record?.attributes.filter(({ key }) => !key.startsWith("audit.") && key !== "enduser.id"),
+        [
+          { key: "gen_ai.operation.name", value: { stringValue: "chat" } },
+          { key: "gen_ai.response.id", value: { stringValue: "resp1" } },
+          { key: "gen_ai.response.finish_reasons", value: { arrayValue: { values: [{ stringValue: "stop" }] } } },
+          { key: "gen_ai.usage.input_tokens", value: { intValue: "10" } }
+        ]
+      )
+      assert.isTrue(record?.attributes.some(({ key }) => key === "audit.action"))
+    }))
 })
 
 describe("S3", () => {
