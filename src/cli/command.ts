@@ -24,6 +24,7 @@ import { prove, verifyProof } from "./prove.ts"
 import { query } from "./query.ts"
 import { relay } from "./relay.ts"
 import { resume } from "./resume.ts"
+import { agentRun } from "./run.ts"
 import { scan } from "./scan.ts"
 import { serve } from "./serve.ts"
 import { tail } from "./tail.ts"
@@ -40,6 +41,7 @@ export const command = Command.make("effect-audit").pipe(
     ingest,
     query,
     tail,
+    agentRun,
     prefs,
     scan,
     keygen,
