@@ -1,13 +1,11 @@
 /** The viewer in a real browser, over `effect-audit serve` as a process of its own. */
-import { AxeBuilder } from "@axe-core/playwright"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { type Browser, chromium, type Page } from "playwright-core"
-import { line, run, start } from "../cli/process.ts"
-import { temporaryFolder } from "../support.ts"
+import type { Page } from "playwright-core"
+import { line, run } from "../cli/process.ts"
+import { browserOf, opened, search, served, violations } from "./browser.ts"
 
 const hostile =
   "\"><img src=x onerror=document.title='hit'> <script>document.title='hit'</script> \u001b[2J \u202e\u0000"
@@ -25,60 +23,6 @@ const lines = Array.from({ length: 320 }, (_, n) =>
     }
   })).join("")
 
-const browserOf = Effect.acquireRelease(
-  Effect.promise(() => chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] })),
-  (browser) => Effect.promise(() => browser.close())
-)
-
-/** A store with a key, served; its address with the token. */
-const served = Effect.gen(function*() {
-  const folder = yield* temporaryFolder
-  const db = join(folder, "audit.db")
-  const key = join(folder, "key")
-  yield* run(["ingest", "--db", db, "--concurrency", "1"], lines)
-  const { stdout: vkey } = yield* run(["keygen", "--out", key, "--name", "test/viewer"])
-  const args = ["serve", "--db", db, "--tenant", "t_acme", "--env", "prod", "--key-file", key, "--port", "0"]
-  const child = yield* start(args)
-  const url = yield* Effect.callback<string>((resume) => {
-    child.stdout.once("data", (chunk: Buffer) => resume(Effect.succeed(chunk.toString().trim())))
-    child.stderr.on("data", (chunk: Buffer) => {
-      if (chunk.toString().startsWith("effect-audit:")) resume(Effect.die(chunk.toString()))
-    })
-  })
-  return { db, url, vkey: vkey.trim() }
-})
-
-/** A page; whatever it complains of, or its policy forbids, fails the test. */
-const opened = Effect.fnUntraced(function*(browser: Browser, url: string, wait = true) {
-  const complaints: Array<string> = []
-  const context = yield* Effect.promise(() => browser.newContext({ acceptDownloads: true }))
-  const page = yield* Effect.promise(() => context.newPage())
-  page.on("pageerror", (error) => complaints.push(error.message))
-  page.on("response", (answer) => answer.status() === 400 && complaints.push(answer.url()))
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()))
-  yield* Effect.promise(async () => {
-    await page.addInitScript(
-      "addEventListener('securitypolicyviolation', (event) => console.error('policy: ' + event.violatedDirective))"
-    )
-    await page.goto(url)
-    if (wait) await page.waitForSelector("[role=row][data-index='0']")
-  })
-  return { page, complaints }
-})
-
-const search = (page: Page, text: string) =>
-  Effect.promise(async () => {
-    await page.fill("[type=search]", text)
-    await page.press("[type=search]", "Enter")
-    await page.waitForSelector(`.counts[data-loaded=${JSON.stringify(text)}]`)
-  })
-
-const violations = (page: Page) =>
-  Effect.map(
-    Effect.promise(() => new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze()),
-    ({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 120)}`)
-  )
-
 const proofOf = (page: Page, vkey: string) =>
   Effect.promise(async () => {
     await page.fill(".drawer section[aria-label=Proof] input", vkey)
@@ -92,7 +36,7 @@ describe("the viewer", () => {
     "finds a refused access, shows what was taken out, proves it, and sees that the store was changed",
     () =>
       Effect.gen(function*() {
-        const { db, url, vkey } = yield* served
+        const { db, url, vkey } = yield* served(lines)
         const { complaints, page } = yield* opened(yield* browserOf, url)
         assert.notInclude(page.url(), "token")
         yield* search(page, "outcome:denied")
@@ -135,7 +79,7 @@ describe("the viewer", () => {
     "follows what another process writes, says when it pauses, and brings one back",
     () =>
       Effect.gen(function*() {
-        const { db, url } = yield* served
+        const { db, url } = yield* served(lines)
         const { complaints, page } = yield* opened(yield* browserOf, url)
         yield* search(page, "action:note.*")
         yield* Effect.promise(() => page.keyboard.press("Escape"))
@@ -165,7 +109,7 @@ describe("the viewer", () => {
     "is worked by the keyboard, keeps its state in the address, and passes in light, dark and narrow",
     () =>
       Effect.gen(function*() {
-        const { url } = yield* served
+        const { url } = yield* served(lines)
         const { complaints, page } = yield* opened(yield* browserOf, url)
         yield* Effect.promise(async () => {
           await page.keyboard.press("j")
@@ -209,7 +153,7 @@ describe("the viewer", () => {
     "brushes the histogram, scrolls to the last row, and exports all that is found",
     () =>
       Effect.gen(function*() {
-        const { url } = yield* served
+        const { url } = yield* served(lines)
         const { complaints, page } = yield* opened(yield* browserOf, url)
         yield* search(page, "action:note.*")
         const box = yield* Effect.promise(() => page.locator(".histogram svg").boundingBox())
@@ -245,7 +189,7 @@ describe("the viewer", () => {
 
   it.live("shows nothing to someone without the token", () =>
     Effect.gen(function*() {
-      const { url } = yield* served
+      const { url } = yield* served(lines)
       const { page } = yield* opened(yield* browserOf, url.replace(/#.*/, ""), false)
       yield* Effect.promise(() => page.waitForSelector("[role=alert] >> text=The token of this viewer is required"))
       const answer = yield* Effect.promise(() => fetch(new URL("/audit/events", url)))

@@ -112,13 +112,13 @@ interface Props {
 
 export const Drawer = ({ item, onClose, onTerm }: Props) => {
   const event = item.erased ? undefined : item.event
-  const pivots = event === undefined ? [] : ([
-    ["request", event.request_id],
-    ["trace", event.trace_id],
-    ["run", event.run_id],
-    ["operation", event.operation_id],
-    ["actor", event.agentId]
-  ] as const).flatMap(([field, value]) => value === undefined ? [] : [[field, value] as const])
+  const run = event?.run_id
+  const pivots = {
+    request: event?.request_id,
+    trace: event?.trace_id,
+    operation: event?.operation_id,
+    actor: event?.agentId
+  }
   const copy = () => void navigator.clipboard.writeText(JSON.stringify(event ?? item, undefined, 2))
   return (
     <aside class="drawer" aria-label={`Event at position ${item.position}`}>
@@ -127,13 +127,20 @@ export const Drawer = ({ item, onClose, onTerm }: Props) => {
         <button type="button" aria-label="Close" onClick={onClose}>×</button>
       </header>
       <p class="ids">{item.eventId}</p>
+      {run !== undefined && (
+        <p class="ids">
+          Run {run} <button type="button" onClick={() => onTerm("run", run)}>Show the run</button>
+        </p>
+      )}
       {event !== undefined && (
         <>
           <div class="actions" role="group" aria-label="Actions">
             <button type="button" onClick={copy}>Copy JSON</button>
-            {pivots.map(([field, value]) => (
-              <button type="button" key={field} onClick={() => onTerm(field, value)}>All of this {field}</button>
-            ))}
+            {Object.entries(pivots).map(([field, value]) =>
+              value !== undefined && (
+                <button type="button" key={field} onClick={() => onTerm(field, value)}>All of this {field}</button>
+              )
+            )}
           </div>
           {event.pii_flags.flags.length > 0 && (
             <p>Taken out: {event.pii_flags.flags.map((flag) => <mark key={flag}>{flag}</mark>)}</p>

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Event, Item } from "./event.ts"
+import { halfOf, type Runs } from "./runs.ts"
 import { visible } from "./visible.ts"
 
 const rowHeight = 32
@@ -15,7 +16,7 @@ export const columns: {
   readonly [name: string]: {
     readonly label: string
     readonly width: number
-    readonly of: (event: Event) => ComponentChildren
+    readonly of: (event: Event, half: string | undefined) => ComponentChildren
   }
 } = {
   time: {
@@ -34,8 +35,17 @@ export const columns: {
   },
   action: {
     label: "Action",
-    width: 190,
-    of: ({ action, phase }) => phase === "intent" ? `${action} (intent)` : action
+    width: 220,
+    // Both halves of an operation show the end of its id.
+    of: ({ action, operation_id }, half) => {
+      const short = operation_id?.slice(-4)
+      return half === undefined ? action : (
+        <span class="halved">
+          <span>{action}</span>{" "}
+          <span class={`half ${half}`} role="img" aria-label={`${half} of operation ${short}`}>{half} {short}</span>
+        </span>
+      )
+    }
   },
   resource: {
     label: "Resource",
@@ -45,11 +55,13 @@ export const columns: {
   outcome: {
     label: "Outcome",
     width: 170,
-    of: ({ error_tag, outcome }) => (
-      <span class={`outcome ${outcome}`}>
-        {error_tag === undefined ? outcome : visible(`${outcome}: ${error_tag}`)}
-      </span>
-    )
+    // The outcome of an intent says nothing.
+    of: ({ error_tag, outcome, phase }) =>
+      phase === "intent" ? <span class="dim">(intent)</span> : (
+        <span class={`outcome ${outcome}`}>
+          {error_tag === undefined ? outcome : visible(`${outcome}: ${error_tag}`)}
+        </span>
+      )
   },
   found: { label: "Found", width: 140, of: ({ pii_flags }) => pii_flags.flags.join(" ") },
   train: {
@@ -60,7 +72,8 @@ export const columns: {
   severity: { label: "Severity", width: 90, of: ({ severity }) => severity },
   request: { label: "Request", width: 180, of: ({ request_id }) => request_id },
   trace: { label: "Trace", width: 180, of: ({ trace_id }) => trace_id },
-  run: { label: "Run", width: 140, of: ({ run_id }) => run_id }
+  run: { label: "Run", width: 140, of: ({ run_id }) => run_id },
+  step: { label: "Step", width: 120, of: ({ step_id }) => step_id && <span class="step">{step_id}</span> }
 }
 
 interface Props {
@@ -68,6 +81,7 @@ interface Props {
   readonly shown: ReadonlyArray<string>
   readonly widths: { readonly [name: string]: number }
   readonly selected: number
+  readonly agents: Pick<Runs, "operations"> & { readonly run: string | undefined; readonly isWhole: boolean }
   readonly hasMore: boolean
   readonly onSelect: (index: number) => void
   readonly onOpen: (index: number) => void
@@ -112,9 +126,17 @@ const useWindow = ({ hasMore, items, onMore, selected }: Pick<Props, "hasMore" |
   return { box, first, last, setTop }
 }
 
+const stepOf = (item: Item | undefined): string | undefined =>
+  item === undefined || item.erased ? undefined : item.event.step_id
+
+/** The columns: of a run the steps come first. */
+const columnsOf = ({ agents: { run }, shown }: Pick<Props, "agents" | "shown">): ReadonlyArray<string> =>
+  run === undefined ? shown : ["step", ...shown.filter((name) => name !== "step")]
+
 export const Grid = (
-  { hasMore, items, onMore, onOpen, onScrolled, onSelect, onWidth, selected, shown, widths }: Props
+  { agents, hasMore, items, onMore, onOpen, onScrolled, onSelect, onWidth, selected, widths, ...chosen }: Props
 ) => {
+  const shown = columnsOf({ agents, ...chosen })
   const { box, first, last, setTop } = useWindow({ hasMore, items, onMore, selected })
   const widthOf = (name: string) => widths[name] ?? columns[name]?.width ?? 120
   const template = `92px ${shown.map((name) => `${widthOf(name)}px`).join(" ")}`
@@ -160,6 +182,8 @@ export const Grid = (
           <Row
             key={item.position}
             item={item}
+            half={item.erased ? undefined : halfOf(agents, item.event)}
+            isSameStep={agents.run !== undefined && stepOf(item) === stepOf(items[first + i - 1])}
             index={first + i}
             isSelected={first + i === selected}
             isEntry={first + i === Math.max(0, selected)}
@@ -178,6 +202,9 @@ export const Grid = (
 
 interface RowProps {
   readonly item: Item
+  readonly half: string | undefined
+  /** Whether the row above is of the same step, in a run. */
+  readonly isSameStep: boolean
   readonly index: number
   readonly isSelected: boolean
   /** Whether the tab key enters the grid here. */
@@ -187,10 +214,10 @@ interface RowProps {
   readonly onOpen: () => void
 }
 
-const Row = ({ index, isEntry, isSelected, item, onOpen, shown, template }: RowProps) => (
+const Row = ({ half, index, isEntry, isSameStep, isSelected, item, onOpen, shown, template }: RowProps) => (
   <div
     data-index={index}
-    class={`row${isSelected ? " selected" : ""}`}
+    class={`row${isSelected ? " selected" : ""}${isSameStep ? " same" : ""}`}
     role="row"
     aria-rowindex={index + 2}
     aria-selected={isSelected}
@@ -201,7 +228,7 @@ const Row = ({ index, isEntry, isSelected, item, onOpen, shown, template }: RowP
     <span role="gridcell">{item.position}</span>
     {shown.map((name) => (
       <span role="gridcell" key={name}>
-        {item.erased ? name === "action" ? <em>erased</em> : "" : columns[name]?.of(item.event)}
+        {item.erased ? name === "action" ? <em>erased</em> : "" : columns[name]?.of(item.event, half)}
       </span>
     ))}
   </div>

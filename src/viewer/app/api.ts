@@ -32,16 +32,9 @@ const problemOf = async (response: Response): Promise<Error> => {
   return new Error(response.status === 401 ? "You are not signed in" : `The server answered with ${response.status}`)
 }
 
-const query = (parameters: Record<string, string>): string => {
-  const text = new URLSearchParams(parameters).toString()
-  return text === "" ? "" : `?${text}`
-}
-
 export const fetchText = async (path: string, parameters: Record<string, string> = {}, signal?: AbortSignal) => {
-  const response = await fetch(base + path + query(parameters), {
-    headers,
-    ...(signal === undefined ? {} : { signal })
-  })
+  const query = new URLSearchParams(parameters).toString()
+  const response = await fetch(`${base}${path}?${query}`, { headers, signal: signal ?? null })
   if (!response.ok) throw await problemOf(response)
   return response
 }
@@ -62,13 +55,10 @@ export const follow = async (
   let last = from
   while (!signal.aborted) {
     try {
-      const response = await fetch(`${base}/events/tail${query({ ...parameters, after: String(last) })}`, {
-        headers,
-        signal
-      })
-      if (!response.ok || response.body === null) throw await problemOf(response)
+      const { body } = await fetchText("/events/tail", { ...parameters, after: String(last) }, signal)
+      if (body === null) throw new Error("broken")
       on.state("live")
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+      const reader = body.pipeThrough(new TextDecoderStream()).getReader()
       let rest = ""
       for (let read = await reader.read(); !read.done; read = await reader.read()) {
         const frames = (rest + read.value).split("\n\n")

@@ -6,6 +6,7 @@ export interface Event {
   readonly action: string
   readonly actor_type: string
   readonly agentId: string
+  readonly agent?: { readonly version?: string; readonly model?: string }
   readonly user_id?: string
   readonly outcome: string
   readonly error_tag?: string
@@ -19,8 +20,10 @@ export interface Event {
   readonly request_id: string
   readonly trace_id: string
   readonly run_id?: string
+  readonly step_id?: string
   readonly operation_id?: string
   readonly phase?: string
+  readonly metadata?: { readonly [name: string]: unknown }
 }
 
 export type Item =

@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks"
 import { Drawer } from "./Drawer.tsx"
 import { Grid } from "./Grid.tsx"
 import { Facets, Histogram } from "./Overview.tsx"
+import { RunHead } from "./Run.tsx"
 import { withTerm } from "./search.ts"
 import { useStored } from "./stored.ts"
 import { Top } from "./Top.tsx"
@@ -143,7 +144,7 @@ const App = () => {
   const [said, say] = useState("")
   const isAway = isScrolled || opened !== null
   const events = useEvents(text, live, isAway)
-  const { items, tally } = events
+  const { agents, items, tally } = events
   const open = items.find(({ eventId }) => eventId === opened)
   const close = () => go({ open: null })
   const search = (next: string) => {
@@ -152,11 +153,13 @@ const App = () => {
     go({ text: next, open: null })
   }
   const openAt = (index: number) => go({ open: items[index]?.eventId ?? null })
-  const term = (field: string, value: string) => search(withTerm(text, field, value))
+  // A run is shown whole.
+  const term = (field: string, value: string) => search(withTerm(field === "run" ? "" : text, field, value))
   const help = () => setHelp(!isHelp)
   useKeys({ close: isHelp ? help : close, help, enter: () => setSelected(Math.max(0, selected)) })
   const top = { text, tally, shown, asked: events.asked, isLive: live }
-  const grid = { items, shown, widths, selected, hasMore: events.next !== undefined }
+  const status = { text, said, isLive: live, isAway }
+  const grid = { items, agents, shown, widths, selected, hasMore: events.next !== undefined }
   return (
     <>
       <Top
@@ -172,18 +175,12 @@ const App = () => {
       <main>
         <Facets tally={tally} onTerm={term} />
         <section class="events" aria-label="Events">
+          <RunHead {...agents} />
           <Histogram
             tally={tally}
             onBrush={(since, until) => search(withTerm(withTerm(text, "since", since), "until", until))}
           />
-          <Status
-            {...events}
-            text={text}
-            said={said}
-            isLive={live}
-            isAway={isAway}
-            onShow={() => toTop(events.show, close)}
-          />
+          <Status {...events} {...status} onShow={() => toTop(events.show, close)} />
           <Grid
             {...grid}
             onSelect={(index) => {

@@ -35,7 +35,7 @@ export interface Tally {
 const none = { items: [], counts: facets.map(() => new Map<string, number>()), times: [] } satisfies Tally
 
 /** Those of a list that were not in another one, where it goes on at its end or its beginning. */
-const came = (before: ReadonlyArray<Item>, items: ReadonlyArray<Item>): ReadonlyArray<Item> | undefined => {
+export const came = (before: ReadonlyArray<Item>, items: ReadonlyArray<Item>): ReadonlyArray<Item> | undefined => {
   const [old, all] = [before.length, items.length]
   if (old === 0 || all < old) return undefined
   if (items[0] === before[0] && items[old - 1] === before[old - 1]) return items.slice(old)

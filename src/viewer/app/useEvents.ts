@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { follow, page } from "./api.ts"
 import type { Item } from "./event.ts"
+import { isWhole, noRuns, runs } from "./runs.ts"
 import { parameters, parse } from "./search.ts"
 import { nothing as none, tally } from "./tally.ts"
 
@@ -13,11 +14,27 @@ interface Found {
 }
 const nothing: Found = { asked: undefined, items: [], next: undefined }
 
+/** What is counted of a list, step by step as it grows. */
+function useCount<A>(nothing: A, count: (before: A, items: ReadonlyArray<Item>) => A, items: ReadonlyArray<Item>): A {
+  const last = useRef(nothing)
+  return useMemo(() => last.current = count(last.current, items), [items])
+}
+
+/** What is counted of what was found, and of what waits to be shown: a result ends its operation at once. */
+const useCounts = ({ asked = {}, items }: Found, pending: ReadonlyArray<Item>) => {
+  const known = useMemo(() => [...pending, ...items], [pending, items])
+  return {
+    tally: useCount(none, tally, items),
+    // Of the search whose events are shown: another one may be loading.
+    agents: { ...useCount(noRuns, runs, known), run: asked["runId"], isWhole: isWhole(asked) }
+  }
+}
+
 /** The events of a search: the newest first, more as one scrolls, and what is committed meanwhile. */
 export const useEvents = (text: string, isLive: boolean, isAway: boolean) => {
   const [found, setFound] = useState<Found>(nothing)
   const [pending, setPending] = useState<ReadonlyArray<Item>>([])
-  const [error, setError] = useState<string>()
+  const [error, setError] = useState("")
   const [stream, setStream] = useState("")
   const loading = useRef(false)
   const away = useRef(isAway)
@@ -32,7 +49,7 @@ export const useEvents = (text: string, isLive: boolean, isAway: boolean) => {
   useEffect(() => {
     const gone = new AbortController()
     setPending([])
-    setError(undefined)
+    setError("")
     page(asked, gone.signal).then(
       ({ items, next }) => setFound({ asked, items, next }),
       (problem: Error) => {
@@ -47,7 +64,7 @@ export const useEvents = (text: string, isLive: boolean, isAway: boolean) => {
   useEffect(() => {
     if (!isLive || !isLoaded) return
     const gone = new AbortController()
-    void follow(asked, found.items[0]?.position ?? -1, {
+    void follow(asked, (pending[0] ?? found.items[0])?.position ?? -1, {
       state: setStream,
       items: (came) => {
         const newest = came.toReversed()
@@ -76,8 +93,7 @@ export const useEvents = (text: string, isLive: boolean, isAway: boolean) => {
     setPending([])
   }
   const { items, next } = found
-  const last = useRef(none)
-  const counts = useMemo(() => last.current = tally(last.current, items), [items])
+  const counts = useCounts(found, pending)
   const status = isLoaded ? "loaded" : "loading"
-  return { items, tally: counts, next, pending, status, error, stream, asked, more, show }
+  return { items, ...counts, next, pending, status, error, stream, asked, more, show }
 }
