@@ -1,6 +1,6 @@
 /** What a schema says of fields, beyond what detectors find: which are personal, replaced, left out, or kept. Pure. */
 import type { Content, PiiFlags } from "../DatasetEvent.ts"
-import { type Json, type JsonObject, pointer, setKey } from "./json.ts"
+import { type Json, pointer, setKey } from "./json.ts"
 
 /**
  * What becomes of a field.
@@ -51,9 +51,6 @@ const at = (value: Json, path: Path, replace: (value: Json) => Json, depth = 0):
   return result
 }
 
-const objectOf = (json: Json | undefined): JsonObject | undefined =>
-  typeof json === "object" && json !== null && !isArray(json) ? json : undefined
-
 const inContent = (content: Content, path: Path, replace: (value: Json) => Json): Content => {
   const [part, ...below] = path
   switch (part) {
@@ -62,10 +59,6 @@ const inContent = (content: Content, path: Path, replace: (value: Json) => Json)
       const value = content[part]
       return value === undefined ? content : { ...content, [part]: at(value, below, replace) }
     }
-    case "metadata":
-      return content.metadata === undefined
-        ? content
-        : { ...content, metadata: objectOf(at(content.metadata, below, replace)) }
     case "change": {
       const { change } = content
       if (change === undefined) return content

@@ -1,0 +1,96 @@
+/** Which fields of a schema are marked, by their places in what it encodes to. */
+import { assert, describe, it } from "@effect/vitest"
+import { Schema, SchemaGetter } from "effect"
+import { AuditAction } from "effect-audit"
+import { marksOf } from "../../src/internal/fieldMarks.ts"
+
+const { drop, keep, pseudonym, strip } = AuditAction
+const places = (schema: Schema.Top) => marksOf(schema.ast, "input").map(({ mark, path }) => `${path.join("/")} ${mark}`)
+
+interface List {
+  readonly value: string
+  readonly next?: List
+}
+const listOf = (value: Schema.Codec<string>): Schema.Codec<List> => {
+  const list: Schema.Codec<List> = Schema.Struct({
+    value,
+    next: Schema.optionalKey(Schema.suspend((): Schema.Codec<List> => list))
+  })
+  return list
+}
+const joined = (inside: Schema.Codec<string>) =>
+  Schema.Struct({ inside }).pipe(Schema.encodeTo(Schema.Struct({ first: Schema.String, last: Schema.String }), {
+    decode: SchemaGetter.transform(({ first, last }) => ({ inside: first + last })),
+    encode: SchemaGetter.transform(({ inside }) => ({ first: inside, last: "" }))
+  }))
+
+describe("the marks of a schema", () => {
+  const cases: ReadonlyArray<readonly [name: string, schema: Schema.Top, expected: ReadonlyArray<string>]> = [
+    ["the whole of it", strip(Schema.String), ["input strip"]],
+    [
+      "each kind of mark",
+      Schema.Struct({
+        a: strip(Schema.String),
+        b: drop(Schema.Int),
+        c: keep(Schema.String),
+        d: pseudonym(Schema.String)
+      }),
+      [
+        "input/a strip",
+        "input/b drop",
+        "input/c keep",
+        "input/d pseudonym"
+      ]
+    ],
+    [
+      "a tuple and its rest",
+      Schema.TupleWithRest(Schema.Tuple([Schema.Int, strip(Schema.String)]), [drop(Schema.String)]),
+      [
+        "input/1 strip",
+        "input/* drop"
+      ]
+    ],
+    ["a record", Schema.Record(Schema.String, Schema.Struct({ a: strip(Schema.String) })), ["input/*/a strip"]],
+    [
+      "what may be missing",
+      Schema.Struct({ a: Schema.optional(strip(Schema.String)), b: Schema.NullOr(strip(Schema.String)) }),
+      [
+        "input/a strip",
+        "input/b strip"
+      ]
+    ],
+    [
+      "before and behind a check",
+      Schema.Struct({
+        a: strip(Schema.String.check(Schema.isMinLength(1))),
+        b: strip(Schema.String).check(Schema.isMinLength(1)),
+        c: strip(Schema.String).check(Schema.isMinLength(1)).pipe(Schema.brand("C")),
+        d: strip(Schema.String).annotate({ title: "D" })
+      }),
+      ["input/a strip", "input/b strip", "input/c strip", "input/d strip"]
+    ],
+    ["the last of several", keep(strip(Schema.String)), ["input keep"]],
+    ["a class", class extends Schema.Class<{}>("Marked")({ a: strip(Schema.String) }) {}, ["input/a strip"]],
+    ["a declaration without an encoding, as a whole", Schema.Option(strip(Schema.String)), ["input strip"]],
+    ["other names on the way", Schema.Struct({ a: strip(Schema.String) }).pipe(Schema.encodeKeys({ a: "b" })), [
+      "input/b strip"
+    ]],
+    ["a mark that is lost on the way, as a whole", Schema.Struct({ a: joined(strip(Schema.String)) }), [
+      "input/a strip"
+    ]],
+    [
+      "nothing of what was to be kept, if that is lost on the way",
+      Schema.Struct({ a: joined(keep(Schema.String)) }),
+      []
+    ],
+    ["a recursion with marks, as a whole from where it begins again", listOf(strip(Schema.String)), [
+      "input/value strip",
+      "input/next strip"
+    ]],
+    ["nothing of a recursion without", listOf(Schema.String), []],
+    ["nothing where nothing is marked", Schema.Struct({ a: Schema.String, b: Schema.Array(Schema.Int) }), []]
+  ]
+  for (const [name, schema, expected] of cases) {
+    it(`are those of ${name}`, () => assert.deepStrictEqual(places(schema), expected))
+  }
+})
