@@ -117,6 +117,8 @@ export interface AuditAction<
   readonly options: Options<I, O, R, S>
   /** Marks of fields, of the schemas and beside them, by their places in an event. */
   readonly marks: ReadonlyArray<Marked>
+  /** A draft of this action by hand, with its fields as they are marked. */
+  readonly mark: (draft: AuditDraft) => AuditDraft
   /** Records one event; it is read at the call. */
   readonly emit: (
     event: Event<I, O, R>,
@@ -151,6 +153,7 @@ interface Made {
   readonly name: string
   readonly options: Given & { readonly storageClass?: StorageClass | undefined }
   readonly marks: ReadonlyArray<Marked>
+  readonly mark: (draft: AuditDraft) => AuditDraft
   readonly emit: (event: GivenEvent, options?: EmitOptions) => Effect.Effect<Receipt, AuditError, unknown>
   readonly audited: Run
   readonly withReceipt: Run
@@ -220,7 +223,10 @@ export function make(name: string, options: Made["options"] = {}): object {
     recorded: (receipt: Receipt) => void
   ) => {
     const read = action.read(given.input)
-    const settings = auditedOptions(action, given, read instanceof ReadDraft ? { input: undefined, people: [] } : read)
+    // What the options hold is read here, at the call.
+    const record = audited(
+      auditedOptions(action, given, read instanceof ReadDraft ? { input: undefined, people: [] } : read)
+    )
     return Effect.flatMap(write, (emit) =>
       Effect.flatMap(Effect.serviceOption(AuditLogger), (outer) => {
         const logger = AuditLogger.of({
@@ -232,13 +238,14 @@ export function make(name: string, options: Made["options"] = {}): object {
         })
         // What the effect records itself is recorded as it would be without this.
         const inside = Option.isSome(outer) ? Effect.provideService(effect, AuditLogger, outer.value) : effect
-        return Effect.provideService(audited(inside, settings), AuditLogger, logger)
+        return Effect.provideService(record(inside), AuditLogger, logger)
       }))
   }
   const made: Made = {
     name,
     options,
     marks: action.marks,
+    mark: (draft) => ReadDraft.marked(draft, action.byHand),
     emit,
     audited: (effect, given) => watch(effect, given, () => {}),
     withReceipt: (effect, given) =>

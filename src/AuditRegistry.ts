@@ -27,6 +27,7 @@ import type { RequestContext } from "./RequestContext.ts"
 export interface Registered<Name extends string = string> {
   readonly name: Name
   readonly marks: ReadonlyArray<Marked>
+  readonly mark: (draft: AuditDraft) => AuditDraft
   readonly options: Given & {
     readonly description?: string | undefined
     readonly storageClass?: StorageClass | undefined
@@ -55,13 +56,16 @@ export interface Description {
 /** Actions by their names. */
 export interface Registry<Actions extends Registered = Registered> {
   readonly actions: { readonly [Name in Actions["name"]]: Extract<Actions, { readonly name: Name }> }
-  /** Records one event of a registered action; the draft is read at the call. */
+  /**
+   * Records one event of a registered action; the draft is read at the call. Its fields are treated as the action marks
+   * them; no schema checks them: `actions[name].emit` does.
+   */
   readonly emit: (
     draft: AuditDraft & { readonly action: Actions["name"] },
     options?: EmitOptions | undefined
   ) => Effect.Effect<Receipt, AuditError, AuditLogger | RequestContext>
   /**
-   * A logger that refuses every action that is not registered with `InvalidInput` at `/action`, but those of this
+   * A logger that treats fields as their action marks them, and refuses every action that is not registered with `InvalidInput` at `/action`, but those of this
    * package: `audit_trail.*`, `http.*`, `mcp.*`, `model.*`, `tool.*`.
    */
   readonly layer: Layer.Layer<AuditLogger, never, AuditLogger>
@@ -106,10 +110,14 @@ export function make(...actions: ReadonlyArray<Registered>): Registry {
     const twice = actions.find(({ name }, at) => actions.findIndex((other) => other.name === name) < at)
     throw new TypeError(`two actions have the name ${twice?.name}`)
   }
-  const allowed = (draft: ReadDraft): ReadDraft =>
-    known.has(draft.action) || own.test(draft.action) || draft.action === ""
+  const allowed = (draft: ReadDraft): ReadDraft => {
+    const action = known.get(draft.action)
+    return action !== undefined
+      ? ReadDraft.of(action.mark(draft), "audit")
+      : own.test(draft.action) || draft.action === ""
       ? draft
       : ReadDraft.refused("/action", "is no action of the registry")
+  }
   return {
     actions: Object.fromEntries(known),
     emit: (draft, options) => {

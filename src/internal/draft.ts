@@ -39,7 +39,7 @@ import {
   pointerToken,
   Refusal
 } from "./json.ts"
-import { mark, type Marked, type Marks } from "./marks.ts"
+import { mark, type Marked, type Marks, marksKey } from "./marks.ts"
 
 /** A draft that was read: facts, the caller's words as JSON, and how large it was. */
 export interface DraftFields {
@@ -143,6 +143,7 @@ export class ReadDraft implements Draft {
   readonly storageClass?: StorageClass | undefined
   readonly occurredAt?: string | undefined
   readonly analytics?: { readonly [key: string]: string } | undefined
+  readonly [marksKey]?: Marks | undefined
 
   private constructor(fields: DraftFields | Refusal) {
     this.#fields = fields
@@ -171,6 +172,7 @@ export class ReadDraft implements Draft {
     this.storageClass = fields.storageClass
     this.occurredAt = fields.occurredAt
     this.analytics = content.analytics
+    if (fields.marks !== undefined) this[marksKey] = fields.marks
   }
 
   /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
@@ -200,7 +202,7 @@ export class ReadDraft implements Draft {
   static marked(draft: Draft, marked: ReadonlyArray<Marked>): ReadDraft {
     const read = ReadDraft.of(draft)
     const fields = read.#fields
-    if (marked.length === 0 || fields instanceof Refusal) return read
+    if (marked.length === 0 || fields instanceof Refusal || fields.marks !== undefined) return read
     const { content, marks } = mark(fields.content, marked)
     return new ReadDraft({ ...fields, content, marks })
   }
@@ -234,7 +236,7 @@ const readDraft = (draft: Draft, own: boolean): DraftFields | Refusal => {
   }
 }
 
-const read = (draft: Draft, own: boolean): DraftFields => {
+const read = (draft: Draft & { readonly [marksKey]?: Marks | undefined }, own: boolean): DraftFields => {
   if (!isDraft(draft)) refuse("", "must be an object")
   for (const key of Object.keys(draft)) {
     if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
@@ -279,7 +281,7 @@ const read = (draft: Draft, own: boolean): DraftFields => {
     occurredAt: occurredAt === undefined ? undefined : readTime("/occurredAt", occurredAt),
     record: undefined,
     content,
-    marks: undefined,
+    marks: draft[marksKey],
     bytes: reader.bytes + (subjectIds === undefined ? 0 : subjectIds.length * 131),
     keys: reader.keys,
     depth: reader.depth

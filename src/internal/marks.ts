@@ -6,7 +6,7 @@ import { type Json, pointer, setKey } from "./json.ts"
  * What becomes of a field.
  *
  * - `strip`: it is personal: `[PERSONAL]` stands for it
- * - `pseudonym`: as `strip`, by a keyed hash, if the stripper has a key
+ * - `pseudonym`: as `strip`, by a keyed hash of it, if the stripper has a key
  * - `drop`: it is left out: `null`
  * - `keep`: no detector looks at it
  */
@@ -74,6 +74,9 @@ const inContent = (content: Content, path: Path, replace: (value: Json) => Json)
   }
 }
 
+/** Under this a draft carries its marks, so that a logger that adds a field by a spread does not lose them. */
+export const marksKey: unique symbol = Symbol("effect-audit/marks")
+
 /** What stands for a personal value. */
 export const personal = "[PERSONAL]"
 
@@ -106,16 +109,6 @@ export const mark = (
   return { content: result, marks: { found, pseudonyms, kept: keptOf(marked) } }
 }
 
-/** A leaf, or each that is below. */
-const leaves = (value: Json, replace: (text: string) => string): Json =>
-  typeof value === "string" || typeof value === "number"
-    ? replace(String(value))
-    : typeof value === "object" && value !== null
-    ? isArray(value)
-      ? value.map((item) => leaves(item, replace))
-      : Object.fromEntries(Object.entries(value).map(([key, item]) => [key, leaves(item, replace)]))
-    : value
-
 /** Replaces what a key is needed for, and counts it. */
 export const pseudonymise = (
   content: Content,
@@ -125,11 +118,11 @@ export const pseudonymise = (
   let more = found
   let result = content
   for (const path of pseudonyms) {
-    result = inContent(result, path, (value) =>
-      leaves(value, (text) => {
-        more++
-        return pseudonym === undefined ? personal : pseudonym(text)
-      }))
+    result = inContent(result, path, (value) => {
+      more++
+      // What has parts is one value: its keys may be personal as well.
+      return pseudonym === undefined ? personal : pseudonym(typeof value === "string" ? value : JSON.stringify(value))
+    })
   }
   return { content: result, found: more }
 }

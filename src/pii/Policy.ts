@@ -53,7 +53,9 @@ export const PathPattern = Schema.String.check(
 
 /** Whether a pattern is that of a place, or of one above it. */
 export const matches = (path: ReadonlyArray<string | number>) => (pattern: string): boolean => {
-  const wanted = pattern.split("/").slice(1)
+  const wanted = pattern.split("/").slice(1).map((segment) =>
+    segment.includes("~") ? segment.replaceAll("~1", "/").replaceAll("~0", "~") : segment
+  )
   return wanted.length <= path.length &&
     wanted.every((segment, index) => segment === "*" || segment === String(path[index]))
 }
