@@ -66,13 +66,17 @@ export function toolkit(self: Toolkit.Toolkit<Record<string, Tool.Any>>): Toolki
   )
 }
 
+/** Models that are recorded: a second layer over one would record everything twice. */
+const recordedModels = new WeakSet<object>()
+
 /** A method that is called by way of another function, and has the same type. */
 const around = <Method extends (...args: never) => unknown>(
+  of: object,
   method: Method,
   call: (run: (options: CallOptions) => ReturnType<Method>, options: CallOptions) => ReturnType<Method>
 ): Method =>
   new Proxy(method, {
-    apply: (target, self, [options]) => call((changed) => Reflect.apply(target, self, [changed]), options)
+    apply: (target, _, [options]) => call((changed) => Reflect.apply(target, of, [changed]), options)
   })
 
 /**
@@ -99,14 +103,22 @@ export const layerLanguageModel = (
         model: Option.getOrUndefined(yield* Effect.serviceOption(Model.ModelName)),
         captureContent
       }
-      return LanguageModel.LanguageModel.of({
+      if (recordedModels.has(provider)) return provider
+      const made = LanguageModel.LanguageModel.of({
         ...provider,
-        generateText: around(provider.generateText, (run, options) => whole(model, "generateText", options, run)),
+        supportsSystemMessagesInHistory: provider.supportsSystemMessagesInHistory,
+        generateText: around(provider, provider.generateText, (run, options) =>
+          whole(model, "generateText", options, run)),
         generateObject: around(
+          provider,
           provider.generateObject,
-          (run, options) => whole(model, "generateObject", options, run)
+          (run, options) =>
+            whole(model, "generateObject", options, run)
         ),
-        streamText: around(provider.streamText, (run, options) => streamed(model, "streamText", options, run))
+        streamText: around(provider, provider.streamText, (run, options) =>
+          streamed(model, "streamText", options, run))
       })
+      recordedModels.add(made)
+      return made
     })
   )

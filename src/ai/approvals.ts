@@ -57,9 +57,11 @@ const read = (prompt: Prompt.Prompt) => {
   for (const message of prompt.content) {
     if (message.role !== "assistant" && message.role !== "tool") continue
     for (const part of message.content) {
-      if (part.type === "tool-approval-request") requests.set(part.approvalId, part.toolCallId)
-      else if (part.type === "tool-call") calls.set(part.id, { name: part.name, params: part.params, id: part.id })
-      else if (part.type === "tool-result" && message.role === "tool") results.add(part.id)
+      // Who says what, as `effect/ai` reads it.
+      if (message.role === "assistant") {
+        if (part.type === "tool-approval-request") requests.set(part.approvalId, part.toolCallId)
+        else if (part.type === "tool-call") calls.set(part.id, { name: part.name, params: part.params, id: part.id })
+      } else if (part.type === "tool-result") results.add(part.id)
       else if (part.type === "tool-approval-response") responses.push(part)
     }
   }
@@ -153,11 +155,26 @@ export type Verdict =
   | { readonly isAllowed: true; readonly authorization: Authorization; readonly approval: Approval | undefined }
   | { readonly isAllowed: false; readonly authorization: Authorization }
 
-const refused = (reason: string): Verdict => ({ isAllowed: false, authorization: { decision: "denied", reason } })
+/** A call that may not be executed. */
+export const refused = (reason: string): Verdict => ({
+  isAllowed: false,
+  authorization: { decision: "denied", reason }
+})
+
+/** Whether a response in a prompt is about exactly this call. */
+export const isCallOf = ({ call: asked }: ApprovalResponse, call: ToolCall): boolean =>
+  asked !== undefined && asked.name === call.name && argumentsSha256(asked) === argumentsSha256(call)
+
+/** What the log knows of an approval. */
+interface Known {
+  readonly asked: Wire | undefined
+  readonly agreed: Wire | undefined
+  readonly isDenied: boolean
+}
 
 /** What the log knows of an approval decides, not the prompt: a conversation may come back from anywhere. */
 const judge = (
-  events: ReadonlyArray<Wire>,
+  { agreed, asked, isDenied }: Known,
   { call, context, now, reason }: {
     readonly call: ToolCall
     readonly context: Fields
@@ -165,16 +182,14 @@ const judge = (
     readonly reason: string | undefined
   }
 ): Verdict => {
-  if (events.some(({ action }) => action === "tool.deny")) return refused("The call was refused.")
-  const agreed = events.findLast(({ action }) => action === "tool.approve")
-  const asked = events.findLast(({ action }) => action === "tool.approval_requested")
+  if (isDenied) return refused("The call was refused.")
+  if (asked === undefined) return refused("The log knows of no such request for approval.")
   const sha256 = argumentsSha256(call)
-  const expected = agreed?.approval?.arguments_sha256 ?? asked?.metadata["arguments_sha256"]
-  if (expected === undefined) return refused("The log knows of no such request for approval.")
-  if (sha256 === undefined || expected !== sha256) {
-    return refused("The tool or its arguments are not those that were approved.")
-  }
   const known = agreed?.approval
+  if (
+    sha256 === undefined || asked.metadata["arguments_sha256"] !== sha256 ||
+    (known !== undefined && known.arguments_sha256 !== sha256)
+  ) return refused("The tool or its arguments are not those that were approved.")
   const person = personOf(context.actor)
   return {
     isAllowed: true,
@@ -188,20 +203,24 @@ const judge = (
 }
 
 /** Whether a call that a prompt says was approved may be executed. */
-export const check = (
+export const check = Effect.fnUntraced(function*(
   trail: AuditTrail["Service"],
   context: Fields,
   { approvalId, reason }: ApprovalResponse,
   call: ToolCall
-): Effect.Effect<Verdict, AuditError> =>
-  Effect.flatMap(
-    trail.query({
-      tenantId: context.tenantId,
-      env: context.env,
-      filter: { resourceType, resourceId: approvalId },
-      order: "asc"
-    }),
-    ({ items }) =>
-      Effect.map(Clock.currentTimeMillis, (now) =>
-        judge(items.flatMap((item) => item.erased ? [] : [item.event]), { call, context, now, reason }))
-  )
+): Effect.fn.Return<Verdict, AuditError> {
+  const { env, tenantId } = context
+  /** The newest event of an action about this approval. */
+  const newest = (action: string) =>
+    Effect.map(
+      trail.query({ tenantId, env, filter: { action, resourceType, resourceId: approvalId }, limit: 1 }),
+      ({ items: [item] }) => item === undefined || item.erased ? undefined : item.event
+    )
+  const denied = yield* newest("tool.deny")
+  const known = {
+    isDenied: denied !== undefined,
+    agreed: yield* newest("tool.approve"),
+    asked: yield* newest("tool.approval_requested")
+  }
+  return judge(known, { call, context, now: yield* Clock.currentTimeMillis, reason })
+})

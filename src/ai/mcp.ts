@@ -118,7 +118,7 @@ const callTool = <E, R>(
   Effect.gen(function*() {
     const call = { name: target, params: fieldOf(payload, "arguments"), id: undefined }
     const operation = yield* Effect.mapError(begin(recorder, call, draft), unavailable)
-    const announced: Announced = { operation, isRecorded: false }
+    const announced: Announced = { operation, name: target, isRecorded: false }
     const finish = (result: Partial<AuditDraft>) =>
       announced.isRecorded ? Effect.void : Effect.mapError(Effect.asVoid(end(operation, result)), unavailable)
     const ended = yield* Effect.catchCause(

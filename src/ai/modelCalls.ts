@@ -6,15 +6,16 @@ import type * as Tool from "effect/ai/Tool"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import type { LoggingEngine } from "../LoggingEngine.ts"
 import { provide } from "../RequestContext.ts"
 import type { AuditTrail } from "../trail/AuditTrail.ts"
-import { type ApprovalResponse, check, responsesIn } from "./approvals.ts"
+import { check, isCallOf, refused, responsesIn } from "./approvals.ts"
 import { unrecorded } from "./failing.ts"
-import { type AnyPart, contentOf, denied, hear, type Heard, usageOf } from "./parts.ts"
-import { failing, failureOf, record, type Recorder } from "./recorder.ts"
+import { type AnyPart, contentOf, denied, hear, type Heard, unanswered, usageOf } from "./parts.ts"
+import { failing, failureOf, isTooMuch, record, type Recorder } from "./recorder.ts"
 import { type AnyHandler, type Calls, draftOf, recorded, recorderIn } from "./toolCalls.ts"
 
 /** A call of a model, as the application makes it. */
@@ -39,7 +40,7 @@ interface Watched {
 
 /** Records an event of class `cost`: what was heard until then. */
 const recordCost = (
-  { captureContent, engine, model, provider }: Model,
+  settings: Model,
   heard: Heard,
   { began, clock, failure, method, prompt }: {
     readonly began: number
@@ -49,17 +50,25 @@ const recordCost = (
     readonly prompt: Prompt.Prompt
   }
 ) =>
-  Effect.suspend(() =>
-    engine.log({
+  Effect.suspend(() => {
+    const { captureContent, engine, model, provider } = settings
+    const draft = {
       action: "model.call",
-      storageClass: "cost",
-      resource: { type: "model", id: model ?? heard.model ?? "unknown" },
+      storageClass: "cost" as const,
+      resource: { type: "model", id: model || heard.model || "unknown" },
       durationMillis: Math.floor(elapsedMillis(clock) - began),
       metadata: { operation: method, provider, ...usageOf(heard) },
-      ...failure,
-      ...(captureContent ? { input: contentOf(prompt), output: heard.text.join("") } : {})
-    })
-  ).pipe(provide(heard.recorder.context), Effect.mapError(unrecorded("model.call")))
+      ...failure
+    }
+    if (!captureContent) return engine.log(draft)
+    return Effect.catch(
+      engine.log({ ...draft, input: contentOf(prompt), output: heard.text.join("") }),
+      (error) =>
+        isTooMuch(error)
+          ? engine.log({ ...draft, metadata: { ...draft.metadata, content_omitted: error.message } })
+          : Effect.fail(error)
+    )
+  }).pipe(provide(heard.recorder.context), Effect.mapError(unrecorded("model.call")))
 
 /** A tool that was approved and is not there any more fails the call before anything is asked of it. */
 const toldOfTool = (recorder: Recorder, cause: Cause.Cause<unknown>): Effect.Effect<unknown, AiError.AiError> => {
@@ -86,7 +95,7 @@ const watch = Effect.fnUntraced(function*(model: Model, options: CallOptions, me
     calls: new Map(responses.flatMap(({ call, toolCallId }) => call === undefined ? [] : [[toolCallId, call]])),
     provided: new Map(),
     open: new Map(),
-    refused: new Set(),
+    settled: new Set(),
     isUnresolved: options.disableToolCallResolution === true,
     tools: () => tools,
     text: [],
@@ -97,21 +106,25 @@ const watch = Effect.fnUntraced(function*(model: Model, options: CallOptions, me
   for (const { call, isApproved, isPending, reason, toolCallId } of responses) {
     if (isApproved || !isPending || call === undefined) continue
     yield* record(recorder, denied(call, reason))
-    heard.refused.add(toolCallId)
+    heard.settled.add(toolCallId)
   }
-  const approved = new Map<string | undefined, ApprovalResponse>(
-    responses.flatMap((response) => response.isApproved ? [[response.toolCallId, response]] : [])
-  )
   const calls: Calls = {
     logger: model.logger,
     open: heard.open,
+    settled: heard.settled,
     verdict: ({ context }, call) => {
-      const response = approved.get(call.id)
-      if (response === undefined) return Effect.undefined
-      return check(model.trail, context, response, call).pipe(
-        Effect.mapError(unrecorded("tool.call")),
-        Effect.tap(({ isAllowed }) => Effect.sync(() => isAllowed ? undefined : heard.refused.add(response.toolCallId)))
-      )
+      const mine = responses.filter(({ toolCallId }) => toolCallId === call.id)
+      const [response] = mine
+      // A model may use an id again, for a call of which no one has to be asked.
+      const isAsked = tools?.[call.name]?.needsApproval !== undefined || mine.some((one) => isCallOf(one, call))
+      if (response === undefined || !isAsked) return Effect.undefined
+      return (mine.every(({ isApproved }) => isApproved)
+        ? Effect.mapError(check(model.trail, context, response, call), unrecorded("tool.call"))
+        : Effect.succeed(refused("The call was refused."))).pipe(
+          Effect.tap(({ isAllowed }) =>
+            Effect.sync(() => isAllowed ? undefined : heard.settled.add(response.toolCallId))
+          )
+        )
     }
   }
   const wrap = (handler: AnyHandler): AnyHandler => {
@@ -123,9 +136,10 @@ const watch = Effect.fnUntraced(function*(model: Model, options: CallOptions, me
   const began = elapsedMillis(clock)
   const watched: Watched = {
     heard,
+    // A prompt may be read once only.
     options: toolkit === undefined
-      ? options
-      : { ...options, toolkit: Effect.isEffect(toolkit) ? Effect.map(toolkit, wrap) : wrap(toolkit) },
+      ? { ...options, prompt }
+      : { ...options, prompt, toolkit: Effect.isEffect(toolkit) ? Effect.map(toolkit, wrap) : wrap(toolkit) },
     finish: (failure = {}) => recordCost(model, heard, { began, clock, failure, method, prompt })
   }
   return watched
@@ -135,7 +149,13 @@ const watch = Effect.fnUntraced(function*(model: Model, options: CallOptions, me
 const failed = <E>({ finish, heard }: Watched, cause: Cause.Cause<E>): Effect.Effect<never, E | AiError.AiError> =>
   Cause.hasInterruptsOnly(cause)
     ? Effect.failCause(cause)
-    : failing(cause, Effect.andThen(toldOfTool(heard.recorder, cause), finish(failureOf(cause))))
+    : failing(
+      cause,
+      unanswered(heard).pipe(
+        Effect.andThen(toldOfTool(heard.recorder, cause)),
+        Effect.andThen(finish(failureOf(cause)))
+      )
+    )
 
 /** Records a call whose response comes whole. */
 export const whole = <A extends { readonly content: ReadonlyArray<AnyPart> }, E, R>(
@@ -149,6 +169,7 @@ export const whole = <A extends { readonly content: ReadonlyArray<AnyPart> }, E,
       onFailure: (cause) => failed(watched, cause),
       onSuccess: (response) =>
         Effect.forEach(response.content, (part) => hear(watched.heard, part), { discard: true }).pipe(
+          Effect.andThen(unanswered(watched.heard)),
           Effect.andThen(watched.finish()),
           Effect.as(response)
         )
@@ -166,7 +187,7 @@ export const streamed = <A extends AnyPart, E, R>(
     const finish = Effect.suspend(() => {
       if (isRecorded) return Effect.void
       isRecorded = true
-      return watched.finish()
+      return Effect.andThen(unanswered(watched.heard), watched.finish())
     })
     return run(watched.options).pipe(
       Stream.tap((part) =>
@@ -175,6 +196,8 @@ export const streamed = <A extends AnyPart, E, R>(
           : hear(watched.heard, part)
       ),
       Stream.catchCause((cause) => isRecorded ? Stream.failCause(cause) : Stream.fromEffect(failed(watched, cause))),
-      Stream.onEnd(finish)
+      Stream.onEnd(finish),
+      // Whoever has read enough can be told by a defect alone that the rest was not recorded.
+      Stream.onExit((exit) => Exit.isSuccess(exit) ? Effect.catch(finish, Effect.die) : Effect.void)
     )
   }))

@@ -20,8 +20,8 @@ export interface Heard {
   readonly provided: Map<string, ToolCall>
   /** Calls that have begun here and have no result. */
   readonly open: Map<string, Operation>
-  /** Calls whose refusal is recorded. */
-  readonly refused: Set<string>
+  /** Calls that have ended here, and calls whose refusal is recorded. */
+  readonly settled: Set<string>
   /** Whether the application runs the tools itself. */
   readonly isUnresolved: boolean
   readonly tools: () => { readonly [name: string]: unknown } | undefined
@@ -72,6 +72,7 @@ const resultHeard = (
     const ended = isFailure ? { outcome: "failure" as const, errorTag: tagOf(result) } : {}
     return record(heard.recorder, provided(call, { ...ended, output: encodedResult }))
   }
+  if (heard.settled.has(id)) return Effect.void
   if (isFailure && isFailed(result, "execution-interrupted")) {
     const ended = { outcome: "failure" as const, errorTag: "Interrupted" }
     const operation = heard.open.get(id)
@@ -80,7 +81,7 @@ const resultHeard = (
       ? record(heard.recorder, { ...draftOf(call), ...ended, input: call.params })
       : end(operation, ended)
   }
-  return isFailure && isFailed(result, "execution-denied") && !heard.refused.has(id)
+  return isFailure && isFailed(result, "execution-denied")
     ? record(heard.recorder, denied(call, result.reason))
     : Effect.void
 }
@@ -94,7 +95,7 @@ export const denied = (call: ToolCall, reason: string | undefined): AuditDraft =
 })
 
 /** Calls of the provider's own of which no result came. */
-const unanswered = (heard: Heard) =>
+export const unanswered = (heard: Heard) =>
   Effect.suspend(() => {
     const calls = [...heard.provided.values()]
     heard.provided.clear()
@@ -113,8 +114,8 @@ export const hear = (heard: Heard, part: AnyPart): Effect.Effect<unknown, AiErro
       return record(heard.recorder, requested(part.approvalId, call))
     }
     case "response-metadata":
-      heard.id = part.id ?? heard.id
-      heard.model = part.modelId ?? heard.model
+      heard.id = part.id || heard.id
+      heard.model = part.modelId || heard.model
       return Effect.void
     case "text":
       heard.text.push(part.text)
@@ -124,7 +125,7 @@ export const hear = (heard: Heard, part: AnyPart): Effect.Effect<unknown, AiErro
       return Effect.void
     case "finish":
       heard.finish = part
-      return unanswered(heard)
+      return Effect.void
     default:
       return Effect.void
   }

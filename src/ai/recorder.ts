@@ -23,8 +23,11 @@ export const record = (
 ): Effect.Effect<Receipt, AiError.AiError> =>
   Effect.mapError(provide(context)(logger.emit(draft)), unrecorded(draft.action))
 
-/** The tag of an error; of an `AiError` that of its reason. An error may be anything, and its properties may throw. */
-export const tagOf = (error: unknown): string => {
+/** The tag of an error, as long as a word is; of an `AiError` that of its reason. */
+export const tagOf = (error: unknown): string => nameOf(error).slice(0, 256)
+
+/** An error may be anything, and its properties may throw. */
+const nameOf = (error: unknown): string => {
   try {
     if (!Predicate.hasProperty(error, "_tag") || typeof error._tag !== "string") {
       return error instanceof Error && typeof error.name === "string" ? error.name : "Error"

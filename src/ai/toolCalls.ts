@@ -32,6 +32,8 @@ export interface Operation {
 /** A request that already recorded the intent of the call that it makes, and wants to know how the call ended. */
 export interface Announced {
   operation: Operation | undefined
+  /** The tool that the request calls. */
+  readonly name: string
   isRecorded: boolean
 }
 export const Announced = Context.Reference<Announced | undefined>("effect-audit/ai/Announced", {
@@ -46,6 +48,8 @@ export interface Calls {
   readonly verdict?: (recorder: Recorder, call: ToolCall) => Effect.Effect<Verdict | undefined, AiError.AiError>
   /** Calls that have begun and have no result. */
   readonly open?: Map<string, Operation> | undefined
+  /** Calls whose result is recorded. */
+  readonly settled?: Set<string> | undefined
 }
 
 /** What is recorded of a call, whatever becomes of it. */
@@ -155,16 +159,17 @@ const inStep = (recorder: Recorder, { id }: ToolCall): Recorder => {
   return step._tag === "Success" ? { ...recorder, context: step.success } : recorder
 }
 
-/** The operation that a request has announced, which is that of its first call. */
-const taken = (announced: Announced | undefined): Operation | undefined => {
-  const operation = announced?.operation
-  if (announced !== undefined) announced.operation = undefined
+/** The operation that a request has announced: of the call that a server makes, not of one that a model makes in it. */
+const taken = (announced: Announced | undefined, { logger }: Calls, { id, name }: ToolCall): Operation | undefined => {
+  if (announced === undefined || logger !== undefined || id !== undefined || announced.name !== name) return undefined
+  const { operation } = announced
+  announced.operation = undefined
   return operation
 }
 
 const execute = (
   inner: AnyHandler,
-  { open }: Calls,
+  { open, settled }: Calls,
   { id, name, params }: ToolCall,
   operation: Operation,
   options: Parameters<AnyHandler["handle"]>[3],
@@ -174,7 +179,10 @@ const execute = (
   const finish = (result: Partial<AuditDraft>) =>
     Effect.suspend(() => {
       done()
-      if (id !== undefined) open?.delete(id)
+      if (id !== undefined) {
+        open?.delete(id)
+        settled?.add(id)
+      }
       return end(operation, result)
     })
   return Effect.matchCauseEffect(provide(operation.recorder.context)(inner.handle(name, params, id, options)), {
@@ -201,7 +209,7 @@ const handled = (
         const denied = { ...draftOf(call), outcome: "denied", authorization, input: call.params } as const
         return Effect.as(record(recorder, denied), Stream.succeed(denial(verdict)))
       }
-      const known = taken(announced)
+      const known = taken(announced, calls, call)
       const { approval, authorization } = verdict ?? {}
       return known === undefined
         ? Effect.flatMap(
@@ -215,15 +223,16 @@ const handled = (
     return calls.verdict === undefined ? run(undefined) : Effect.flatMap(calls.verdict(recorder, call), run)
   })
 
-const inside = new WeakMap<AnyHandler, AnyHandler>()
+/** By the function, so that a copy of a recorded toolkit is known as well. */
+const inside = new WeakMap<AnyHandler["handle"], AnyHandler>()
 
 /** A toolkit whose calls are recorded, once: one that is recorded already is taken out of its wrapping first. */
 export const recorded = (handler: AnyHandler, calls: Calls): AnyHandler => {
-  const inner = inside.get(handler) ?? handler
+  const inner = inside.get(handler.handle) ?? handler
   const wrapped: AnyHandler = {
     tools: inner.tools,
     handle: (name, params, id, options) => handled(inner, calls, { name, params, id }, options)
   }
-  inside.set(wrapped, inner)
+  inside.set(wrapped.handle, inner)
   return wrapped
 }

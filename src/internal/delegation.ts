@@ -28,6 +28,15 @@ export const onwards = <Type extends string>(
 /** The hops of a chain that a context takes at most, with one more, so that a longer chain is refused. */
 const most = 17
 
+/** What a claim says; a claim whose parts cannot be read is no claim. */
+const partsOf = (claim: unknown): { readonly act?: unknown; readonly sub?: unknown } => {
+  try {
+    return { ...Object(claim) }
+  } catch {
+    return {}
+  }
+}
+
 /**
  * The chain of an `act` claim (RFC 8693, section 4.1): the outermost acts now, what is nested acted before. An agent
  * that the claim does not name is one hop more. What is no claim is refused as a party without an id.
@@ -35,7 +44,7 @@ const most = 17
 export const claimed = (id: string, act: unknown): ReadonlyArray<Hop<"agent">> | undefined => {
   const hops: Array<Hop<"agent">> = []
   for (let claim = act; claim !== undefined && hops.length < most;) {
-    const { act: next, sub }: { readonly act?: unknown; readonly sub?: unknown } = { ...Object(claim) }
+    const { act: next, sub } = partsOf(claim)
     hops.push({ type: "agent", id: typeof sub === "string" ? sub : "" })
     claim = next
   }
