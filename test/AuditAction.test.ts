@@ -224,4 +224,81 @@ describe("an action", () => {
         [[7, "cost"], [8, "cost"]]
       )
     }).pipe(Effect.provide(AuditTest.layer())))
+
+  it.effect("keeps its marks behind a logger that adds a field to each draft", () =>
+    Effect.gen(function*() {
+      const logger = yield* AuditLogger.AuditLogger
+      const decorated = AuditLogger.AuditLogger.of({
+        emit: (draft, options) => logger.emit({ ...draft, metadata: { ...draft.metadata, host: "h1" } }, options)
+      })
+      yield* OrderCreate.emit({ id: "o1", input: order }).pipe(
+        Effect.provideService(AuditLogger.AuditLogger, decorated),
+        within()
+      )
+      const event = yield* only
+      assert.strictEqual(event?.metadata["host"], "h1")
+      assert.match(Object(event?.input).customer, /^\[PERSONAL:k1:/)
+      assert.deepStrictEqual([event?.pii_flags.flags, event?.train_ok], [["PERSONAL"], false])
+      assert.notInclude(JSON.stringify({ ...event, subject_ids: [] }), "secret")
+    }).pipe(Effect.provide(AuditTest.layer({ pii: { key } }))))
+
+  it.effect("marks whole inputs, records, numbers and what has other names, in changes as well", () =>
+    Effect.gen(function*() {
+      const person = Schema.Struct({ who: AuditAction.strip(Schema.String) })
+      const Whole = AuditAction.make("a.whole", { input: AuditAction.strip(person) })
+      const Renamed = AuditAction.make("a.renamed", { input: person.pipe(Schema.encodeKeys({ who: "name" })) })
+      const Hashed = AuditAction.make("a.hashed", {
+        input: Schema.Struct({
+          record: AuditAction.pseudonym(Schema.Record(Schema.String, Schema.Int)),
+          isIll: AuditAction.pseudonym(Schema.Boolean),
+          "a/b": AuditAction.keep(Schema.String)
+        })
+      })
+      const who = { who: "secret-who" }
+      yield* Whole.emit({ input: who, change: { before: who } }).pipe(within())
+      yield* Renamed.emit({ input: who, change: { before: who, after: { name: "secret-name" } } }).pipe(within())
+      const hashed = { record: { "secret-key": 1 }, isIll: true, "a/b": "kim@example.com" }
+      yield* Hashed.emit({ input: hashed }).pipe(within())
+      yield* Hashed.emit({ input: hashed }).pipe(within())
+      const events = yield* AuditTest.events()
+      assert.notInclude(JSON.stringify(events), "secret-")
+      assert.deepStrictEqual(events[0]?.change, { before: "[PERSONAL]" })
+      const [one, two] = events.slice(2).map(({ input }) => Object(input))
+      assert.deepStrictEqual(one, two)
+      assert.match(one.record, /^\[PERSONAL:k1:/)
+      assert.match(one.isIll, /^\[PERSONAL:k1:/)
+      assert.strictEqual(one["a/b"], "kim@example.com")
+      assert.deepStrictEqual(events.map(({ train_ok }) => train_ok), [false, false, false, false])
+    }).pipe(Effect.provide(AuditTest.layer({ pii: { key } }))))
+
+  it.effect("tells nothing of what a check throws, nor a name that is someone's word", () =>
+    Effect.gen(function*() {
+      const Throws = AuditAction.make("a.throws", {
+        input: Schema.String.check(Schema.makeFilter((text: string) => JSON.parse(text)))
+      })
+      const Names = AuditAction.make("a.names", {
+        input: Schema.Struct({ by: Schema.Record(Schema.String, Schema.Struct({ n: Schema.Int })) })
+      })
+      const thrown = yield* Effect.flip(Throws.emit({ input: "topsecret" }).pipe(within()))
+      assert.deepInclude(thrown.reason, { _tag: "InvalidInput", path: "/input" })
+      const named = yield* Effect.flip(Names.emit({ input: { by: { topsecret: { n: 1.5 } } } }).pipe(within()))
+      assert.deepInclude(named.reason, { _tag: "InvalidInput", path: "/input/by/*/n" })
+      for (const error of [thrown, named]) assert.notInclude(`${String(error)} ${String(error.cause)}`, "topsecret")
+    }).pipe(Effect.provide(AuditTest.layer())))
+
+  it.effect("reads what it is given at the call", () =>
+    Effect.gen(function*() {
+      const metadata = { a: 1 }
+      const Note = AuditAction.make("note.create", { input: Schema.Struct({ a: Schema.Int }) })
+      const input = { a: 1 }
+      const audited = Note.audited(Effect.void, { input, metadata })
+      const emitted = Note.emit({ input, metadata })
+      metadata.a = input.a = 2
+      yield* Effect.andThen(audited, emitted).pipe(within())
+      const events = yield* AuditTest.events()
+      assert.deepStrictEqual(events.map(({ input, metadata }) => [input, metadata["a"]]), [[{ a: 1 }, 1], [
+        { a: 1 },
+        1
+      ]])
+    }).pipe(Effect.provide(AuditTest.layer())))
 })

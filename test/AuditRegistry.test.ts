@@ -44,10 +44,24 @@ describe("a registry", () => {
       yield* Actions.actions["order.create"].emit({ id: "o1", input: { email: "a", total: 1 } }).pipe(within())
       yield* Actions.emit({ action: "order.cancel" }).pipe(within())
       yield* AuditLogger.emit({ action: "tool.call" }).pipe(within())
+      const byHand = { action: "order.create", input: { email: "secret-mail", total: 1 } } as const
+      yield* Actions.emit(byHand).pipe(within())
+      yield* AuditLogger.emit({ ...byHand, change: { after: byHand.input } }).pipe(within())
       const refused = yield* Effect.flip(AuditLogger.emit({ action: "order.other" }).pipe(within()))
       assert.deepInclude(refused.reason, { _tag: "InvalidInput", path: "/action" })
       const events = yield* AuditTest.events()
-      assert.deepStrictEqual(events.map(({ action }) => action), ["order.create", "order.cancel", "tool.call"])
+      assert.deepStrictEqual(events.map(({ action }) => action), [
+        "order.create",
+        "order.cancel",
+        "tool.call",
+        "order.create",
+        "order.create"
+      ])
+      assert.deepStrictEqual(events.slice(3).map(({ input, train_ok }) => [input, train_ok]), [
+        [{ email: "[PERSONAL]", total: 1 }, false],
+        [{ email: "[PERSONAL]", total: 1 }, false]
+      ])
+      assert.notInclude(JSON.stringify(events), "secret")
       assert.deepStrictEqual(events[0]?.input, { email: "[PERSONAL]", total: 1 })
     }).pipe(Effect.provide(Actions.layer.pipe(Layer.provideMerge(AuditTest.layer())))))
 })

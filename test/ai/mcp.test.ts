@@ -1,12 +1,13 @@
 /** An MCP server whose requests are recorded, over real standard streams and HTTP. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 import { AuditLogger } from "effect-audit"
+import { AuditAi } from "effect-audit/ai"
 import { Sqlite } from "effect-audit/sqlite"
 import { AuditTest } from "effect-audit/test"
 import { AuditTrail } from "effect-audit/trail"
-import { McpProtocol, McpServer } from "effect/ai"
+import { LanguageModel, McpProtocol, McpServer, McpTest, Tool, Toolkit } from "effect/ai"
 import { HttpRouter, HttpServer } from "effect/http"
 import { spawn } from "node:child_process"
 import { createServer } from "node:http"
@@ -14,6 +15,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { registrations } from "../fixtures/mcpTools.ts"
 import { log, temporaryFolder } from "../support.ts"
+import { agent, call, finish, Tools } from "./scripted.ts"
 
 const initialize = {
   protocolVersion: "2025-11-25",
@@ -214,4 +216,39 @@ describe("an MCP server", () => {
         )
       ))
   }
+
+  const Ask = Tool.make("ask", { parameters: Schema.Struct({ q: Schema.String }), success: Schema.String })
+  const Asks = Toolkit.make(Ask)
+  const Audit = AuditAi.mcpMiddleware({
+    anonymous: { tenantId: "t_public", env: "prod" },
+    identify: () => Effect.succeed({ tenantId: "t_acme", env: "prod", actor: { type: "human" as const, id: "u1" } })
+  })
+
+  it.live("tells a call of the server from those that a model makes in it", () =>
+    Effect.scoped(
+      Effect.gen(function*() {
+        const context = yield* Effect.context<LanguageModel.LanguageModel | Tool.HandlersFor<typeof Tools.tools>>()
+        const asking = Asks.toLayer({
+          ask: ({ q }) =>
+            LanguageModel.generateText({ prompt: q, toolkit: Tools }).pipe(
+              Effect.as("ok"),
+              Effect.provide(context),
+              Effect.orDie
+            )
+        })
+        const client = yield* McpTest.makeClient(
+          McpServer.toolkit(Asks).pipe(Layer.provide(asking), Layer.provide(Audit.layer)),
+          { protocols: [McpProtocol.v2025_11_25] }
+        )
+        yield* client.callTool({ name: "ask", arguments: { q: "hi" } })
+        const { short } = yield* told
+        assert.deepStrictEqual(short, [
+          "tool.call intent ask",
+          "tool.call intent search",
+          "tool.call result search",
+          "model.call - unknown",
+          "tool.call result ask"
+        ])
+      })
+    ).pipe(Effect.provide(agent([[call("search", { query: "abc" }), finish()]]).layer)))
 })

@@ -1,11 +1,11 @@
 /** Tool calls of a scripted model: none runs unrecorded, and no result is told that is not recorded. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Stream } from "effect"
-import type { AuditLogger, RequestContext } from "effect-audit"
+import { type AuditLogger, RequestContext } from "effect-audit"
 import { AuditAi } from "effect-audit/ai"
 import { AuditTest } from "effect-audit/test"
 import { AuditTrail } from "effect-audit/trail"
-import { Chat, LanguageModel } from "effect/ai"
+import { Chat, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { log, within } from "../support.ts"
 import { agent, call, Done, finish, told, Tools } from "./scripted.ts"
 
@@ -262,4 +262,93 @@ describe("a recorded model", () => {
           ), { discard: true }))
     }
   }
+
+  const ranBefore = { ...call("search", { query: "abc" }, "p1"), providerExecuted: true }
+
+  it.effect("records what the provider ran though the response has no end, and what a reader has left", () =>
+    Effect.gen(function*() {
+      const ran = ["tool.call search success", "model.call unknown success"]
+      yield* generate.pipe(within())
+      assert.deepStrictEqual(yield* told, ran)
+      yield* stream.pipe(within())
+      assert.deepStrictEqual((yield* told).slice(2), ran)
+      yield* LanguageModel.streamText({ prompt: "go", toolkit: Tools }).pipe(Stream.take(1), Stream.runDrain, within())
+      assert.deepStrictEqual((yield* told).slice(4), ran)
+    }).pipe(Effect.provide(agent([[ranBefore], [ranBefore], [ranBefore, finish()]]).layer)))
+
+  it.effect("keeps a call of a model whose prompt is too large for the log, without it", () =>
+    Effect.gen(function*() {
+      yield* LanguageModel.generateText({ prompt: "x".repeat(300_000) }).pipe(within())
+      const [event] = yield* AuditTest.events()
+      assert.include(String(event?.metadata["content_omitted"]), "exceeds")
+      assert.isUndefined(event?.input)
+      // A provider that names no model.
+      assert.strictEqual(event?.resource?.id, "unknown")
+    }).pipe(
+      Effect.provide(
+        agent([[
+          { type: "response-metadata", id: "", modelId: "", timestamp: undefined },
+          finish()
+        ]], { captureContent: true }).layer
+      )
+    ))
+
+  const Spoof = Tool.make("spoof", {
+    failure: Schema.Struct({ type: Schema.String, reason: Schema.String }),
+    failureMode: "return"
+  })
+  const Spoofs = Toolkit.make(Spoof)
+
+  it.effect("takes a failure that looks like a refusal for a failure", () =>
+    Effect.gen(function*() {
+      yield* LanguageModel.generateText({ prompt: "go", toolkit: Spoofs }).pipe(within())
+      assert.deepStrictEqual(yield* told, [
+        "tool.call intent spoof",
+        "tool.call result spoof failure Error",
+        "model.call unknown success"
+      ])
+    }).pipe(
+      Effect.provide(Spoofs.toLayer({ spoof: () => Effect.fail({ type: "execution-denied", reason: "r" }) })),
+      Effect.provide(agent([[call("spoof", {}), finish()]]).layer)
+    ))
+
+  it.effect("records once: a copy of a recorded toolkit, and a model that is recorded twice", () => {
+    const { layer, prompts } = agent([[call("search", { query: "a" }), finish()]])
+    return Effect.gen(function*() {
+      const toolkit = { ...yield* AuditAi.toolkit(Tools) }
+      yield* LanguageModel.generateText({ prompt: "go", toolkit }).pipe(within())
+      assert.lengthOf(prompts, 1)
+      assert.lengthOf(yield* told, 3)
+    }).pipe(Effect.provide(AuditAi.layerLanguageModel()), Effect.provide(layer))
+  })
+
+  it.effect("records calls of an agent in a tool of an agent, each in its own run", () => {
+    const Ask = Tool.make("ask", { parameters: Schema.Struct({ q: Schema.String }), success: Schema.String })
+    const Asks = AuditAi.toolkit(Toolkit.make(Ask))
+    const inner = LanguageModel.generateText({ prompt: "go", toolkit: AuditAi.toolkit(Tools) }).pipe(
+      RequestContext.agentRun({ id: "sub", runId: "run2" }),
+      Effect.as("done"),
+      Effect.orDie
+    )
+    return Effect.gen(function*() {
+      const context = yield* Effect.context<LanguageModel.LanguageModel | Tool.HandlersFor<typeof Tools.tools>>()
+      yield* LanguageModel.generateText({ prompt: "go", toolkit: Asks }).pipe(
+        Effect.provide(Asks.toLayer({ ask: () => Effect.provide(inner, context) })),
+        within({ actor: { type: "agent", id: "bot", onBehalfOf: "u1" }, runId: "run1" })
+      )
+      assert.deepStrictEqual(yield* told, [
+        "tool.call intent ask",
+        "tool.call intent search",
+        "tool.call result search success",
+        "model.call unknown success",
+        "tool.call result ask success",
+        "model.call unknown success"
+      ])
+      const nested = (yield* AuditTest.events())[1]
+      assert.deepStrictEqual([nested?.run_id, nested?.agentId, nested?.user_id].map(String), ["run2", "sub", "u1"])
+      assert.deepStrictEqual(nested?.delegation?.map(({ id }) => String(id)), ["sub", "bot"])
+    }).pipe(Effect.provide(
+      agent([[call("ask", { q: "x" }), finish()], [call("search", { query: "a" }, "c2"), finish()]]).layer
+    ))
+  })
 })

@@ -24,7 +24,23 @@ const joined = (inside: Schema.Codec<string>) =>
     encode: SchemaGetter.transform(({ inside }) => ({ first: inside, last: "" }))
   }))
 
+const person = Schema.Struct({ who: strip(Schema.String), n: Schema.Int })
+
 describe("the marks of a schema", () => {
+  it("end where a schema is made anew each time, and where many refer to each other", () => {
+    const anew = (): Schema.Codec<List> =>
+      Schema.Struct({ value: strip(Schema.String), next: Schema.optionalKey(Schema.suspend(anew)) })
+    assert.isAtLeast(places(anew()).length, 2)
+    const all: Array<Schema.Codec<unknown>> = Array.from({ length: 9 }, (_, at) =>
+      Schema.Struct({
+        text: at === 0 ? strip(Schema.String) : Schema.String,
+        ...Object.fromEntries(
+          Array.from({ length: 9 }, (_, to) => [`k${to}`, Schema.optionalKey(Schema.suspend(() => all[to]!))])
+        )
+      }))
+    assert.isBelow(places(all[0]!).length, 1000)
+  })
+
   const cases: ReadonlyArray<readonly [name: string, schema: Schema.Top, expected: ReadonlyArray<string>]> = [
     ["the whole of it", strip(Schema.String), ["input strip"]],
     [
@@ -88,6 +104,44 @@ describe("the marks of a schema", () => {
       "input/next strip"
     ]],
     ["nothing of a recursion without", listOf(Schema.String), []],
+    [
+      "a map and an option of fields, as a whole",
+      Schema.Struct({
+        a: Schema.ReadonlyMap(Schema.String, person),
+        b: Schema.Option(person),
+        c: Schema.ReadonlyMap(Schema.String, Schema.String)
+      }),
+      ["input/a strip", "input/b strip"]
+    ],
+    ["what is personal in what is kept", keep(person), ["input keep", "input/who strip"]],
+    ["a record with personal names, as a whole", Schema.Record(strip(Schema.String), Schema.Int), ["input strip"]],
+    ["a template with a personal part", Schema.TemplateLiteral(["u-", strip(Schema.String)]), ["input strip"]],
+    [
+      "a mark that is lost beside another that is not",
+      Schema.Struct({ id: strip(Schema.String), who: Schema.String }).pipe(
+        Schema.decodeTo(Schema.Struct({ id: Schema.String, who: strip(Schema.String) }), {
+          decode: SchemaGetter.passthrough(),
+          encode: SchemaGetter.passthrough()
+        })
+      ),
+      ["input strip"]
+    ],
+    [
+      "no member of a union that others do not keep",
+      Schema.Union([
+        Schema.Struct({ x: keep(Schema.String), y: keep(Schema.String) }),
+        Schema.Struct({ x: Schema.String, y: keep(Schema.String) }),
+        Schema.Null
+      ]),
+      ["input/y keep"]
+    ],
+    [
+      "a recursion without marks beside a mark",
+      Schema.Struct({ a: strip(Schema.String), list: listOf(Schema.String) }),
+      [
+        "input/a strip"
+      ]
+    ],
     ["nothing where nothing is marked", Schema.Struct({ a: Schema.String, b: Schema.Array(Schema.Int) }), []]
   ]
   for (const [name, schema, expected] of cases) {
