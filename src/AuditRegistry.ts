@@ -65,8 +65,8 @@ export interface Registry<Actions extends Registered = Registered> {
     options?: EmitOptions | undefined
   ) => Effect.Effect<Receipt, AuditError, AuditLogger | RequestContext>
   /**
-   * A logger that treats fields as their action marks them, and refuses every action that is not registered with `InvalidInput` at `/action`, but those of this
-   * package: `audit_trail.*`, `http.*`, `mcp.*`, `model.*`, `tool.*`.
+   * A logger that treats fields as their action marks them, and refuses every action that is not registered with
+   * `InvalidInput` at `/action`, but those of this package: `audit_trail.*`, `http.*`, `mcp.*`, `model.*`, `tool.*`.
    */
   readonly layer: Layer.Layer<AuditLogger, never, AuditLogger>
   readonly descriptions: ReadonlyArray<Description>
