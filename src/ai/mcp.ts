@@ -93,14 +93,14 @@ const contextFor = Effect.fnUntraced(function*(
   )
 })
 
-/** Records that a request was refused: it is of no one. */
+/** Records that a request was refused, in the name of whom it is as far as that is known. */
 const refusing = <E>(
   logger: Recorder["logger"],
   call: McpCall,
-  { env, tenantId }: { readonly tenantId: string; readonly env: string },
+  principal: Principal,
   cause: Cause.Cause<E>
 ): Effect.Effect<never, E | McpSchema.InternalError | McpSchema.InvalidRequest> =>
-  contextFor({ tenantId, env, actor: anonymous }, { ...call, headers: {} }, undefined).pipe(
+  contextFor(principal, { ...call, headers: {} }, undefined).pipe(
     Effect.flatMap((context) =>
       provide(context)(logger.emit({ ...draftOf(call), ...failureOf(cause), outcome: "denied" }))
     ),
@@ -169,9 +169,13 @@ export const mcpMiddleware = <E extends McpSchema.McpErrorBase, R>(options: McpO
         const call = callOf(request)
         const principal = yield* Effect.catchCause(
           options.identify(call),
-          (cause) => refusing(logger, call, options.anonymous, cause)
+          (cause) => refusing(logger, call, { ...options.anonymous, actor: anonymous }, cause)
         )
-        const context = yield* contextFor(principal, call, request.requestContext.requestMetadata)
+        // Headers that cannot be meant, or that say another than the principal.
+        const context = yield* Effect.catchCause(
+          contextFor(principal, call, request.requestContext.requestMetadata),
+          (cause) => refusing(logger, call, principal, cause)
+        )
         const draft = draftOf(call)
         const served = effect.pipe(provide(context), Effect.provideService(AuditLogger, logger))
         if (actions[request.method] === undefined) return yield* served

@@ -187,8 +187,17 @@ describe("an MCP server", () => {
         return request("tools/call", { name: "add", arguments: { a: 1, b: 2 } })
       })
       assert.strictEqual(reply.error?.code, -32001)
-      const [event, ...more] = yield* AuditTest.events()
+      const forged = yield* Effect.promise(async () => {
+        const request = await overHttp(url, { "x-actor-id": "someone.else" })
+        return request("tools/call", { name: "add", arguments: { a: 1, b: 2 } })
+      })
+      assert.strictEqual(forged.error?.code, -32600)
+      const [event, contradiction, ...more] = yield* AuditTest.events()
       assert.lengthOf(more, 0)
+      assert.deepStrictEqual(
+        [contradiction?.tenantId, contradiction?.agentId, contradiction?.outcome, contradiction?.error_tag].map(String),
+        ["t_acme", "u1", "denied", "InvalidRequest"]
+      )
       assert.deepStrictEqual(
         [event?.tenantId, event?.actor_type, event?.outcome, event?.error_tag, event?.resource?.id].map(String),
         ["t_public", "anonymous", "denied", "Unauthorized", "add"]
