@@ -13,6 +13,7 @@ const OrderCreate = AuditAction.make("order.create", {
   retention: "7 years",
   ocsf: { classUid: 6003, activityId: 1 }
 })
+const Named = Schema.Struct({ a: Schema.String }).annotate({ identifier: "Named" })
 const OrderCancel = AuditAction.make("order.cancel", { resource: "order" })
 const Actions = AuditRegistry.make(OrderCreate, OrderCancel)
 
@@ -36,7 +37,13 @@ describe("a registry", () => {
       properties: { email: { type: "string" }, total: Object(create?.input).properties.total }
     })
     assert.deepStrictEqual([cancel?.severity, cancel?.input], ["info", undefined])
-    assert.throws(() => AuditRegistry.make(OrderCreate, OrderCancel, OrderCreate), /order\.create/)
+    assert.throws(() => AuditRegistry.make(OrderCancel, OrderCreate, OrderCreate), /name order\.create$/)
+    const [shared] = AuditRegistry.make(AuditAction.make("a.b", {
+      input: Schema.Struct({ one: Named, two: Named }),
+      output: Schema.String
+    })).descriptions
+    assert.deepStrictEqual(Object.keys(Object(shared?.input).$defs), ["Named"])
+    assert.isFalse("$defs" in Object(shared?.output))
   })
 
   it.effect("records its actions, and refuses others whoever emits them", () =>
@@ -49,7 +56,14 @@ describe("a registry", () => {
       yield* AuditLogger.emit({ ...byHand, change: { after: byHand.input } }).pipe(within())
       const refused = yield* Effect.flip(AuditLogger.emit({ action: "order.other" }).pipe(within()))
       assert.deepInclude(refused.reason, { _tag: "InvalidInput", path: "/action" })
+      const other = yield* Effect.flip(AuditLogger.emit({ action: "order.http.x" }).pipe(within()))
+      assert.include(other.message, "/action: is no action of the registry")
+      const malformed = yield* Effect.flip(
+        AuditLogger.emit({ action: "order.cancel", metadata: { env: "x" } }).pipe(within())
+      )
+      assert.deepInclude(malformed.reason, { path: "/metadata/env" })
       const events = yield* AuditTest.events()
+      assert.deepStrictEqual(events.map(({ storage_class }) => storage_class), events.map(() => "audit"))
       assert.deepStrictEqual(events.map(({ action }) => action), [
         "order.create",
         "order.cancel",

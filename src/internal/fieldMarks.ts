@@ -27,12 +27,10 @@ const mostVisits = 3
 /** How deep it is looked. */
 const mostLevels = 64
 
-/** Values that have no places in them, and nothing for a detector. */
-const isEmptyOrFixed = ({ _tag }: AST): boolean =>
-  _tag === "Null" || _tag === "Undefined" || _tag === "Void" || _tag === "Never" || _tag === "Boolean"
-
-const isLeaf = ({ _tag }: AST): boolean =>
-  _tag !== "Objects" && _tag !== "Arrays" && _tag !== "Union" && _tag !== "Declaration" && _tag !== "Suspend"
+/** Schemas of values that have no places in them, and nothing for a detector. */
+const empty: ReadonlySet<AST["_tag"]> = new Set(["Null", "Undefined", "Void", "Never", "Boolean"])
+/** Schemas of values that may have places in them. */
+const nested: ReadonlySet<AST["_tag"]> = new Set(["Objects", "Arrays", "Union", "Declaration", "Suspend"])
 
 /** Looks for marks: in what is encoded, or in the values themselves. */
 class Search {
@@ -115,14 +113,14 @@ class Search {
 
   /** What is kept is kept only if each of several says so, as far as it has such a place. */
   private inUnion(types: ReadonlyArray<AST>, path: Path, above: ReadonlyArray<AST>): ReadonlyArray<Found> {
-    const members = types.filter((type) => !isEmptyOrFixed(type)).map((type) => ({
+    const members = types.filter(({ _tag }) => !empty.has(_tag)).map((type) => ({
       type,
       found: this.find(type, path, above)
     }))
     return members.flatMap(({ found }) =>
       found.filter((one) =>
         isPersonal(one) || members.every((other) =>
-          (one.path.length > path.length && isLeaf(other.type)) ||
+          (one.path.length > path.length && !nested.has(other.type._tag)) ||
           other.found.some((two) => two.mark === "keep" && placeOf(two) === placeOf(one))
         )
       )
@@ -151,21 +149,36 @@ export const marksOf = (ast: AST, part: string): ReadonlyArray<Marked> => marksI
 /** The marks of a schema's fields, in the values that it is of. */
 export const typeMarksOf = (ast: AST, part: string): ReadonlyArray<Marked> => marksIn(ast, part, false)
 
+const childrenOf = (ast: AST): ReadonlyArray<AST> => {
+  switch (ast._tag) {
+    case "Objects":
+      return [...ast.propertySignatures, ...ast.indexSignatures].map(({ type }) => type)
+    case "Arrays":
+      return [...ast.elements, ...ast.rest]
+    case "Union":
+      return ast.types
+    case "Declaration":
+      return ast.typeParameters
+    case "Suspend":
+      return [ast.thunk()]
+    default:
+      return []
+  }
+}
+
+/** How many schemas are looked through for names: one that is made anew each time has no end. */
+const mostSchemas = 1000
+
 /** The names of fields that a schema knows: what else stands in a place is someone's word. */
-export const namesIn = (ast: AST, seen = new Set<AST>(), names = new Set<string>()): ReadonlySet<string> => {
-  if (seen.has(ast) || seen.size > 10_000) return names
-  seen.add(ast)
-  const visit = (child: AST) => namesIn(child, seen, names)
-  if (ast._tag === "Objects") {
-    for (const { name, type } of ast.propertySignatures) {
-      names.add(String(name))
-      visit(type)
+export const namesIn = (ast: AST): ReadonlySet<string> => {
+  const names = new Set<string>()
+  const seen = new Set<AST>([ast])
+  // A set goes on with what is added to it.
+  for (const one of seen) {
+    if (one._tag === "Objects") one.propertySignatures.forEach(({ name }) => names.add(String(name)))
+    if (seen.size < mostSchemas) {
+      ;[...childrenOf(one), ...one.encoding?.map(({ to }) => to) ?? []].forEach((to) => seen.add(to))
     }
-    for (const { type } of ast.indexSignatures) visit(type)
-  } else if (ast._tag === "Arrays") [...ast.elements, ...ast.rest].forEach(visit)
-  else if (ast._tag === "Union") ast.types.forEach(visit)
-  else if (ast._tag === "Declaration") ast.typeParameters.forEach(visit)
-  else if (ast._tag === "Suspend" && seen.size < 1000) visit(ast.thunk())
-  ast.encoding?.forEach(({ to }) => visit(to))
+  }
   return names
 }

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema, SchemaGetter } from "effect"
 import { AuditAction } from "effect-audit"
-import { marksOf } from "../../src/internal/fieldMarks.ts"
+import { marksOf, namesIn, typeMarksOf } from "../../src/internal/fieldMarks.ts"
 
 const { drop, keep, pseudonym, strip } = AuditAction
 const places = (schema: Schema.Top) => marksOf(schema.ast, "input").map(({ mark, path }) => `${path.join("/")} ${mark}`)
@@ -24,6 +24,7 @@ const joined = (inside: Schema.Codec<string>) =>
     encode: SchemaGetter.transform(({ inside }) => ({ first: inside, last: "" }))
   }))
 
+const shared = Schema.Struct({ x: strip(Schema.String) })
 const person = Schema.Struct({ who: strip(Schema.String), n: Schema.Int })
 
 describe("the marks of a schema", () => {
@@ -39,6 +40,35 @@ describe("the marks of a schema", () => {
         )
       }))
     assert.isBelow(places(all[0]!).length, 1000)
+  })
+
+  it("are in the values as they are there, of a class as well", () => {
+    const inValues = (schema: Schema.Top) =>
+      typeMarksOf(schema.ast, "input").map(({ mark, path }) => `${path.join("/")} ${mark}`)
+    assert.deepStrictEqual(inValues(person.pipe(Schema.encodeKeys({ who: "name" }))), ["input/who strip"])
+    assert.deepStrictEqual(inValues(class extends Schema.Class<{}>("InValues")({ a: strip(Schema.String) }) {}), [
+      "input/a strip"
+    ])
+    assert.deepStrictEqual(inValues(Schema.Struct({ a: strip(Schema.DateTimeUtcFromString) })), ["input/a strip"])
+  })
+
+  it("are beside the names that a schema knows", () => {
+    const known = Schema.Struct({
+      list: Schema.Array(Schema.Struct({ inList: Schema.Int })),
+      pair: Schema.Tuple([Schema.Struct({ inPair: Schema.Int })]),
+      either: Schema.Union([Schema.Struct({ left: Schema.Int }), Schema.Struct({ right: Schema.Int })]),
+      by: Schema.Record(Schema.String, Schema.Struct({ inRecord: Schema.Int })),
+      one: class extends Schema.Class<{}>("Known")({ inClass: Schema.Int }) {},
+      later: Schema.suspend(() => Schema.Struct({ inLater: Schema.Int })),
+      maybe: Schema.Option(Schema.Struct({ inMaybe: Schema.Int })),
+      other: Schema.Struct({ before: Schema.Int }).pipe(Schema.encodeKeys({ before: "after" }))
+    })
+    assert.sameMembers([...namesIn(known.ast)], [
+      ...Object.keys(known.fields),
+      ...["inList", "inPair", "left", "right", "inRecord", "inClass", "inLater", "inMaybe", "before", "after"]
+    ])
+    const endless = (): Schema.Codec<unknown> => Schema.Struct({ next: Schema.suspend(endless) })
+    assert.deepStrictEqual([...namesIn(endless().ast)], ["next"])
   })
 
   const cases: ReadonlyArray<readonly [name: string, schema: Schema.Top, expected: ReadonlyArray<string>]> = [
@@ -141,6 +171,49 @@ describe("the marks of a schema", () => {
       [
         "input/a strip"
       ]
+    ],
+    ["no rest beside what is not kept", Schema.TupleWithRest(Schema.Tuple([Schema.String]), [keep(Schema.String)]), []],
+    ["an array that is kept", Schema.Array(keep(Schema.String)), ["input/* keep"]],
+    [
+      "no other names beside one that is not kept",
+      Schema.StructWithRest(Schema.Struct({ a: Schema.String }), [Schema.Record(Schema.String, keep(Schema.String))]),
+      []
+    ],
+    ["a record that is kept", Schema.Record(Schema.String, keep(Schema.String)), ["input/* keep"]],
+    ["no field whose name stands for all", Schema.Struct({ "*": keep(Schema.String), a: Schema.String }), []],
+    ["a field whose name stands for all, if it is personal", Schema.Struct({ "*": strip(Schema.String) }), [
+      "input/* strip"
+    ]],
+    ["a member of a union beside a text", Schema.Union([Schema.String, Schema.Struct({ a: keep(Schema.String) })]), [
+      "input/a keep"
+    ]],
+    ["no text of a union that another text is not", Schema.Union([keep(Schema.Literal("a")), Schema.Number]), []],
+    ["a text of a union that may be missing", Schema.Union([keep(Schema.String), Schema.Null, Schema.Boolean]), [
+      "input keep"
+    ]],
+    [
+      "a personal member of a union that another keeps",
+      Schema.Union([
+        Schema.Struct({ x: strip(Schema.String) }),
+        Schema.Struct({ x: keep(Schema.String) })
+      ]),
+      ["input/x strip"]
+    ],
+    [
+      "a template of two parts, and none without",
+      Schema.Struct({
+        a: Schema.TemplateLiteral([strip(Schema.String), "-", Schema.Number]),
+        b: Schema.TemplateLiteral(["b-", Schema.Number])
+      }),
+      ["input/a strip"]
+    ],
+    [
+      "a schema that is named often, below a personal field",
+      Schema.Struct({
+        a: strip(Schema.String),
+        ...Object.fromEntries(Array.from({ length: 5 }, (_, n) => [`k${n}`, Schema.suspend(() => shared)]))
+      }),
+      ["input/a strip", "input/k0/x strip", "input/k1/x strip", "input/k2/x strip", "input/k3 strip", "input/k4 strip"]
     ],
     ["nothing where nothing is marked", Schema.Struct({ a: Schema.String, b: Schema.Array(Schema.Int) }), []]
   ]
