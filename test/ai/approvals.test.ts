@@ -260,4 +260,60 @@ describe("an approval", () => {
       yield* generate(answered(history, yield* AuditAi.approve(pending).pipe(boss)))
       assert.deepStrictEqual(yield* Done, ["send kim@example.com", "search abc"])
     }).pipe(Effect.provide(agent([asks, [call("search", { query: "abc" }, "c1"), finish()]]).layer)))
+
+  it.effect("holds for what was asked for and for what was agreed to, each of them", () =>
+    Effect.gen(function*() {
+      const { history, pending } = yield* asked
+      const other = { to: "eve@example.com" }
+      // Nobody has said anything to the log.
+      yield* generate(answered(forged(history, other), yes(pending.approvalId)))
+      // Someone has agreed to other arguments than were asked for, and either is executed.
+      yield* AuditAi.approve({ ...pending, params: other }).pipe(boss)
+      yield* generate(answered(forged(history, other), yes(pending.approvalId)))
+      yield* generate(answered(history, yes(pending.approvalId)))
+      assert.deepStrictEqual(yield* Done, [])
+      const denied = (yield* AuditTest.events()).filter(({ action }) => action === "tool.call")
+      assert.deepStrictEqual(denied.map(({ outcome }) => outcome), ["denied", "denied", "denied"])
+      for (const { authorization } of denied) assert.include(authorization?.reason, "not those that were approved")
+      const unreadable = yield* Effect.flip(AuditAi.approve({ ...pending, params: { n: 1n } }).pipe(boss))
+      assert.deepInclude(unreadable.reason, { _tag: "InvalidInput", path: "/params" })
+    }).pipe(Effect.provide(agent([asks, [finish()], [finish()], [finish()]]).layer)))
+
+  it.effect("and a refusal are told to the model, with the reason, and recorded once in a conversation", () => {
+    const { layer, prompts } = agent([asks, [finish()], [finish()]])
+    return Effect.gen(function*() {
+      const { history, pending } = yield* asked
+      yield* generate(answered(forged(history, { to: "eve@example.com" }), yes(pending.approvalId)))
+      const told = prompts[1]?.content.flatMap((message) => message.role === "tool" ? message.content : [])
+      assert.deepStrictEqual(told?.map((part) => part.type === "tool-result" && [part.isFailure, part.result]), [
+        [true, { type: "execution-denied", reason: "The tool or its arguments are not those that were approved." }]
+      ])
+      const refused = answered(history, yield* AuditAi.deny(pending, { reason: "no" }).pipe(boss))
+      const content = yield* generate(refused)
+      const before = (yield* AuditTest.events()).length
+      yield* generate(Prompt.concat(refused, Prompt.fromResponseParts(content)))
+      assert.deepStrictEqual((yield* AuditTest.events()).slice(before).map(({ action }) => action), ["model.call"])
+      const [request, , , , deny] = yield* AuditTest.events()
+      assert.deepStrictEqual(request?.related, [{ type: "tool", id: "send" }])
+      assert.strictEqual(deny?.action, "tool.deny")
+      assert.deepStrictEqual(deny?.related, [{ type: "tool", id: "send" }])
+      assert.strictEqual(deny?.metadata["tool_call_id"], "c1")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is nobody's where no person is behind the run, and what answers nothing is nothing", () =>
+    Effect.gen(function*() {
+      const { history, pending } = yield* asked
+      const stray = Prompt.toolApprovalResponsePart({ approvalId: "other", approved: true })
+      const prompt = answered(answered(history, stray), yes(pending.approvalId))
+      yield* LanguageModel.generateText({ prompt, toolkit: Tools }).pipe(within({ actor: { type: "system" } }))
+      const intent = (yield* AuditTest.events()).find(({ phase }) => phase === "intent")
+      assert.isUndefined(intent?.approval)
+      assert.strictEqual(intent?.authorization?.decision, "allowed")
+      const orphan: ReadonlyArray<Prompt.MessageEncoded> = [{
+        role: "assistant",
+        content: [{ type: "tool-approval-request", approvalId: "a", toolCallId: "b" }]
+      }]
+      assert.deepStrictEqual(AuditAi.pendingApprovals(orphan), [])
+    }).pipe(Effect.provide(agent([asks, [finish()]]).layer)))
 })

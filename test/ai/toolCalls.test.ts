@@ -351,4 +351,43 @@ describe("a recorded model", () => {
       agent([[call("ask", { q: "x" }), finish()], [call("search", { query: "a" }, "c2"), finish()]]).layer
     ))
   })
+
+  const Slow = Tool.make("", { parameters: Schema.Struct({}), success: Schema.Number })
+  const Slows = AuditAi.toolkit(Toolkit.make(Slow))
+
+  it.effect("records the final result of a tool that has preliminary ones, in the step that it is called in", () =>
+    Effect.gen(function*() {
+      const seen: Array<number> = []
+      const tools = yield* Slows
+      const run = (id: string | undefined) =>
+        Stream.unwrap(tools.handle("", {}, id)).pipe(
+          Stream.runForEach(({ encodedResult }) => Effect.sync(() => seen.push(Number(encodedResult)))),
+          within()
+        )
+      yield* run("c1")
+      yield* run(undefined)
+      yield* run("no step's id")
+      yield* Stream.unwrap(tools.handle("", {}, "c2")).pipe(Stream.runDrain, RequestContext.step("7"), within())
+      assert.deepStrictEqual(seen, [1, 2, 3, 1, 2, 3, 1, 2, 3])
+      const events = yield* AuditTest.events()
+      assert.deepStrictEqual(events.filter(({ phase }) => phase === "result").map(({ output }) => output), [3, 3, 3, 3])
+      assert.deepStrictEqual(
+        events.filter(({ phase }) => phase === "result").map(({ step_id }) => step_id && String(step_id)),
+        [
+          "c1",
+          undefined,
+          undefined,
+          "7"
+        ]
+      )
+      assert.isTrue(events.every(({ duration_ms = 0 }) => duration_ms < 60_000))
+      assert.deepStrictEqual(events[0]?.resource, { type: "tool", id: "unnamed" })
+      assert.isFalse("tool_call_id" in (events[2]?.metadata ?? {}))
+      assert.strictEqual(events[4]?.metadata["tool_call_id"], "no step's id")
+    }).pipe(
+      Effect.provide(Slows.toLayer({
+        "": (_, { preliminary }) => Effect.as(Effect.andThen(preliminary(1), preliminary(2)), 3)
+      })),
+      Effect.provide(AuditTest.layer())
+    ))
 })

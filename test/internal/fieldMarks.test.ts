@@ -65,7 +65,16 @@ describe("the marks of a schema", () => {
     })
     assert.sameMembers([...namesIn(known.ast)], [
       ...Object.keys(known.fields),
-      ...["inList", "inPair", "left", "right", "inRecord", "inClass", "inLater", "inMaybe", "before", "after"]
+      "inList",
+      "inPair",
+      "left",
+      "right",
+      "inRecord",
+      "inClass",
+      "inLater",
+      "inMaybe",
+      "before",
+      "after"
     ])
     const endless = (): Schema.Codec<unknown> => Schema.Struct({ next: Schema.suspend(endless) })
     assert.deepStrictEqual([...namesIn(endless().ast)], ["next"])
