@@ -14,7 +14,7 @@ import { provide } from "../RequestContext.ts"
 import type { AuditTrail } from "../trail/AuditTrail.ts"
 import { check, isCallOf, refused, responsesIn } from "./approvals.ts"
 import { unrecorded } from "./failing.ts"
-import { type AnyPart, contentOf, denied, hear, type Heard, unanswered, usageOf } from "./parts.ts"
+import { type AnyPart, contentOf, denied, hear, type Heard, recordOf, unanswered, usageOf } from "./parts.ts"
 import { failing, failureOf, isTooMuch, record, type Recorder } from "./recorder.ts"
 import { type AnyHandler, type Calls, draftOf, recorded, recorderIn } from "./toolCalls.ts"
 
@@ -105,7 +105,7 @@ const watch = Effect.fnUntraced(function*(model: Model, options: CallOptions, me
   }
   for (const { call, isApproved, isPending, reason, toolCallId } of responses) {
     if (isApproved || !isPending || call === undefined) continue
-    yield* record(recorder, denied(call, reason))
+    yield* recordOf(heard, call, denied(call, reason))
     heard.settled.add(toolCallId)
   }
   const calls: Calls = {

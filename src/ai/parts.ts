@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { AuditDraft } from "../AuditLogger.ts"
 import { requested, type ToolCall } from "./approvals.ts"
 import { record, type Recorder, tagOf } from "./recorder.ts"
-import { draftOf, end, type Operation } from "./toolCalls.ts"
+import { draftOf, end, inStep, type Operation } from "./toolCalls.ts"
 
 /** A part of a response, whole or streamed. */
 export type AnyPart = Response.AnyPart
@@ -40,6 +40,10 @@ const provided = (call: ToolCall, more: Partial<AuditDraft>): AuditDraft => {
   return { ...draft, input: call.params, metadata: { ...draft.metadata, provider_executed: true }, ...more }
 }
 
+/** Records something of a call, in the step that the call is. */
+export const recordOf = ({ recorder }: Pick<Heard, "recorder">, call: ToolCall, draft: AuditDraft) =>
+  record(inStep(recorder, call), draft)
+
 const callHeard = (heard: Heard, { id, name, params, providerExecuted }: Response.ToolCallPart<string, unknown>) => {
   const call = { id, name, params }
   heard.calls.set(id, call)
@@ -49,7 +53,7 @@ const callHeard = (heard: Heard, { id, name, params, providerExecuted }: Respons
   }
   if (!heard.isUnresolved) return Effect.void
   const isKnown = Object.hasOwn(heard.tools() ?? {}, name)
-  return record(heard.recorder, {
+  return recordOf(heard, call, {
     ...draftOf(call),
     action: "tool.requested",
     input: params,
@@ -70,7 +74,7 @@ const resultHeard = (
     if (preliminary) return Effect.void
     heard.provided.delete(id)
     const ended = isFailure ? { outcome: "failure" as const, errorTag: tagOf(result) } : {}
-    return record(heard.recorder, provided(call, { ...ended, output: encodedResult }))
+    return recordOf(heard, call, provided(call, { ...ended, output: encodedResult }))
   }
   if (heard.settled.has(id)) return Effect.void
   if (isFailure && isFailed(result, "execution-interrupted")) {
@@ -78,11 +82,11 @@ const resultHeard = (
     const operation = heard.open.get(id)
     heard.open.delete(id)
     return operation === undefined
-      ? record(heard.recorder, { ...draftOf(call), ...ended, input: call.params })
+      ? recordOf(heard, call, { ...draftOf(call), ...ended, input: call.params })
       : end(operation, ended)
   }
   return isFailure && isFailed(result, "execution-denied")
-    ? record(heard.recorder, denied(call, result.reason))
+    ? recordOf(heard, call, denied(call, result.reason))
     : Effect.void
 }
 
@@ -99,7 +103,7 @@ export const unanswered = (heard: Heard) =>
   Effect.suspend(() => {
     const calls = [...heard.provided.values()]
     heard.provided.clear()
-    return Effect.forEach(calls, (call) => record(heard.recorder, provided(call, {})), { discard: true })
+    return Effect.forEach(calls, (call) => recordOf(heard, call, provided(call, {})), { discard: true })
   })
 
 /** Records what one part says. */
@@ -111,7 +115,7 @@ export const hear = (heard: Heard, part: AnyPart): Effect.Effect<unknown, AiErro
       return resultHeard(heard, part)
     case "tool-approval-request": {
       const call = heard.calls.get(part.toolCallId) ?? { id: part.toolCallId, name: "", params: undefined }
-      return record(heard.recorder, requested(part.approvalId, call))
+      return recordOf(heard, call, requested(part.approvalId, call))
     }
     case "response-metadata":
       heard.id = part.id || heard.id

@@ -21,7 +21,7 @@ export const record = (
   { context, logger }: Recorder,
   draft: AuditDraft
 ): Effect.Effect<Receipt, AiError.AiError> =>
-  Effect.mapError(provide(context)(logger.emit(draft)), unrecorded(draft.action))
+  Effect.mapError(provide(context)(logger.emit(draft)), unrecorded(draft.action, draft.phase))
 
 /** The tag of an error, as long as a word is; of an `AiError` that of its reason. */
 export const tagOf = (error: unknown): string => nameOf(error).slice(0, 256)

@@ -153,7 +153,7 @@ export const recorderIn = (calls: Calls, method: string): Effect.Effect<Recorder
  * The call as a step of its run, unless that is in a step already: what the tool records itself stands under it. An id
  * that is no id of a step is recorded outside of one.
  */
-const inStep = (recorder: Recorder, { id }: ToolCall): Recorder => {
+export const inStep = (recorder: Recorder, { id }: ToolCall): Recorder => {
   if (id === undefined || recorder.context.stepId !== undefined) return recorder
   const step = withStep(recorder.context, id)
   return step._tag === "Success" ? { ...recorder, context: step.success } : recorder

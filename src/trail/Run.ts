@@ -271,6 +271,8 @@ class Growth {
   private readonly steps = new Map<string, Array<Entry>>()
   /** The tool call that is going on in the step of its id. */
   private readonly calls = new Map<string, Growing>()
+  /** The tool calls that are going on in each step. */
+  private readonly open = new Map<string, Set<Growing>>()
   /** The newest request of each approval. */
   private readonly requests = new Map<string, Growing>()
 
@@ -283,12 +285,18 @@ class Growth {
     if (fact.place.phase === "intent" && fact.stepId !== undefined && entry.tool_call_id === fact.stepId) {
       this.calls.set(fact.stepId, entry)
     }
+    if (fact.place.phase === "intent" && fact.stepId !== undefined && entry.action === "tool.call") {
+      const open = this.open.get(fact.stepId) ?? new Set()
+      this.open.set(fact.stepId, open.add(entry))
+    }
     if (isRequest(entry) && entry.resource !== undefined) this.requests.set(entry.resource.id, entry)
   }
 
   /** An operation has its result: what comes now is no part of it. */
   end(stepId: string | undefined, entry: Growing): void {
-    if (stepId !== undefined && this.calls.get(stepId) === entry) this.calls.delete(stepId)
+    if (stepId === undefined) return
+    if (this.calls.get(stepId) === entry) this.calls.delete(stepId)
+    this.open.get(stepId)?.delete(entry)
   }
 
   private siblingsOf(fact: Fact, entry: Growing): Array<Entry> | Array<Step | Entry> | undefined {
@@ -300,6 +308,9 @@ class Growth {
     const call = this.calls.get(stepId)
     // The same call made again is beside the first, which may never have ended.
     if (call !== undefined && entry.tool_call_id !== stepId) return call.children
+    // In a step of more than one call, what is recorded while one goes on alone is that call's.
+    const [alone, ...others] = fact.place.phase === undefined ? this.open.get(stepId) ?? [] : []
+    if (alone !== undefined && alone.tool_call_id !== stepId && others.length === 0) return alone.children
     const known = this.steps.get(stepId)
     if (known !== undefined) return known
     const children: Array<Entry> = []

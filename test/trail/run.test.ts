@@ -158,14 +158,29 @@ describe("a run", () => {
         ["note.read 8 success"]
       ]
     )
-    // In a step of another name everything stands side by side.
+    // In a step of another name it is the call's that goes on alone; of several nobody knows.
     assert.deepStrictEqual(
       tree([
         intent(1, "c1", { step_id: "plan" }),
         event(2, "note.read", { step_id: "plan" }),
-        result(3, "c1", { step_id: "plan" })
+        intent(3, "c2", { step_id: "plan" }),
+        event(4, "note.read", { step_id: "plan" }),
+        result(5, "c1", { step_id: "plan" }),
+        event(6, "note.read", { step_id: "plan" }),
+        event(7, "note.read", { step_id: "other" }),
+        result(8, "c2", { step_id: "plan" }),
+        event(9, "note.read", { step_id: "plan" })
       ]),
-      [["step plan", ["tool.call 1+3 success"], ["note.read 2 success"]]]
+      [
+        [
+          "step plan",
+          ["tool.call 1+5 success", ["note.read 2 success"]],
+          ["tool.call 3+8 success", ["note.read 6 success"]],
+          ["note.read 4 success"],
+          ["note.read 9 success"]
+        ],
+        ["step other", ["note.read 7 success"]]
+      ]
     )
   })
 
@@ -340,9 +355,8 @@ describe("a run that effect-audit/ai has recorded", () => {
       assert.deepStrictEqual(JSON.parse(JSON.stringify(run?.steps.map(short)).replace(/ \d+(?:\+\d+)?/g, "")), [
         ["step c1", ["tool.call success"]],
         ["step c2", ["tool.call failure"]],
-        ["tool.approval_requested success", ["tool.approve success"]],
+        ["step c3", ["tool.approval_requested success", ["tool.approve success"]], ["tool.call success"]],
         ["model.call success"],
-        ["step c3", ["tool.call success"]],
         ["model.call success"]
       ])
       assert.deepInclude(run?.run, { tool_calls: 3, failures: 1, model_calls: 2, input_tokens: 20, output_tokens: 10 })

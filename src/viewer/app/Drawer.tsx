@@ -151,7 +151,7 @@ export const Drawer = ({ item, onClose, onTerm }: Props) => {
               <Diff before={event.change.before} after={event.change.after} />
             </section>
           )}
-          {["input", "output", "metadata"].map((name) =>
+          {["authorization", "approval", "input", "output", "metadata"].map((name) =>
             event[name] !== undefined && (
               <section key={name} aria-label={name}>
                 <h3>{name}</h3>
