@@ -158,6 +158,17 @@ const metadataOf = (item: Item, event: Wire | undefined) => ({
   })
 })
 
+/** How an event ended; an intent has not. */
+const statusOf = ({ authorization, error_tag, outcome, phase }: Wire) => {
+  if (phase === "intent") return { status_id: 0, status: "unknown" }
+  const detail = error_tag ?? (outcome === "denied" ? authorization?.reason : undefined)
+  return {
+    status_id: outcome === "success" ? 1 : 2,
+    status: outcome,
+    ...(detail === undefined ? {} : { status_detail: detail })
+  }
+}
+
 /** An event as OCSF 1.8 API Activity (6003); of agents and models with the profile `ai_operation`. */
 export const ocsf = (item: Item) => {
   const shared = { category_uid: 6, class_uid: 6003 }
@@ -174,9 +185,7 @@ export const ocsf = (item: Item) => {
     type_uid: 600_300 + activity,
     time: Date.parse(event.occurred_at ?? event.recorded_at),
     severity_id: severities[event.severity],
-    status_id: event.outcome === "success" ? 1 : 2,
-    status: event.outcome,
-    ...(event.error_tag === undefined ? {} : { status_detail: event.error_tag }),
+    ...statusOf(event),
     ...(event.duration_ms === undefined ? {} : { duration: event.duration_ms }),
     metadata: { ...metadataOf(item, event), ...(ai === undefined ? {} : { profiles: ["ai_operation"] }) },
     actor: actorOf(event),
@@ -213,7 +222,7 @@ export const ecs = (item: Item) => {
       ...base,
       action: event.action,
       type: [ecsTypes.find(([, words]) => words.test(event.action))?.[0] ?? "info"],
-      outcome: event.outcome === "success" ? "success" : "failure",
+      outcome: event.phase === "intent" ? "unknown" : event.outcome === "success" ? "success" : "failure",
       created: event.recorded_at,
       ...(event.duration_ms === undefined ? {} : { duration: Math.round(event.duration_ms * 1_000_000) })
     },
@@ -286,7 +295,7 @@ export const cef = (item: Item): string => {
     ["cn1Label", "position"],
     ["rt", event === undefined ? undefined : Date.parse(event.recorded_at)],
     ["end", event?.occurred_at === undefined ? undefined : Date.parse(event.occurred_at)],
-    ["outcome", event?.outcome],
+    ["outcome", event?.phase === "intent" ? "unknown" : event?.outcome],
     ["reason", event?.error_tag],
     ["suid", event?.agentId],
     ["duid", event?.user_id],
