@@ -20,7 +20,8 @@ import type { AuditError } from "./AuditError.ts"
 import { type AuditDraft, audited, type AuditedOptions, AuditLogger } from "./AuditLogger.ts"
 import type { Resource, Severity, StorageClass } from "./DatasetEvent.ts"
 import { type Given, type Read, type Reading, reading } from "./internal/actionDraft.ts"
-import { ReadDraft } from "./internal/draft.ts"
+import { actionPattern, ReadDraft } from "./internal/draft.ts"
+import { resourceTypePattern } from "./internal/draftFields.ts"
 import { annotation } from "./internal/fieldMarks.ts"
 import type { Mark, Marked } from "./internal/marks.ts"
 import { type EmitOptions, LoggingEngine, readOptions, type Receipt } from "./LoggingEngine.ts"
@@ -191,7 +192,37 @@ const auditedOptions = (
   output: encode === undefined ? undefined : (result) => encode(output === undefined ? result : output(result))
 })
 
-/** Says what an action's events hold. */
+/** What this package records itself: an action of that name would look like what agents, requests or the log did. */
+const ownFolders = /^(?:audit|audit_trail|mcp)\./
+const own: ReadonlySet<string> = new Set([
+  "http.request",
+  "http.refused",
+  "model.call",
+  "tool.call",
+  "tool.requested",
+  "tool.approval_requested",
+  "tool.approve",
+  "tool.deny"
+])
+
+const checkNames = (name: string, resource: string | undefined): void => {
+  if (!actionPattern.test(name) || name.length > 128) {
+    throw new TypeError("the name of an action is dotted lower-case words such as order.create, at most 128 characters")
+  }
+  if (own.has(name) || ownFolders.test(name)) {
+    throw new TypeError(`${name} is an action that this package records itself`)
+  }
+  if (resource !== undefined && !resourceTypePattern.test(resource)) {
+    throw new TypeError(
+      "the type of a resource is a letter, then letters, digits and _ . : / -, at most 128 characters"
+    )
+  }
+}
+
+/**
+ * Says what an action's events hold. Throws `TypeError` for a name that no action has, or that this package records
+ * itself, and for a type that no resource has.
+ */
 export function make<
   const Name extends string,
   I extends Encodable | undefined = undefined,
@@ -201,6 +232,7 @@ export function make<
 >(name: Name, options?: Options<I, O, R, S>): AuditAction<Name, I, O, R, S>
 // What is said of events at the type level is checked where they are emitted; here they are what they are made of.
 export function make(name: string, options: Made["options"] = {}): object {
+  checkNames(name, options.resource)
   const action = reading(name, options)
   const write = writing(options.storageClass ?? "audit")
   const emit: Made["emit"] = ({ id, output, resource, subjectIds, ...rest }, how) => {

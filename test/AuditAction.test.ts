@@ -214,6 +214,21 @@ describe("an action", () => {
       assert.deepStrictEqual([last?.outcome, last?.error_tag, last?.severity], ["failure", "Error", "error"])
     }).pipe(Effect.provide(AuditTest.layer())))
 
+  it("has a name that an event can have, and none of the package's own", () => {
+    for (const name of ["", "order", "Order Refund!", "order.Create", `a.${"b".repeat(127)}`]) {
+      assert.throws(() => AuditAction.make(name), /the name of an action/)
+    }
+    for (const name of ["tool.call", "tool.approve", "model.call", "mcp.anything", "audit.erased", "http.request"]) {
+      assert.throws(() => AuditAction.make(name), /records itself/)
+    }
+    for (const resource of ["", "a b", "1a"]) {
+      assert.throws(() => AuditAction.make("a.b", { resource }), /the type of a resource/)
+    }
+    for (const name of ["tool.lend", "http.probe", `a.${"b".repeat(126)}`]) {
+      assert.strictEqual(AuditAction.make(name).name, name)
+    }
+  })
+
   it.effect("of another class is recorded by the engine", () =>
     Effect.gen(function*() {
       const Spent = AuditAction.make("token.spend", { input: Schema.Number, storageClass: "cost" })

@@ -9,6 +9,7 @@ import type { AuditError } from "../AuditError.ts"
 import { type AuditDraft, AuditLogger } from "../AuditLogger.ts"
 import { contextOf, type Principal, traceparentOf } from "../http/context.ts"
 import { Entropy, makeUuid7 } from "../internal/entropy.ts"
+import { telling } from "../internal/telling.ts"
 import { anonymous, type Fields, forRequest, provide, type RequestContext } from "../RequestContext.ts"
 import { failureOf, type Recorder } from "./recorder.ts"
 import { Announced, begin, end } from "./toolCalls.ts"
@@ -100,12 +101,36 @@ const refusing = <E>(
   principal: Principal,
   cause: Cause.Cause<E>
 ): Effect.Effect<never, E | McpSchema.InternalError | McpSchema.InvalidRequest> =>
-  contextFor(principal, { ...call, headers: {} }, undefined).pipe(
-    Effect.flatMap((context) =>
-      provide(context)(logger.emit({ ...draftOf(call), ...failureOf(cause), outcome: "denied" }))
-    ),
-    Effect.mapError((error) => error._tag === "AuditError" ? unavailable(error) : error),
-    Effect.andThen(Effect.failCause(cause))
+  Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : contextFor(principal, { ...call, headers: {} }, undefined)
+    .pipe(
+      Effect.flatMap((context) =>
+        provide(context)(logger.emit({ ...draftOf(call), ...failureOf(cause), outcome: "denied" }))
+      ),
+      Effect.mapError((error) => error._tag === "AuditError" ? unavailable(error) : error),
+      Effect.andThen(Effect.failCause(cause))
+    )
+
+/** The context of a request that was identified; what is wrong with it is the client's, or the server's own mistake. */
+const identified = (
+  logger: Recorder["logger"],
+  call: McpCall,
+  principal: Principal,
+  { metadata, nobody }: { readonly metadata: unknown; readonly nobody: Principal }
+): Effect.Effect<Fields, McpSchema.InternalError | McpSchema.InvalidRequest> =>
+  Effect.catchCause(
+    contextFor(principal, call, metadata),
+    (cause) =>
+      Effect.matchEffect(contextFor(principal, { ...call, headers: {} }, undefined), {
+        // Headers that cannot be meant, or that say another than the principal.
+        onSuccess: () => refusing(logger, call, principal, cause),
+        onFailure: ({ message }) => {
+          const mistake = new McpSchema.InternalError({ message: "The server cannot say in whose name this is." })
+          return Effect.andThen(
+            telling(Effect.logError(`identify of the MCP middleware gave a principal that is none: ${message}`)),
+            refusing(logger, call, nobody, Cause.fail(mistake))
+          )
+        }
+      })
   )
 
 /** A call of a tool: the intent first; a toolkit that records its calls tells how it ended. */
@@ -167,15 +192,13 @@ export const mcpMiddleware = <E extends McpSchema.McpErrorBase, R>(options: McpO
     ) =>
       Effect.gen(function*() {
         const call = callOf(request)
+        const nobody = { ...options.anonymous, actor: anonymous }
         const principal = yield* Effect.catchCause(
           options.identify(call),
-          (cause) => refusing(logger, call, { ...options.anonymous, actor: anonymous }, cause)
+          (cause) => refusing(logger, call, nobody, cause)
         )
-        // Headers that cannot be meant, or that say another than the principal.
-        const context = yield* Effect.catchCause(
-          contextFor(principal, call, request.requestContext.requestMetadata),
-          (cause) => refusing(logger, call, principal, cause)
-        )
+        const { requestMetadata: metadata } = request.requestContext
+        const context = yield* identified(logger, call, principal, { metadata, nobody })
         const draft = draftOf(call)
         const served = effect.pipe(provide(context), Effect.provideService(AuditLogger, logger))
         if (actions[request.method] === undefined) return yield* served

@@ -8,17 +8,16 @@ import { Failed } from "./exit.ts"
 import { load } from "./opened.ts"
 import { table } from "./table.ts"
 
-const columns = ["action", "resource", "class", "severity", "retention", "marked fields", "description"]
+const columns = ["action", "resource", "class", "severity", "retention", "marked field", "description"]
 
-const row = ({ action, description, marks, resource, retention, severity, storageClass }: Description) => [
-  action,
-  resource ?? "",
-  storageClass,
-  severity,
-  retention ?? "",
-  Object.entries(marks).map(([place, mark]) => `${place} ${mark}`).join(", "),
-  description ?? ""
-]
+/** An action, and a line for each further field that is marked. */
+const rows = ({ action, description, marks, resource, retention, severity, storageClass }: Description) => {
+  const [first = "", ...others] = Object.entries(marks).map(([place, mark]) => `${mark} ${place}`)
+  return [
+    [action, resource ?? "", storageClass, severity, retention ?? "", first, description ?? ""],
+    ...others.map((field) => ["", "", "", "", "", field, ""])
+  ]
+}
 
 export const actions = Command.make(
   "actions",
@@ -38,7 +37,7 @@ export const actions = Command.make(
     }
     const { descriptions } = actions
     if (json) yield* Console.log(JSON.stringify(descriptions, undefined, 2))
-    else yield* Console.log(descriptions.length === 0 ? "no actions" : table(columns, descriptions.map(row)))
+    else yield* Console.log(descriptions.length === 0 ? "no actions" : table(columns, descriptions.flatMap(rows)))
   })
 ).pipe(
   Command.withDescription(

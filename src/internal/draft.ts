@@ -93,7 +93,8 @@ const fields = new Set([
   "occurredAt",
   "analytics"
 ])
-const actionPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$/
+/** The names of actions. */
+export const actionPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$/
 /** What only the ledger records: an application that could would fake erasures. */
 const ownActions = new Set([
   "audit.log_created",

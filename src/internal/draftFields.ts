@@ -13,7 +13,8 @@ import { ActorType, Id } from "../RequestContext.ts"
 import { type Json, type JsonObject, type JsonReader, pointerToken, Refusal } from "./json.ts"
 import { timeOf } from "./time.ts"
 
-const resourceTypePattern = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/
+/** The types of resources. */
+export const resourceTypePattern = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/
 export const idPattern = /^[A-Za-z0-9._:|/+=-]{1,128}$/
 const analyticsPattern = /^(?:event_type|platform|asset_alt_text|(?:utm|seo)_[a-z0-9_]{1,64})$/
 // RFC 3339, section 5.6, with a full date, a time and an offset.

@@ -260,4 +260,26 @@ describe("an MCP server", () => {
         ])
       })
     ).pipe(Effect.provide(agent([[call("search", { query: "abc" }), finish()]]).layer)))
+
+  it.live("takes a principal that is none for a mistake of the server, and records the request as nobody's", () =>
+    Effect.scoped(
+      Effect.gen(function*() {
+        const Mistaken = AuditAi.mcpMiddleware({
+          anonymous: { tenantId: "t_public", env: "prod" },
+          identify: () => Effect.succeed({ tenantId: "not a tenant", env: "prod", actor: { type: "system" as const } })
+        })
+        const asking = Asks.toLayer({ ask: () => Effect.succeed("ok") })
+        const client = yield* McpTest.makeClient(
+          McpServer.toolkit(Asks).pipe(Layer.provide(asking), Layer.provide(Mistaken.layer)),
+          { protocols: [McpProtocol.v2025_11_25] }
+        )
+        const error = yield* Effect.flip(client.callTool({ name: "ask", arguments: { q: "hi" } }))
+        assert.include(JSON.stringify(error), "cannot say in whose name")
+        const [event] = yield* AuditTest.events()
+        assert.deepStrictEqual(
+          [event?.tenantId, event?.actor_type, event?.outcome, event?.error_tag, event?.resource?.id].map(String),
+          ["t_public", "anonymous", "denied", "InternalError", "ask"]
+        )
+      })
+    ).pipe(Effect.provide(AuditTest.layer())))
 })

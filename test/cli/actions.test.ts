@@ -23,7 +23,7 @@ import { AuditConfig } from ${source("config/index.ts")}
 import { Sqlite } from ${source("sqlite/index.ts")}
 const Create = AuditAction.make("order.create", {
   resource: "order", description: "Someone \\u001b[31m ordered", retention: "7 years",
-  input: Schema.Struct({ email: AuditAction.strip(Schema.String) })
+  input: Schema.Struct({ email: AuditAction.strip(Schema.String), name: AuditAction.drop(Schema.String) })
 })
 export default AuditConfig.make({ store: Sqlite.store({ filename: ${JSON.stringify(db)} }), ${actions} })
 `
@@ -31,11 +31,14 @@ export default AuditConfig.make({ store: Sqlite.store({ filename: ${JSON.stringi
       write("actions: AuditRegistry.make(Create)")
       const shown = yield* run(["actions", "--config", config])
       assert.deepStrictEqual([shown.code, shown.stderr], [0, ""])
-      assert.match(shown.stdout, /order\.create +order +audit +info +7 years +\/input\/email strip +Someone \\u001b/)
+      assert.match(
+        shown.stdout,
+        /order\.create +order +audit +info +7 years +strip \/input\/email +Someone \\u001b[^\n]*\n +drop \/input\/name\n/
+      )
       const json = yield* run(["actions", "--config", config, "--json"])
       const [action] = JSON.parse(json.stdout)
-      assert.deepStrictEqual(action.marks, { "/input/email": "strip" })
-      assert.deepStrictEqual(action.input.properties, { email: { type: "string" } })
+      assert.deepStrictEqual(action.marks, { "/input/email": "strip", "/input/name": "drop" })
+      assert.deepStrictEqual(action.input.properties, { email: { type: "string" }, name: { type: "string" } })
       write("")
       const without = yield* run(["actions", "--config", config])
       assert.deepStrictEqual([without.code, without.stdout], [2, ""])
