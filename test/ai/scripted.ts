@@ -68,7 +68,11 @@ export const Send = Tool.make("send", {
   success: Schema.String,
   needsApproval: true
 })
-export const Tools = Toolkit.make(Search, Strict, Send)
+export const Count = Tool.make("count", {
+  parameters: Schema.Struct({ n: Schema.Number }),
+  success: Schema.Number.check(Schema.isLessThan(10))
+})
+export const Tools = Toolkit.make(Search, Strict, Send, Count)
 
 /** What the tools have done. */
 export class Done extends Context.Service<Done, Array<string>>()("Done") {}
@@ -92,6 +96,7 @@ export const handlers = Tools.toLayer(Effect.gen(function*() {
       ),
     strict: ({ n }) =>
       Effect.andThen(doing(`strict ${n}`), n < 0 ? Effect.fail(new NotFound({ what: "n" })) : Effect.succeed(n)),
+    count: ({ n }) => Effect.as(doing(`count ${n}`), n),
     send: ({ to }) => Effect.as(doing(`send ${to}`), `sent to ${to}`)
   })
 }))
