@@ -7,11 +7,13 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
+import type { LogName } from "../RequestContext.ts"
 import * as AuditTrail from "../trail/AuditTrail.ts"
 import * as Encoding from "../trail/Encoding.ts"
 import { Order } from "../trail/Filter.ts"
 import { UsageError } from "./exit.ts"
 import { filterFlags, filterOf, textFlag } from "./filterFlags.ts"
+import { noLog } from "./noLog.ts"
 import { storeFlags } from "./opened.ts"
 import { envFlag, readable, tenantFlag, toFailed } from "./store.ts"
 import { eventColumns, eventRow, table } from "./table.ts"
@@ -78,11 +80,17 @@ const unfinished = (query: AuditTrail.Query, limit: number) => {
 
 type Found = ReturnType<typeof pages> | ReturnType<typeof unfinished>
 
-const run = Effect.fnUntraced(function*({ items, state }: Found, format: "table" | Encoding.Format) {
+const run = Effect.fnUntraced(function*(
+  { items, state }: Found,
+  log: LogName,
+  format: "table" | Encoding.Format
+) {
   const stdio = yield* Stdio.Stdio
   if (format === "table") {
     const rows = yield* Stream.runCollect(items)
     yield* Console.log(rows.length === 0 ? "no events" : table(eventColumns, rows.map(eventRow)))
+    const why = rows.length === 0 ? yield* noLog(log) : undefined
+    if (why !== undefined) yield* Console.error(why)
   } else {
     const { head, row } = Encoding.formats[format]
     const lines = items.pipe(Stream.map(row))
@@ -114,7 +122,7 @@ export const query = Command.make(
       })
     }
     const found = isUnfinished ? unfinished(query, most) : pages(query, most)
-    yield* Effect.provide(run(found, format), readable({ config, db })).pipe(
+    yield* Effect.provide(run(found, { tenantId: tenant, env }, format), readable({ config, db })).pipe(
       Effect.catchTag(
         "AuditError",
         (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>

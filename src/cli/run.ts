@@ -9,6 +9,7 @@ import * as AuditTrail from "../trail/AuditTrail.ts"
 import type { Filter } from "../trail/Filter.ts"
 import * as Run from "../trail/Run.ts"
 import { Failed, UsageError } from "./exit.ts"
+import { noLog } from "./noLog.ts"
 import { storeFlags } from "./opened.ts"
 import { envFlag, print, readable, tenantFlag, toFailed } from "./store.ts"
 import { printable } from "./table.ts"
@@ -147,7 +148,11 @@ export const agentRun = Command.make(
   "run",
   flags,
   Effect.fnUntraced(function*({ config, db, env, json, run, tenant }) {
-    const found = yield* read({ tenantId: tenant, env }, run).pipe(
+    const log = { tenantId: tenant, env }
+    const { found, why } = yield* read(log, run).pipe(
+      Effect.flatMap((found) =>
+        Effect.map(found === undefined ? noLog(log) : Effect.undefined, (why) => ({ found, why }))
+      ),
       Effect.provide(readable({ config, db })),
       Effect.catchTag(
         "AuditError",
@@ -158,7 +163,7 @@ export const agentRun = Command.make(
       )
     )
     if (found === undefined) {
-      return yield* new Failed({ message: `there is no event of run ${printable(run)} in ${tenant} ${env}` })
+      return yield* new Failed({ message: why ?? `there is no event of run ${printable(run)} in ${tenant} ${env}` })
     }
     yield* print(json ? `${JSON.stringify(found)}\n` : text(found))
   })

@@ -32,7 +32,7 @@ const parseTime = (value: string): Option.Option<DateTime.Utc> =>
 /** A time; a day begins at midnight in UTC. */
 export const timeFlag = (name: string, description: string) =>
   Flag.String(name).pipe(
-    Flag.filterMap((value) => parseTime(value), (value) => `${value} is not a date or RFC 3339 time`),
+    Flag.filterMap((value) => parseTime(value), () => "a date such as 2026-01-31, or a time of RFC 3339"),
     Flag.withDescription(description)
   )
 

@@ -35,6 +35,22 @@ describe("effect-audit query", () => {
       assert.notInclude(rest.stderr, "cursor")
     }))
 
+  it.live("says which logs there are where there is none of this name", () =>
+    Effect.gen(function*() {
+      const db = yield* filled
+      const other = ["--db", db, "--tenant", "t_acme", "--env", "prodd"]
+      const queried = yield* run(["query", ...other])
+      assert.deepStrictEqual([queried.code, queried.stdout], [0, "no events\n"])
+      assert.include(queried.stderr, "there is no log of t_acme in prodd: there is t_acme prod")
+      const shown = yield* run(["run", ...other, "--run", "r1"])
+      assert.strictEqual(shown.code, 2)
+      assert.include(shown.stderr, "there is no log of t_acme in prodd: there is t_acme prod")
+      const here = yield* at(db, "--actor-id", "nobody")
+      assert.deepStrictEqual([here.stdout, here.stderr], ["no events\n", ""])
+      const since = yield* at(db, "--since", "yesterday")
+      assert.include(since.stderr, "Expected: a date such as 2026-01-31, or a time of RFC 3339")
+    }))
+
   it.live("streams all events as NDJSON, filtered and in order", () =>
     Effect.gen(function*() {
       const db = yield* filled
