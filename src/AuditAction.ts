@@ -249,29 +249,32 @@ export function make(name: string, options: Made["options"] = {}): object {
     const given = readOptions(how)
     return Effect.flatMap(write, (emit) => emit(draft, given))
   }
-  const watch = (
-    effect: Effect.Effect<unknown, unknown, unknown>,
-    given: GivenWatched,
-    recorded: (receipt: Receipt) => void
-  ) => {
+  /** Reads what is said of an effect, at the call; what it gives runs the effect. */
+  const watching = (effect: Effect.Effect<unknown, unknown, unknown>, given: GivenWatched) => {
     const read = action.read(given.input)
-    // What the options hold is read here, at the call.
-    const record = audited(
-      auditedOptions(action, given, read instanceof ReadDraft ? { input: undefined, people: [] } : read)
-    )
-    return Effect.flatMap(write, (emit) =>
-      Effect.flatMap(Effect.serviceOption(AuditLogger), (outer) => {
-        const logger = AuditLogger.of({
-          emit: (draft, how) =>
-            Effect.tap(
-              emit(read instanceof ReadDraft ? read : action.draft(draft), how),
-              (receipt) => Effect.sync(() => recorded(receipt))
-            )
-        })
-        // What the effect records itself is recorded as it would be without this.
-        const inside = Option.isSome(outer) ? Effect.provideService(effect, AuditLogger, outer.value) : effect
-        return Effect.provideService(record(inside), AuditLogger, logger)
-      }))
+    const known = read instanceof ReadDraft ? { input: undefined, people: [] } : read
+    const record = audited(auditedOptions(action, given, known))
+    /** The draft of a half or of a failure as well: whom it is about is known from the input. */
+    const complete = (draft: AuditDraft) =>
+      action.draft(
+        draft instanceof ReadDraft || draft.subjectIds !== undefined || known.people.length === 0
+          ? draft
+          : { ...draft, subjectIds: known.people }
+      )
+    return (recorded: (receipt: Receipt) => void) =>
+      Effect.flatMap(write, (emit) =>
+        Effect.flatMap(Effect.serviceOption(AuditLogger), (outer) => {
+          const logger = AuditLogger.of({
+            emit: (draft, how) =>
+              Effect.tap(
+                emit(read instanceof ReadDraft ? read : complete(draft), how),
+                (receipt) => Effect.sync(() => recorded(receipt))
+              )
+          })
+          // What the effect records itself is recorded as it would be without this.
+          const inside = Option.isSome(outer) ? Effect.provideService(effect, AuditLogger, outer.value) : effect
+          return Effect.provideService(record(inside), AuditLogger, logger)
+        }))
   }
   const made: Made = {
     name,
@@ -279,12 +282,14 @@ export function make(name: string, options: Made["options"] = {}): object {
     marks: action.marks,
     mark: (draft) => ReadDraft.marked(draft, action.byHand),
     emit,
-    audited: (effect, given) => watch(effect, given, () => {}),
-    withReceipt: (effect, given) =>
-      Effect.suspend(() => {
+    audited: (effect, given) => watching(effect, given)(() => {}),
+    withReceipt: (effect, given) => {
+      const run = watching(effect, given)
+      return Effect.suspend(() => {
         let last: Receipt | undefined
-        return Effect.map(watch(effect, given, (receipt) => last = receipt), (result) => [result, last])
+        return Effect.map(run((receipt) => last = receipt), (result) => [result, last])
       })
+    }
   }
   return made
 }

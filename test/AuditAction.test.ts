@@ -207,11 +207,13 @@ describe("an action", () => {
         id: "o2",
         input: order,
         output: () => ({ invoice: "", token: "" }),
-        severity: () => "error"
+        severity: () => "error",
+        subjectIds: () => ["never"]
       })
       yield* Effect.exit(within()(failed))
       const last = (yield* AuditTest.events()).at(-1)
       assert.deepStrictEqual([last?.outcome, last?.error_tag, last?.severity], ["failure", "Error", "error"])
+      assert.deepStrictEqual(last?.subject_ids?.map(String), ["secret-customer"])
     }).pipe(Effect.provide(AuditTest.layer())))
 
   it("has a name that an event can have, and none of the package's own", () => {
@@ -308,12 +310,13 @@ describe("an action", () => {
       const input = { a: 1 }
       const audited = Note.audited(Effect.void, { input, metadata })
       const emitted = Note.emit({ input, metadata })
+      const received = Note.withReceipt(Effect.void, { input, metadata })
       metadata.a = input.a = 2
-      yield* Effect.andThen(audited, emitted).pipe(within())
+      yield* Effect.all([audited, emitted, received]).pipe(within())
       const events = yield* AuditTest.events()
-      assert.deepStrictEqual(events.map(({ input, metadata }) => [input, metadata["a"]]), [[{ a: 1 }, 1], [
-        { a: 1 },
-        1
-      ]])
+      assert.deepStrictEqual(
+        events.map(({ input, metadata }) => [input, metadata["a"]]),
+        [1, 2, 3].map(() => [{ a: 1 }, 1])
+      )
     }).pipe(Effect.provide(AuditTest.layer())))
 })
