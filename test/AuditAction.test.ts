@@ -220,13 +220,27 @@ describe("an action", () => {
     for (const name of ["", "order", "Order Refund!", "order.Create", `a.${"b".repeat(127)}`]) {
       assert.throws(() => AuditAction.make(name), /the name of an action/)
     }
-    for (const name of ["tool.call", "tool.approve", "model.call", "mcp.anything", "audit.erased", "http.request"]) {
+    for (
+      const name of [
+        "tool.call",
+        "tool.requested",
+        "tool.approval_requested",
+        "tool.approve",
+        "tool.deny",
+        "model.call",
+        "http.request",
+        "http.refused",
+        "mcp.anything",
+        "audit.erased",
+        "audit_trail.read"
+      ]
+    ) {
       assert.throws(() => AuditAction.make(name), /records itself/)
     }
     for (const resource of ["", "a b", "1a"]) {
       assert.throws(() => AuditAction.make("a.b", { resource }), /the type of a resource/)
     }
-    for (const name of ["tool.lend", "http.probe", `a.${"b".repeat(126)}`]) {
+    for (const name of ["tool.lend", "http.probe", "my.audit.log", `a.${"b".repeat(126)}`]) {
       assert.strictEqual(AuditAction.make(name).name, name)
     }
   })
@@ -318,5 +332,37 @@ describe("an action", () => {
         events.map(({ input, metadata }) => [input, metadata["a"]]),
         [1, 2, 3].map(() => [{ a: 1 }, 1])
       )
+    }).pipe(Effect.provide(AuditTest.layer())))
+
+  it.effect("without a type has the resource that is given, and its output is what is picked", () =>
+    Effect.gen(function*() {
+      const Loose = AuditAction.make("a.loose", { output: Schema.Number })
+      const about = (id: string) => ({ type: "thing", id })
+      yield* Loose.emit({ resource: about("t1") }).pipe(within())
+      yield* Loose.audited(Effect.succeed("abc"), { resource: about("t2"), output: (text) => text.length }).pipe(
+        within()
+      )
+      yield* Loose.audited(Effect.succeed(4), { resource: (n) => about(`t${n}`) }).pipe(within())
+      const Plain = AuditAction.make("a.plain", { resource: "thing" })
+      yield* Plain.audited(Effect.succeed("secret-result"), { id: "t5", severity: "warning" }).pipe(within())
+      assert.deepStrictEqual(
+        (yield* AuditTest.events()).map(({ output, resource, severity }) => [resource?.id, output, severity]),
+        [["t1", undefined, "info"], ["t2", 3, "info"], ["t4", 4, "info"], ["t5", undefined, "warning"]]
+      )
+    }).pipe(Effect.provide(AuditTest.layer())))
+
+  it.effect("keeps what is to be kept where it is encoded, and nowhere else; names what is wrong", () =>
+    Effect.gen(function*() {
+      const Kept = AuditAction.make("a.kept", {
+        input: Schema.Struct({ list: Schema.Array(Schema.Struct({ mail: AuditAction.keep(Schema.String) })) })
+      })
+      const input = { list: Array.from({ length: 12 }, () => ({ mail: "kim@example.com" })) }
+      yield* Kept.emit({ input, change: { after: input } }).pipe(within())
+      const event = yield* only
+      assert.deepStrictEqual(event?.input, input)
+      assert.notInclude(JSON.stringify(event?.change), "kim@")
+      const wrong = { list: input.list.map((one, at) => at === 11 ? { mail: JSON.parse("7") } : one) }
+      const error = yield* Effect.flip(Kept.emit({ input: wrong }).pipe(within()))
+      assert.include(error.message, "/input/list/11/mail: is not what a.kept has there")
     }).pipe(Effect.provide(AuditTest.layer())))
 })
