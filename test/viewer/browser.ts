@@ -32,7 +32,8 @@ export const served = Effect.fnUntraced(function*(lines: string) {
 /** A page; whatever it complains of, or its policy forbids, fails the test. */
 export const opened = Effect.fnUntraced(function*(browser: Browser, url: string, wait = true) {
   const complaints: Array<string> = []
-  const context = yield* Effect.promise(() => browser.newContext({ acceptDownloads: true }))
+  // Colours that are on their way to others are not what is judged.
+  const context = yield* Effect.promise(() => browser.newContext({ acceptDownloads: true, reducedMotion: "reduce" }))
   const page = yield* Effect.promise(() => context.newPage())
   page.on("pageerror", (error) => complaints.push(error.message))
   page.on("response", (answer) => answer.status() === 400 && complaints.push(answer.url()))
