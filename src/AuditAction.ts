@@ -24,6 +24,7 @@ import { actionPattern, ReadDraft } from "./internal/draft.ts"
 import { resourceTypePattern } from "./internal/draftFields.ts"
 import { annotation } from "./internal/fieldMarks.ts"
 import type { Mark, Marked } from "./internal/marks.ts"
+import { isOwnAction } from "./internal/ownActions.ts"
 import { type EmitOptions, LoggingEngine, readOptions, type Receipt } from "./LoggingEngine.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import type { Transactions } from "./Transactions.ts"
@@ -192,24 +193,11 @@ const auditedOptions = (
   output: encode === undefined ? undefined : (result) => encode(output === undefined ? result : output(result))
 })
 
-/** What this package records itself: an action of that name would look like what agents, requests or the log did. */
-const ownFolders = /^(?:audit|audit_trail|mcp)\./
-const own: ReadonlySet<string> = new Set([
-  "http.request",
-  "http.refused",
-  "model.call",
-  "tool.call",
-  "tool.requested",
-  "tool.approval_requested",
-  "tool.approve",
-  "tool.deny"
-])
-
 const checkNames = (name: string, resource: string | undefined): void => {
   if (!actionPattern.test(name) || name.length > 128) {
     throw new TypeError("the name of an action is dotted lower-case words such as order.create, at most 128 characters")
   }
-  if (own.has(name) || ownFolders.test(name)) {
+  if (isOwnAction(name)) {
     throw new TypeError(`${name} is an action that this package records itself`)
   }
   if (resource !== undefined && !resourceTypePattern.test(resource)) {

@@ -20,6 +20,7 @@ import type { Given } from "./internal/actionDraft.ts"
 import { ourOwn, ReadDraft } from "./internal/draft.ts"
 import { pointer } from "./internal/json.ts"
 import type { Mark, Marked } from "./internal/marks.ts"
+import { isOwnAction } from "./internal/ownActions.ts"
 import { type EmitOptions, readOptions, type Receipt } from "./LoggingEngine.ts"
 import type { RequestContext } from "./RequestContext.ts"
 
@@ -66,14 +67,11 @@ export interface Registry<Actions extends Registered = Registered> {
   ) => Effect.Effect<Receipt, AuditError, AuditLogger | RequestContext>
   /**
    * A logger that treats fields as their action marks them, and refuses every action that is not registered with
-   * `InvalidInput` at `/action`, but those of this package: `audit_trail.*`, `http.*`, `mcp.*`, `model.*`, `tool.*`.
+   * `InvalidInput` at `/action`, but those that this package records itself, such as `http.request` and `tool.call`.
    */
   readonly layer: Layer.Layer<AuditLogger, never, AuditLogger>
   readonly descriptions: ReadonlyArray<Description>
 }
-
-/** What this package records through a logger. */
-const own = /^(?:audit_trail|http|mcp|model|tool)\./
 
 const schemaOf = (schema: Schema.Encoder<unknown> | undefined): unknown => {
   if (schema === undefined) return undefined
@@ -114,7 +112,7 @@ export function make(...actions: ReadonlyArray<Registered>): Registry {
     const action = known.get(draft.action)
     return action !== undefined
       ? ReadDraft.of(action.mark(draft), "audit")
-      : own.test(draft.action) || draft.action === ""
+      : isOwnAction(draft.action) || draft.action === ""
       ? draft
       : ReadDraft.refused("/action", "is no action of the registry")
   }

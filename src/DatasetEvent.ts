@@ -188,6 +188,8 @@ export interface Content {
   readonly client: Client | undefined
 }
 
+const none: ReadonlyArray<string> = []
+
 /** A draft with tenant, actor, trace, request and id; validated; unknown values made JSON. */
 export class Stamped {
   readonly #nominal = true
@@ -196,7 +198,7 @@ export class Stamped {
   /** Places that a schema says hold nothing personal: JSON Pointers as a policy has them. */
   readonly kept: ReadonlyArray<string>
 
-  constructor(made: Made, stamp: Stamp, content: Content, kept: ReadonlyArray<string> = []) {
+  constructor(made: Made, stamp: Stamp, content: Content, kept: ReadonlyArray<string> = none) {
     Made.check(made)
     this.stamp = stamp
     this.content = content

@@ -58,6 +58,8 @@ describe("a registry", () => {
       assert.deepInclude(refused.reason, { _tag: "InvalidInput", path: "/action" })
       const other = yield* Effect.flip(AuditLogger.emit({ action: "order.http.x" }).pipe(within()))
       assert.include(other.message, "/action: is no action of the registry")
+      const lent = yield* Effect.flip(AuditLogger.emit({ action: "tool.lend" }).pipe(within()))
+      assert.include(lent.message, "/action: is no action of the registry")
       const malformed = yield* Effect.flip(
         AuditLogger.emit({ action: "order.cancel", metadata: { env: "x" } }).pipe(within())
       )

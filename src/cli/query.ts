@@ -15,7 +15,7 @@ import { UsageError } from "./exit.ts"
 import { filterFlags, filterOf, textFlag } from "./filterFlags.ts"
 import { noLog } from "./noLog.ts"
 import { storeFlags } from "./opened.ts"
-import { envFlag, readable, tenantFlag, toFailed } from "./store.ts"
+import { asking, envFlag, readable, tenantFlag } from "./store.ts"
 import { eventColumns, eventRow, table } from "./table.ts"
 
 const flags = {
@@ -123,13 +123,7 @@ export const query = Command.make(
     }
     const found = isUnfinished ? unfinished(query, most) : pages(query, most)
     yield* Effect.provide(run(found, { tenantId: tenant, env }, format), readable({ config, db })).pipe(
-      Effect.catchTag(
-        "AuditError",
-        (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>
-          error.reason._tag === "InvalidCursor" || error.reason._tag === "InvalidInput"
-            ? Effect.fail(new UsageError({ message: error.message }))
-            : Effect.fail(toFailed(error))
-      )
+      asking
     )
   })
 ).pipe(

@@ -8,10 +8,10 @@ import type { LogName } from "../RequestContext.ts"
 import * as AuditTrail from "../trail/AuditTrail.ts"
 import type { Filter } from "../trail/Filter.ts"
 import * as Run from "../trail/Run.ts"
-import { Failed, UsageError } from "./exit.ts"
+import { Failed } from "./exit.ts"
 import { noLog } from "./noLog.ts"
 import { storeFlags } from "./opened.ts"
-import { envFlag, print, readable, tenantFlag, toFailed } from "./store.ts"
+import { asking, envFlag, print, readable, tenantFlag } from "./store.ts"
 import { printable } from "./table.ts"
 
 const flags = {
@@ -154,13 +154,7 @@ export const agentRun = Command.make(
         Effect.map(found === undefined ? noLog(log) : Effect.undefined, (why) => ({ found, why }))
       ),
       Effect.provide(readable({ config, db })),
-      Effect.catchTag(
-        "AuditError",
-        (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>
-          Effect.fail(
-            error.reason._tag === "InvalidInput" ? new UsageError({ message: error.message }) : toFailed(error)
-          )
-      )
+      asking
     )
     if (found === undefined) {
       return yield* new Failed({ message: why ?? `there is no event of run ${printable(run)} in ${tenant} ${env}` })

@@ -194,6 +194,17 @@ export const toFailed = (error: AuditError): Failed => {
   return new Failed({ message: error.message + way })
 }
 
+/** Turns errors of a question to the store into messages: what cannot be meant was called wrongly. */
+export const asking = <A, E, R>(
+  effect: Effect.Effect<A, E | AuditError, R>
+): Effect.Effect<A, E | Failed | UsageError, R> =>
+  Effect.mapError(effect, (error) =>
+    !(error instanceof AuditError)
+      ? error
+      : error.reason._tag === "InvalidCursor" || error.reason._tag === "InvalidInput"
+      ? new UsageError({ message: error.message })
+      : toFailed(error))
+
 /** Turns errors of the store into messages. */
 export const failing = <A, E, R>(effect: Effect.Effect<A, E | AuditError, R>): Effect.Effect<A, E | Failed, R> =>
   Effect.mapError(effect, (error) => error instanceof AuditError ? toFailed(error) : error)

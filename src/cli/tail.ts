@@ -8,10 +8,9 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as AuditTrail from "../trail/AuditTrail.ts"
 import * as Encoding from "../trail/Encoding.ts"
-import { UsageError } from "./exit.ts"
 import { filterFlags, filterOf } from "./filterFlags.ts"
 import { storeFlags } from "./opened.ts"
-import { envFlag, readable, tenantFlag, toFailed } from "./store.ts"
+import { asking, envFlag, readable, tenantFlag } from "./store.ts"
 import { eventRow, printable } from "./table.ts"
 
 const flags = {
@@ -47,13 +46,7 @@ export const tail = Command.make(
     yield* (head === "" ? lines : Stream.concat(Stream.make(head), lines)).pipe(
       Stream.run(stdio.stdout({ endOnDone: false })),
       Effect.provide(readable({ config, db })),
-      Effect.catchTag(
-        "AuditError",
-        (error): Effect.Effect<never, UsageError | ReturnType<typeof toFailed>> =>
-          Effect.fail(
-            error.reason._tag === "InvalidInput" ? new UsageError({ message: error.message }) : toFailed(error)
-          )
-      )
+      asking
     )
   })
 ).pipe(

@@ -33,7 +33,8 @@ export const eventFields = (body: Uint8Array): Fields => {
   }
 }
 
-const textIn = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
+/** A value if it is a text. */
+export const textIn = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
 
 /** The values by which an event can be found, as far as its fields have them: whatever release wrote it. */
 export const keysIn = (fields: Fields): SearchKeys => {

@@ -15,6 +15,7 @@
  * @since 0.1.0
  */
 import type { EventId, Outcome, Phase, Wire } from "../DatasetEvent.ts"
+import { textIn } from "../internal/body.ts"
 import type { Party } from "../RequestContext.ts"
 import type { Item } from "./page.ts"
 
@@ -190,15 +191,14 @@ const agentOf = ({ actor_type, agent, agentId, delegation, user_id }: Wire): Age
   delegation
 })
 
-const textOf = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
 const numberOf = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
 
 const modelCallOf = ({ metadata }: Wire): ModelCall => ({
-  operation: textOf(metadata["operation"]),
-  provider: textOf(metadata["provider"]),
-  response_id: textOf(metadata["response_id"]),
-  response_model: textOf(metadata["response_model"]),
-  finish_reason: textOf(metadata["finish_reason"]),
+  operation: textIn(metadata["operation"]),
+  provider: textIn(metadata["provider"]),
+  response_id: textIn(metadata["response_id"]),
+  response_model: textIn(metadata["response_model"]),
+  finish_reason: textIn(metadata["finish_reason"]),
   input_tokens: numberOf(metadata["input_tokens"]),
   output_tokens: numberOf(metadata["output_tokens"])
 })
@@ -214,7 +214,7 @@ const factOf = (position: number, event: Wire, isOwn: boolean): Fact => ({
   actor: { type: event.actor_type, id: event.agentId },
   resource: event.resource,
   related: event.related,
-  tool_call_id: textOf(event.metadata["tool_call_id"]),
+  tool_call_id: textIn(event.metadata["tool_call_id"]),
   authorization: event.authorization,
   approval: event.approval,
   model: event.action === "model.call" ? modelCallOf(event) : undefined,

@@ -1,5 +1,5 @@
 /** A language model that says what a script tells it to, tools of an agent, and what was recorded of them. */
-import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Queue, Schema, Stream } from "effect"
 import { AuditAi } from "effect-audit/ai"
 import { AuditTest } from "effect-audit/test"
 import { LanguageModel, type Prompt, type Response, Tool, Toolkit } from "effect/ai"
@@ -74,11 +74,15 @@ export const Count = Tool.make("count", {
 })
 export const Tools = Toolkit.make(Search, Strict, Send, Count)
 
+/** Calls of tools that have begun and do not end. */
+export class Began extends Context.Service<Began, Queue.Queue<string>>()("Began") {}
+
 /** What the tools have done. */
 export class Done extends Context.Service<Done, Array<string>>()("Done") {}
 
 export const handlers = Tools.toLayer(Effect.gen(function*() {
   const done = yield* Done
+  const began = yield* Began
   const doing = (what: string) => Effect.sync(() => done.push(what))
   return Tools.of({
     search: ({ query }) =>
@@ -87,7 +91,7 @@ export const handlers = Tools.toLayer(Effect.gen(function*() {
         query === "nothing"
           ? Effect.fail(new NotFound({ what: query }))
           : query === "wait"
-          ? Effect.never
+          ? Effect.andThen(Queue.offer(began, query), Effect.never)
           : query === "die"
           ? Effect.die("boom")
           : query === "big"
@@ -113,6 +117,7 @@ export const agent = (
       Layer.provide(layer),
       Layer.provideMerge(handlers),
       Layer.provideMerge(Layer.sync(Done, () => [])),
+      Layer.provideMerge(Layer.effect(Began, Queue.unbounded<string>())),
       Layer.provideMerge(AuditTest.layer(options))
     )
   }

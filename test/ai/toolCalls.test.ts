@@ -1,13 +1,13 @@
 /** Tool calls of a scripted model: none runs unrecorded, and no result is told that is not recorded. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schema, Stream } from "effect"
+import { Effect, Exit, Fiber, Queue, Schema, Stream } from "effect"
 import { type AuditLogger, RequestContext } from "effect-audit"
 import { AuditAi } from "effect-audit/ai"
 import { AuditTest } from "effect-audit/test"
 import { AuditTrail } from "effect-audit/trail"
 import { Chat, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { log, within } from "../support.ts"
-import { agent, call, Done, finish, told, Tools } from "./scripted.ts"
+import { agent, Began, call, Done, finish, told, Tools } from "./scripted.ts"
 
 const generate = Effect.asVoid(LanguageModel.generateText({ prompt: "go", toolkit: Tools }))
 const stream = Stream.runDrain(LanguageModel.streamText({ prompt: "go", toolkit: Tools }))
@@ -183,10 +183,8 @@ describe("a recorded model", () => {
     Effect.gen(function*() {
       for (const run of [generate, stream]) {
         const before = (yield* told).length
-        const done = yield* Done
-        done.length = 0
         const fiber = yield* Effect.forkChild(run.pipe(within()))
-        while (done.length === 0) yield* Effect.sleep(1)
+        yield* Queue.take(yield* Began)
         yield* Fiber.interrupt(fiber)
         assert.deepStrictEqual((yield* told).slice(before), ["tool.call intent search"])
       }

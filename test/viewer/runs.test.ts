@@ -1,8 +1,8 @@
 /** Counting and pairing what came is counting and pairing all. */
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
 import type { Event, Item } from "../../src/viewer/app/event.ts"
 import { halfOf, isWhole, noRuns, runs, whose } from "../../src/viewer/app/runs.ts"
+import { lists, Steps } from "./growing.ts"
 
 const itemOf = (position: number, about: Partial<Event> = {}): Extract<Item, { readonly erased: false }> => ({
   erased: false,
@@ -68,20 +68,9 @@ const slowly = (items: ReadonlyArray<Item>) => {
 }
 
 describe("runs", () => {
-  it.prop("of a list in steps, at both ends and anew, are those of the list", {
-    steps: Schema.Array(
-      Schema.Struct({
-        end: Schema.Literals(["first", "last", "anew"]),
-        count: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 }))
-      })
-    )
-  }, ({ steps }) => {
-    let next = 1
-    let items: ReadonlyArray<Item> = []
+  it.prop("of a list in steps, at both ends and anew, are those of the list", { steps: Steps }, ({ steps }) => {
     let counted = noRuns
-    for (const { count, end } of steps) {
-      const more = Array.from({ length: count }, () => anyItem(next++))
-      items = end === "first" ? [...more, ...items] : end === "last" ? [...items, ...more] : more
+    for (const items of lists(steps, anyItem)) {
       counted = runs(counted, items)
       const anew = runs(noRuns, items)
       assert.deepStrictEqual(counted.counts, slowly(items))

@@ -1,8 +1,8 @@
 /** Counting what came is counting all. */
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
 import type { Event, Item } from "../../src/viewer/app/event.ts"
 import { facets, histogram, most, nothing, tally } from "../../src/viewer/app/tally.ts"
+import { lists, Steps } from "./growing.ts"
 
 const itemOf = (n: number): Item =>
   n % 7 === 0
@@ -30,20 +30,9 @@ const shown = (of: typeof nothing) => ({
 })
 
 describe("tally", () => {
-  it.prop("of a list in steps, at both ends and anew, is that of the list", {
-    steps: Schema.Array(
-      Schema.Struct({
-        end: Schema.Literals(["first", "last", "anew"]),
-        count: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 }))
-      })
-    )
-  }, ({ steps }) => {
-    let next = 1
-    let items: ReadonlyArray<Item> = []
+  it.prop("of a list in steps, at both ends and anew, is that of the list", { steps: Steps }, ({ steps }) => {
     let counted = nothing
-    for (const { count, end } of steps) {
-      const more = Array.from({ length: count }, () => itemOf(next++))
-      items = end === "first" ? [...more, ...items] : end === "last" ? [...items, ...more] : more
+    for (const items of lists(steps, itemOf)) {
       counted = tally(counted, items)
       assert.deepStrictEqual(shown(counted), shown(tally(nothing, items)))
     }
