@@ -83,7 +83,11 @@ describe("a transaction that asks who has opted out", () => {
         yield* Deferred.await(emitNow)
         return yield* emitOf("p1")
       })))
-      yield* Effect.sleep(100)
+      // The second waits for the lock of the first.
+      const sql = yield* SqlClient
+      const waiting =
+        sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+      while ((yield* waiting).length === 0) yield* Effect.yieldNow
       yield* Deferred.succeed(goBack, undefined)
       assert.isTrue(Exit.isFailure(yield* Fiber.join(first)))
       yield* Deferred.await(isWritten)
