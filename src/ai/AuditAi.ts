@@ -1,5 +1,5 @@
 /**
- * Agents built on `effect/ai`: every call of a model and of a tool is recorded, without a line in the agent.
+ * Agents built on `effect/ai`: calls of models and of tools are recorded, without a line in the agent.
  *
  *     Layer.provide(AuditAi.layerLanguageModel(), provider)
  *

@@ -9,7 +9,7 @@ const make = (method: string, description: string, reason: string): AiError.AiEr
   AiError.make({
     module: "AuditAi",
     method,
-    // Of all reasons this is the one that no retry policy repeats: what was done before would be done again.
+    // A reason that is not retryable: what was done before would be done again.
     reason: new AiError.UnknownError({ description, metadata: { "effect-audit": { reason } } })
   })
 
