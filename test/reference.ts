@@ -45,3 +45,7 @@ export const consistency = (m: number, entries: ReadonlyArray<Uint8Array>): Read
 /** Hashes of complete subtrees, as `Merkle.ts` asks for them. */
 export const hashesOf = (entries: ReadonlyArray<Uint8Array>) => (level: number, index: number): Buffer =>
   treeHash(entries.slice(index * 2 ** level, (index + 1) * 2 ** level))
+
+/** The hashes above those of complete subtrees. */
+export const nodesAbove = (hashes: ReadonlyArray<Uint8Array>): ReadonlyArray<Buffer> =>
+  Array.from({ length: hashes.length / 2 }, (_, n) => sha256(Buffer.of(1), ...hashes.slice(2 * n, 2 * n + 2)))

@@ -187,8 +187,9 @@ export class LogCheck {
 
   /**
    * Checks the bundle whose rows have gone by, `count` entries of it, by what is stored of it, and goes on to the next.
+   * Where there is no row below `until`, one is missing; what lies above may be a tail that was cut off.
    */
-  finish(count: number, [bundle, ...stored]: ReadonlyArray<Uint8Array>): void {
+  finish(count: number, [bundle, ...stored]: ReadonlyArray<Uint8Array>, until: number): void {
     const first = this.bundle * runLength
     const kept = bundle ?? new Uint8Array(0)
     const keptCount = Math.min(Math.floor(kept.length / hashBytes), count)
@@ -204,7 +205,7 @@ export class LogCheck {
     for (let slot = 0; slot < count; slot++) {
       const at = slot * 32
       if (this.have[slot] !== 1) {
-        if (first + slot <= this.last) this.missing.add(first + slot)
+        if (first + slot < until) this.missing.add(first + slot)
         fromRows.set(fromBundle.subarray(at, at + 32), at)
       } else if (!equal(fromRows.subarray(at, at + 32), fromBundle.subarray(at, at + 32))) differing.push(slot)
     }
@@ -229,7 +230,7 @@ export class LogCheck {
     const first = this.bundle * runLength
     const leads = (entries: Uint8Array): boolean => {
       const tree = levels(leafHashes(entryType, entries))
-      const claim = this.claims.find(({ size }) => size > first && size <= first + entries.length / 32)
+      const claim = this.claims.findLast(({ size }) => size > first && size <= first + entries.length / 32)
       const signed = claim !== undefined && contradiction(claim, this.rootAt(first, tree, claim.size)) === undefined
       return signed || (wanted !== undefined && tree[8] !== undefined && equal(tree[8], wanted))
     }

@@ -194,7 +194,9 @@ class Verification {
           if (!this.known.has(event.log)) this.reportStray(event)
           continue
         }
-        if (check.isBefore(event)) return Effect.andThen(this.finish(check, runLength), this.take(events, i))
+        if (check.isBefore(event)) {
+          return Effect.andThen(this.finish(check, runLength, event.position), this.take(events, i))
+        }
         const isTwin = event.eventId.length === 16 && this.ids.seen(event.eventId)
         check.add(event)
         if (isTwin) return Effect.andThen(this.reportTwins(check, event), this.take(events, i + 1))
@@ -214,11 +216,11 @@ class Verification {
     )
   }
 
-  private finish(check: LogCheck, count: number): Effect.Effect<void, AuditError> {
+  private finish(check: LogCheck, count: number, until: number): Effect.Effect<void, AuditError> {
     const runs = check.wanted(count)
     return Effect.andThen(
       this.readNotes(check, (runs[0]?.first ?? 0) + count),
-      Effect.map(this.snapshot.tiles(check.log, runs), (stored) => check.finish(count, stored))
+      Effect.map(this.snapshot.tiles(check.log, runs), (stored) => check.finish(count, stored, until))
     )
   }
 
@@ -237,7 +239,7 @@ class Verification {
       end = Math.max(end, first + kept)
     }
     check.ends(end)
-    for (let left = check.left(end); left > 0; left = check.left(end)) yield* this.finish(check, left)
+    for (let left = check.left(end); left > 0; left = check.left(end)) yield* this.finish(check, left, check.size)
     yield* this.readNotes(check, Infinity)
     check.summarize(end)
   })
