@@ -28,8 +28,11 @@ export type Durability = "committed" | "with-transaction" | "memory"
 export interface Evidence {
   /** The stored event's id; of a duplicate by idempotency key, the first event's. */
   readonly eventId: EventId
-  /** Position in the log of the event's tenant and env, dense from 0. */
-  readonly position: number
+  /**
+   * Position in the log of the event's tenant and env, dense from 0; none yet of an event that waits in an outbox until
+   * its transaction has committed.
+   */
+  readonly position: number | undefined
   /** Whether the event had been stored before this call. */
   readonly duplicate: boolean
   readonly durability: Durability

@@ -44,8 +44,11 @@ import { type Change, enforce, unknown, WritePolicy } from "./WritePolicy.ts"
 export interface Receipt {
   /** Of a duplicate: the first event's id. */
   readonly eventId: EventId
-  /** Position in the log of the tenant and env, dense from 0. */
-  readonly position: number
+  /**
+   * Position in the log of the tenant and env, dense from 0; none yet of an event that waits in an outbox until its
+   * transaction has committed (`outbox` of PostgreSQL).
+   */
+  readonly position: number | undefined
   /** Whether this was recorded before, by the same idempotency key or event id. */
   readonly duplicate: boolean
   readonly durability: Durability
@@ -142,7 +145,7 @@ const tellRecorded = (
   if (span?._tag !== "Span") return
   tellNow(() => {
     span.attribute("audit.event_id", eventId)
-    span.attribute("audit.position", position)
+    if (position !== undefined) span.attribute("audit.position", position)
   })
 }
 

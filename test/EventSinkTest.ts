@@ -208,7 +208,7 @@ export const suite = <E>(
           const ids = new Set(receipts.flat().map((receipt) => receipt.eventId))
           assert.strictEqual(ids.size, callers * each)
           for (const list of receipts) {
-            for (let n = 1; n < each; n++) assert.isAbove(list[n]!.position, list[n - 1]!.position)
+            for (let n = 1; n < each; n++) assert.isAbove(list[n]!.position ?? -1, list[n - 1]!.position ?? -1)
           }
           let stored = 0
           for (let t = 0; t < tenants; t++) {

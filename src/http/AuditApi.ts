@@ -118,7 +118,7 @@ export const Holding = Schema.Struct({
   name: Schema.optional(Schema.NonEmptyString),
   reason: Reason
 })
-const Recorded = Schema.Struct({ eventId: EventId, position: Schema.Int })
+const Recorded = Schema.Struct({ eventId: EventId, position: Schema.optional(Schema.Int) })
 const text = Schema.String.pipe(HttpApiSchema.asText())
 const refusals = [Forbidden, BadRequest] as const
 const event = { eventId: EventId }

@@ -150,7 +150,7 @@ const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old
   if (old.origin !== found.origin && (yield* store.log(found.name))?.origin === origin) {
     yield* signer.end(old.origin, old.head, found.name)
   }
-  return { receipt, origin, missing: Math.max(0, old.head.size - receipt.position) }
+  return { receipt, origin, missing: Math.max(0, old.head.size - (receipt.position ?? 0)) }
 })
 
 /**

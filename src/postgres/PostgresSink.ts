@@ -10,7 +10,8 @@
  * **Gotchas**
  *
  * Such a transaction holds the lock of the log until it ends, in any process: other events of that log wait for it,
- * those of other logs do not.
+ * those of other logs do not. With `outbox` it does not: the event waits in a table until the transaction has
+ * committed.
  *
  * @since 0.1.0
  */
@@ -18,6 +19,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { SqlError } from "effect/sql/SqlError"
 import { AuditError, InvalidInput, SinkClosed, SinkTimeout } from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
 import { EventSink, type Evidence, refusal, refusalInside } from "../EventSink.ts"
@@ -32,6 +34,7 @@ import { durableCommits } from "./append.ts"
 import { Appender } from "./appender.ts"
 import { atOnce, Committer, keyOf } from "./committer.ts"
 import { Commits, Database } from "./database.ts"
+import { mayWait, Outbox, prepare as prepareOutbox } from "./outbox.ts"
 import { make as writePolicy } from "./PostgresWritePolicy.ts"
 import { reasonOf } from "./problem.ts"
 
@@ -48,34 +51,55 @@ export interface Options {
    * crash of the server then loses events that were acknowledged. Not unless given.
    */
   readonly acceptsLosingAcknowledgedEvents?: boolean | undefined
+  /**
+   * Whether an event that is emitted in a transaction waits in a table until that has committed, and then goes into its
+   * log: a long transaction holds no log up. The receipt has no position. Not unless given.
+   */
+  readonly outbox?: boolean | undefined
 }
 
 const method = "EventSink.append"
 
-/** Writes on the caller's transaction, past the queue. */
+/** Writes to the log on the caller's transaction. */
+const locking = (appender: Appender, committer: Committer) => (event: Sealed) =>
+  Effect.flatMap(Clock.currentTimeMillis, (millis) => {
+    const row = rowOf(event)
+    // What this transaction adds to the tree is not remembered: it may be rolled back.
+    const seen = committer.seen(keyOf(event))
+    const before = seen === undefined ? undefined : { ...seen, frontier: undefined }
+    const appended = appender.append(row, () => {
+      event.try()
+      return [row]
+    }, { before, durability: "with-transaction", millis })
+    return Effect.flatMap(
+      appended,
+      ({ outcomes: [outcome] }) =>
+        outcome === undefined ? Effect.die("the event has no outcome") : exitOf(event, outcome, "with-transaction")
+    )
+  })
+
+/** Writes on the caller's transaction, past the queue: to the outbox, if there is one, or to the log. */
 const joining = (
-  appender: Appender,
-  committer: Committer,
-  isClosed: () => boolean,
-  told: Commits["Service"]["tell"]
+  { appender, committer, isClosed, outbox, told }: {
+    readonly appender: Appender
+    readonly committer: Committer
+    readonly outbox: Outbox | undefined
+    readonly isClosed: () => boolean
+    readonly told: Commits["Service"]["tell"]
+  }
 ) => {
   const { database } = appender.options
+  const toLog = locking(appender, committer)
   return (event: Sealed): Effect.Effect<Evidence, AuditError> =>
     Effect.suspend(() => {
       if (isClosed()) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
-      const row = rowOf(event)
-      const key = keyOf(event)
-      // What this transaction adds to the tree is not remembered: it may be rolled back.
-      const seen = committer.seen(key)
-      const before = seen === undefined ? undefined : { ...seen, frontier: undefined }
-      const appended = Effect.flatMap(Clock.currentTimeMillis, (millis) =>
-        // In a savepoint of its own: what is refused leaves the transaction as it was, and another fiber's savepoint,
-        // which could take the event with it, ends first.
-        database.sql.withTransaction(appender.append(row, () => {
-          event.try()
-          return [row]
-        }, { before, durability: "with-transaction", millis })))
-      return Effect.timeoutOrElse(Effect.interruptible(appended), {
+      const waits = outbox !== undefined && mayWait(event)
+      const committed = waits ? outbox.wake : Effect.sync(() => told(new Set([keyOf(event)])))
+      // In a savepoint of its own: what is refused leaves the transaction as it was, and another fiber's savepoint,
+      // which could take the event with it, ends first.
+      const write: Effect.Effect<Evidence, AuditError | SqlError> = waits ? outbox.keep(event) : toLog(event)
+      const written = database.sql.withTransaction(write)
+      return Effect.timeoutOrElse(Effect.interruptible(written), {
         duration: database.deadlineMillis,
         orElse: () =>
           Effect.fail(
@@ -93,10 +117,7 @@ const joining = (
         ),
         // It dies in a level that has ended, below one that has not: then followers look by themselves.
         Effect.tap(
-          Effect.catchDefect(database.sql.afterCommit(Effect.sync(() => told(new Set([key])))), () => Effect.void)
-        ),
-        Effect.flatMap(({ outcomes: [outcome] }) =>
-          outcome === undefined ? Effect.die("the event has no outcome") : exitOf(event, outcome, "with-transaction")
+          Effect.catchDefect(database.sql.afterCommit(committed), () => Effect.void)
         )
       )
     })
@@ -136,7 +157,12 @@ export const make = Effect.fnUntraced(function*(
   })
   let closed = false
   yield* Effect.addFinalizer(() => Effect.sync(() => closed = true))
-  const join = joining(appender, committer, () => closed, tell)
+  const outbox = options.outbox === true ? new Outbox(appender, tell) : undefined
+  if (outbox !== undefined) {
+    yield* prepareOutbox(database, "PostgresSink.make")
+    yield* Effect.forkScoped(outbox.draining)
+  }
+  const join = joining({ appender, committer, outbox, isClosed: () => closed, told: tell })
   const service = EventSink.of({
     append: (event) =>
       Effect.withFiber((fiber) => {

@@ -43,6 +43,15 @@ export interface Options {
   readonly signedHead: (origin: string) => Effect.Effect<Head | undefined, AuditError>
 }
 
+/** How events are appended in a transaction. */
+export interface Appending {
+  readonly before: Seen | undefined
+  readonly durability: Durability
+  readonly millis: number
+  /** How long a transaction of this library waits for the log, in milliseconds; the deadline unless given. */
+  readonly lockMillis?: number | undefined
+}
+
 interface Locked {
   readonly id: number
   readonly size: number
@@ -72,11 +81,11 @@ export class Appender {
   /** Takes the lock of a log, once it is free; it lasts for the transaction. */
   private locked(
     { env, tenantId }: LogName,
-    durability: Durability
+    { durability, lockMillis = this.options.database.deadlineMillis }: Appending
   ): Effect.Effect<Locked | undefined, SqlError | AuditError> {
-    const { commits, database: { deadlineMillis, run } } = this.options
+    const { commits, database: { run } } = this.options
     // A transaction of the application keeps its own time-out.
-    const timeout = durability === "committed" ? String(deadlineMillis) : ""
+    const timeout = durability === "committed" ? String(lockMillis) : ""
     return Effect.flatMap(run(this.lock, [tenantId, env, timeout]), ([row]) => {
       if (row === undefined) return Effect.undefined
       const [id, size, version] = [integerOf(row, "id"), integerOf(row, "size"), integerOf(row, "version")]
@@ -198,16 +207,13 @@ export class Appender {
     this: Appender,
     first: SealedRow,
     take: () => ReadonlyArray<SealedRow>,
-    { before, durability, millis }: {
-      readonly before: Seen | undefined
-      readonly durability: Durability
-      readonly millis: number
-    }
+    options: Appending
   ): Effect.fn.Return<Done, SqlError | AuditError> {
-    let locked = yield* this.locked(first, durability)
+    const { before, durability, millis } = options
+    let locked = yield* this.locked(first, options)
     const created = locked === undefined ? yield* this.created(first, millis) : undefined
     // Another process made it between the two.
-    if (created === undefined) locked ??= yield* this.locked(first, durability)
+    if (created === undefined) locked ??= yield* this.locked(first, options)
     if (created !== undefined) locked = { id: created.id, size: 0, version: 0, policy: yield* this.policy() }
     if (locked === undefined) {
       return yield* new AuditError({ method, reason: new SinkRejected({ detail: "the log cannot be made" }) })

@@ -6,6 +6,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import * as SqlRelayState from "../relay/SqlRelayState.ts"
 import { make, type Options as DatabaseOptions } from "./database.ts"
+import { prepare as prepareOutbox } from "./outbox.ts"
 import { failing } from "./problem.ts"
 
 /** Names of roles that are there; each is given what it needs, and nothing else is taken from it. */
@@ -32,6 +33,7 @@ const recording = (s: string, role: string): ReadonlyArray<string> => [
   `GRANT UPDATE (commitments, low, high) ON ${s}.bundle TO ${role}`,
   `GRANT INSERT, UPDATE ON ${s}.store, ${s}.preference TO ${role}`,
   `GRANT UPDATE ON ${s}.preference_version TO ${role}`,
+  `GRANT INSERT, DELETE ON ${s}.outbox TO ${role}`,
   `GRANT INSERT, UPDATE, DELETE ON ${s}.relay, ${s}.relay_cursor, ${s}.relay_parked TO ${role}`
 ]
 
@@ -79,7 +81,8 @@ const nameOf = (path: string, name: string) =>
 export const grant = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<void, AuditError, SqlClient> {
-  const { run, schema: s, transact } = yield* make(options)
+  const database = yield* make(options)
+  const { run, schema: s, transact } = database
   const application = yield* nameOf("/application", options.application)
   const erasure = options.erasure === undefined ? undefined : yield* nameOf("/erasure", options.erasure)
   const reader = options.reader === undefined ? undefined : yield* nameOf("/reader", options.reader)
@@ -88,6 +91,7 @@ export const grant = Effect.fnUntraced(function*(
     ...erasure === undefined ? [] : erasing(s, erasure),
     ...reader === undefined ? [] : reading(s, reader, erasure === undefined ? [application] : [application, erasure])
   ]
+  yield* prepareOutbox(database, method)
   yield* SqlRelayState.make(options)
   yield* transact(
     Effect.forEach(statements, (statement) => Effect.mapError(run(statement), failing(method)), { discard: true })

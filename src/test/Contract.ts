@@ -55,7 +55,7 @@ export const eventSink: ReadonlyArray<Clause<SinkServices>> = [
       yield* same("events", all.length, 201)
       yield* same("positions", all.map(({ position }) => position), range(201))
       for (const list of receipts) {
-        const positions = list.map(({ position }) => position)
+        const positions = list.map(({ position }) => position ?? -1)
         yield* same("a caller's order", positions, positions.toSorted((a, b) => a - b))
       }
     }).pipe(within, logging)
