@@ -31,6 +31,43 @@ describe("names of persons", () => {
     ) assert.strictEqual(stripped(text), wanted)
   })
 
+  it("are found by a surname: of a list of them, behind a word that is none, or by how it ends", () => {
+    for (
+      const [text, wanted] of [
+        ["It was sent to Xolani Kowalczyk today.", "It was sent to [PERSON_NAME] today."],
+        ["Xolani Kowalczyk\nThird floor", "[PERSON_NAME]\nThird floor"],
+        ["> Quillon Schmidt\n> Hall 4", "> [PERSON_NAME]\n> Hall 4"],
+        ["a letter of Hrafnsdóttir, and one of Kovalenko", "a letter of [PERSON_NAME], and one of [PERSON_NAME]"],
+        ["It was signed by Tvrtko Ilić-Babić.", "It was signed by [PERSON_NAME]."]
+      ] as const
+    ) assert.strictEqual(stripped(text), wanted)
+  })
+
+  it("are found in a list, where their neighbours say what they are", () => {
+    for (
+      const [text, wanted] of [
+        ["They are Emma, Mark and Daisy.", "They are [PERSON_NAME], [PERSON_NAME] and [PERSON_NAME]."],
+        [
+          "our founders: Kowalczyk, Schmidt and Gonzalez",
+          "our founders: [PERSON_NAME], [PERSON_NAME] and [PERSON_NAME]"
+        ],
+        ["Schmidt and Gonzalez were first.", "[PERSON_NAME] and [PERSON_NAME] were first."],
+        ["Emma, Zorblax, and Daniel came", "[PERSON_NAME], [PERSON_NAME], and [PERSON_NAME] came"],
+        ["sent to emma, daniel and maria", "sent to [PERSON_NAME], [PERSON_NAME] and [PERSON_NAME]"]
+      ] as const
+    ) assert.strictEqual(stripped(text), wanted)
+  })
+
+  it("are found in small letters where given name and surname stand together, and before what they say", () => {
+    for (
+      const [text, wanted] of [
+        ["please call maria gonzalez back", "please call [PERSON_NAME] back"],
+        ["Maria: I will.\nEmma: \"Yes\"", "[PERSON_NAME]: I will.\n[PERSON_NAME]: \"Yes\""],
+        ["it is Maria\\'s", "it is [PERSON_NAME]\\'s"]
+      ] as const
+    ) assert.strictEqual(stripped(text), wanted)
+  })
+
   it("are not places, firms, months, code, or words", () => {
     for (
       const text of [
@@ -42,7 +79,15 @@ describe("names of persons", () => {
         "Dear Customer, Dear Team, Hi All",
         "my name is not in the list",
         "GET /users/Emma/profile HTTP/1.1",
-        "Don't call before June."
+        "Don't call before June.",
+        "Schmidt, Kowalczyk and Gonzalez Consulting",
+        "It is 17 Joaquin Suarez 2906, Montevideo.",
+        "Under Schmidt the rule was changed.",
+        "red, green and blue; Monday, Tuesday and Friday; Paris, London and Berlin",
+        "Alpha, Beta and Gamma; Apache, Nginx and Caddy",
+        "the Schmidt Foundation; Supernova and Himalayan",
+        "maria db, emma.gonzalez(), maria_gonzalez",
+        "retries: Maria_1, host: 3"
       ]
     ) assert.strictEqual(stripped(text), text)
   })

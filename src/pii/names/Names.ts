@@ -3,8 +3,9 @@
  *
  *     AuditLogger.layer({ pii: { detectors: [Names.detector] } })
  *
- * It finds capitalised words that begin with a known given name, and what stands after a title or words such as "my
- * name is". No model is behind it: surnames alone stay, and names in small letters except after such words.
+ * It finds capitalised words that begin with a known given name or end with a known surname, names of a list by their
+ * neighbours, what stands after a title or words such as "my name is", and in small letters given name and surname
+ * together. No model is behind it: most surnames that stand alone stay.
  *
  * @since 0.1.0
  */
@@ -13,6 +14,7 @@ import * as Kind from "../Kind.ts"
 import type { Detector } from "../Pii.ts"
 import type { Span } from "../span.ts"
 import { given } from "./given.ts"
+import { surnames } from "./surnames.ts"
 
 /** The kind of what it finds: a policy can name it. */
 export const kind: Kind.Kind = Kind.make("PERSON_NAME")
@@ -49,12 +51,14 @@ const notPersons = words(
     "Stadium Arena Hall Tower Building Center Centre Museum Gallery Theatre Theater Library Church Cathedral Foundation Award Prize Medal Cup " +
     "League Law Theorem Test Effect Disease Syndrome Scale Method Model Engine Server Cluster Project Act Day Week Festival Motors Airlines " +
     "Hotel Records Studios Pictures Press Times Post Journal Magazine Studio Labs Systems Technologies Software Solutions Partners Associates " +
-    "Holdings Industries Insurance Stanley Chase Klein Spring Springs Falls Valley Hills Heights Court House Castle Palace Zoo Canyon Desert Ocean Sea"
+    "Holdings Industries Insurance Stanley Chase Klein Spring Springs Falls Valley Hills Heights Court House Castle Palace Zoo Canyon Desert Ocean Sea " +
+    "Consulting Investments Orchestra Drive Creek Dam Close Terrace Office office"
 )
 /** Words before a name that is one of a place. */
 const towards =
   /(?:^|[^A-Za-z])(?:in|at|near|from|to|via|around|across|visiting|visit|through|outside|of|the|The|In|From|To|At)$/
 const openers = /(?:^|[.!?:;\n"“(\-•*>,]\s*)$/
+const begins = /(?:^|[.!?:;\n"“(\-•*>]\s*)$/
 /** What says that a name follows; the last one takes small letters too. */
 const cue =
   /(?:\b(?:my name is|name's|named|name:|dear|attn:?|attention:|signed(?: by)?:?|sincerely,|regards,|cheers,|yours,|contact person:?|patient:?|spoke (?:to|with)|assigned to|approved by|created by|reported by|written by|cc:|i'm|i’m|i am|this is|says|said|asked)\s{1,2})$/i
@@ -64,8 +68,17 @@ const noNames = words(
     "Client Member Members Guest Doctor Professor Mom Dad God Santa Diary Lord Jesus Note Please The A An This That It He She We They You I If When " +
     "In On At To For With As But And Or So Not No Yes Our Your My His Her Their What Who Why How Where Group Department Security Legal Billing"
 )
-const small = words(
+const fillers = words(
   "not the a an is in on at that this what very really so just also still going here there from with it and but or unknown hidden required"
+)
+
+/** Words that begin sentences, and stand before a surname there. */
+const starters = words(
+  "About After All Also Although An And Another Any Are As Ask At Because Before But By Call Can Contact Could Did Do Does During Each Even Every For " +
+    "From Had Has Have He Hello Her Here Hey Hi His How However If In Into Is It Its Just Last Later Let Like Many Maybe Meet Meanwhile More Most My Near New " +
+    "Next No Not Now Of Oh Old On Once One Only Or Other Our Over Please Re Said Says See Send She Should Since So Some Still Such Tell Thanks Thank That The Then " +
+    "There These They This Those Through Today Tomorrow Two Under Unlike Until Was We Were What When Where Which While Who Whose Why Will With Without Would Yes Yesterday You Your " +
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
 )
 
 const at = (start: number, end: number): Span => ({ start, end, kind })
@@ -85,6 +98,33 @@ const ambiguous = words(
     "Victoria Florence Sydney Adelaide Alberta Sofia Jackson Lincoln Preston Kingston Hamilton Taylor Cooper Parker Carter Tyler Harper Piper Skyler " +
     "Angel Precious Melody Harmony Serenity Autumn Summer Skye River Rowan Sage Reed Brooks Forrest Dusty Rocky Chip Buck Rusty Stormy Brandy Sherry Ginger Pepper"
 )
+
+/** Ends of surnames that say whose child someone is, in languages that have many of them; no other word has them. */
+const descent =
+  /.{3}(?:ov[aá]|ev[aá]|ovi[čć]|evi[čć]|owicz|owsk[ia]|ewsk[ia]|enko|dóttir|dottir|sson|opoulos|oğlu|escu|shvili)$/
+const isDescent = (word: string): boolean => descent.test(word) && !word.endsWith("ova")
+const isSurname = (word: string): boolean => surnames.has(word) || descent.test(word)
+
+/** The place of a word in a table by its length and four of its letters: most words of a text are in no list. */
+const placeOf = (text: string, start: number, end: number): number =>
+  ((text.charCodeAt(start) * 31 + text.charCodeAt(start + 1)) * 31 + text.charCodeAt(start + 2) +
+    text.charCodeAt(end - 1) * 17 + (end - start) * 4099) & 0xffff
+
+/** Names in small letters. */
+class SmallNames {
+  private readonly names: ReadonlySet<string>
+  private readonly places = new Uint8Array(0x10000)
+  constructor(lists: ReadonlyArray<ReadonlySet<string>>) {
+    this.names = new Set(lists.flatMap((list) => [...list].map((name) => name.toLowerCase())))
+    for (const name of this.names) this.places[placeOf(name, 0, name.length)] = 1
+  }
+  /** Whether the word from `start` to `end` is one; of at least three letters. */
+  has(text: string, start: number, end: number): boolean {
+    return end - start > 2 && this.places[placeOf(text, start, end)] === 1 && this.names.has(text.slice(start, end))
+  }
+}
+const smallGiven = new SmallNames([given])
+const smallSurnames = new SmallNames([surnames])
 
 /** Further words of a name that begins before `end`: capitalised ones, initials, particles between them. */
 const nameEnd = (text: string, end: number, length: number, most: number): number => {
@@ -119,6 +159,8 @@ const isCode = (text: string, start: number, end: number, length: number): boole
   if ((before >= 48 && before < 58) || isLetter(before) || "._/@#$<\\={[&%-".includes(text[start - 1] ?? " ")) {
     return start > 0
   }
+  // An apostrophe that is escaped is one: `Maria\'s`.
+  if (after === 92 && codeAt(text, end + 1, length) === 39) return false
   if ((after >= 48 && after < 58) || "(_/=\\{[<>@:".includes(text[end] ?? " ")) return end < length
   return after === 46 && isLetter(codeAt(text, end + 1, length))
 }
@@ -132,47 +174,144 @@ const isContinued = (text: string, start: number): boolean => {
   return !openers.test(text.slice(Math.max(0, first - 4), first))
 }
 
+/** A name behind a title. */
+const titled = (text: string, end: number, length: number): Span | undefined => {
+  const from = codeAt(text, end, length) === 46 ? end + 2 : end + 1
+  const next = wordEnd(text, from, length)
+  const named = text.slice(from, next)
+  if (next - from < 2 || text[from - 1] !== " " || isShout(named) || noNames.has(named)) return undefined
+  if (!isUpper(text.charCodeAt(from)) || isCode(text, from, next, length)) return undefined
+  return at(from, nameEnd(text, next, length, 3))
+}
+
+/** A word that may be a name where others beside it are: in a list, or before a surname. */
+const mayBeName = (word: string): boolean =>
+  word.length > 2 && !isShout(word) && !noNames.has(word) && !notNames.has(word) && !notPersons.has(word) &&
+  !titles.has(word) && !starters.has(word)
+
+/** Whether an unknown word stands before a surname: inside a sentence, or as a line of its own. */
+const isBeforeSurname = (text: string, start: number, end: number, last: number): boolean => {
+  if (last === end || !mayBeName(text.slice(start, end))) return false
+  if (!isSurname(text.slice(text.lastIndexOf(" ", last - 1) + 1, last))) return false
+  const before = text.slice(Math.max(0, start - 4), start)
+  return !begins.test(before) || (/(?:^|[\n>])[ \t]*$/.test(before) && (last === text.length || text[last] === "\n"))
+}
+
+/** Whether numbers stand on both sides: of a street. */
+const isNumbered = (text: string, start: number, last: number): boolean =>
+  /\d $/.test(text.slice(Math.max(0, start - 2), start)) && /^ \d/.test(text.slice(last, last + 2))
+
+/** The name of who speaks, at the beginning of a line: `Maria: yes`. */
+const isSpeaker = (text: string, start: number, end: number, word: string): boolean =>
+  text[end] === ":" && (start === 0 || text[start - 1] === "\n") && /^[\s"'\\]/.test(text.slice(end + 1, end + 2)) &&
+  given.has(word) && mayBeName(word)
+
 /** A name that begins with a capitalised word, if one does. */
 const nameAt = (text: string, start: number, end: number, length: number): Span | undefined => {
-  if (isCode(text, start, end, length)) return undefined
   const word = text.slice(start, end)
-  if (titles.has(word)) {
-    const from = codeAt(text, end, length) === 46 ? end + 2 : end + 1
-    const next = wordEnd(text, from, length)
-    const named = text.slice(from, next)
-    if (
-      next - from < 2 || text[from - 1] !== " " || !isUpper(text.charCodeAt(from)) || isShout(named) ||
-      noNames.has(named)
-    ) {
-      return undefined
-    }
-    return isCode(text, from, next, length) ? undefined : at(from, nameEnd(text, next, length, 3))
-  }
+  if (isCode(text, start, end, length)) return isSpeaker(text, start, end, word) ? at(start, end) : undefined
+  if (titles.has(word)) return titled(text, end, length)
   const before = text.slice(Math.max(0, start - 24), start)
   const isCued = cue.test(before)
   const isAmbiguous = !isCued && ambiguous.has(word)
+  const last = nameEnd(text, end, length, 3)
   if (!isCued && !isAmbiguous && !given.has(word)) {
     const joint = word.search(/['’-]/)
-    if (joint < 3 || !given.has(word.slice(0, joint))) return undefined
+    const isNamed = (joint >= 3 && given.has(word.slice(0, joint))) || isDescent(word)
+    if (!isNamed && !isBeforeSurname(text, start, end, last)) return undefined
   }
   if (noNames.has(word) || isShout(word) || (!isCued && notNames.has(word))) return undefined
-  const last = nameEnd(text, end, length, 3)
   // `Don't`
   if (isJoint(codeAt(text, end, length)) && codeAt(text, end + 1, length) === 116) return undefined
   if (isCued) return at(start, last)
   if (last === end && (isAmbiguous || notPersons.has(word))) return undefined
-  const followers = text.slice(end, last + 14).split(/[^\p{L}]+/u)
+  const [behind = ""] = text.slice(last, last + 14).split("\n")
+  const followers = `${text.slice(end, last)}${behind}`.split(/[^\p{L}]+/u)
   if (followers.some((follower) => notPersons.has(follower))) return undefined
-  if (isContinued(text, start)) return undefined
+  if (isContinued(text, start) || isNumbered(text, start, last)) return undefined
   // A single word after "in" or "the" is a place or a thing.
   if (last === end && towards.test(before.trimEnd())) return undefined
   return at(start, last)
+}
+
+/** A name in small letters: a given name and a surname, or one of them behind a title. */
+const smallNameAt = (text: string, start: number, end: number, length: number): Span | undefined => {
+  if (codeAt(text, end, length) !== 32 || !smallGiven.has(text, start, end)) return undefined
+  if (isCode(text, start, end, length)) return undefined
+  const next = wordEnd(text, end + 1, length)
+  return smallSurnames.has(text, end + 1, next) && !isCode(text, end + 1, next, length)
+    ? at(start, next)
+    : undefined
+}
+
+/** A word of a list of names: a name already, or one that may be. */
+interface Item extends Span {
+  readonly word: string
+  readonly is: "name" | "capitalised" | "small"
+}
+
+/** Names of a list that are none by themselves: their neighbours say what they are. */
+const inList = (text: string, items: ReadonlyArray<Item>): ReadonlyArray<Span> => {
+  const last = items.at(-1)
+  if (last === undefined || items.length < 2) return []
+  // `Smith, Jones and Lee Partners`
+  if (notPersons.has(/^ ([A-Za-z]{2,16})/.exec(text.slice(last.end, last.end + 18))?.[1] ?? "")) return []
+  const count = (is: (item: Item) => boolean): number => items.filter(is).length
+  const isOne = ({ is, word }: Item): boolean => is === "capitalised" && isSurname(word)
+  const [names, surnames, small] = [count(({ is }) => is === "name"), count(isOne), count(({ is }) => is === "small")]
+  // Two surnames, or one beside a name; three names in small letters.
+  const known = names + (names + surnames > 1 ? surnames : 0) + (small > 2 ? small : 0)
+  const isCertain = items.length > 2 && known * 3 >= items.length * 2
+  return items.filter((item) =>
+    item.is === "name"
+      ? false
+      : item.is === "small"
+      ? small > 2
+      : isCertain || (isOne(item) && names + surnames > 1) || (names > 0 && ambiguous.has(item.word))
+  ).map(({ end, start }) => at(start, end))
+}
+
+/** What stands between the names of a list. */
+const isListed = /^(?:, |,? and |,? or )$/
+
+/** Whether a word may belong to a list, by what stands beside it: looked at before the word itself. */
+const isListEnd = (text: string, start: number, end: number): boolean => {
+  if (text.charCodeAt(end) === 44) return true
+  const before = start < 2 ? 0 : text.charCodeAt(start - 2)
+  return before === 44 || (before === 100 && text.startsWith("and", start - 4)) ||
+    (text.charCodeAt(end + 1) === 97 && text.startsWith("nd", end + 2))
+}
+const isSmallName = (text: string, start: number, end: number): boolean =>
+  smallGiven.has(text, start, end) || smallSurnames.has(text, start, end)
+
+/** The lists of names of a text. */
+class Lists {
+  private readonly text: string
+  private readonly found: Array<Span>
+  private items: Array<Item> = []
+  constructor(text: string, found: Array<Span>) {
+    this.text = text
+    this.found = found
+  }
+  /** The next word that may belong to a list. */
+  add(item: Item): void {
+    const last = this.items.at(-1)
+    const isNext = last !== undefined && item.start - last.end < 7 &&
+      isListed.test(this.text.slice(last.end, item.start))
+    if (!isNext) this.end()
+    this.items.push(item)
+  }
+  end(): void {
+    if (this.items.length > 1) this.found.push(...inList(this.text, this.items))
+    this.items = []
+  }
 }
 
 /** Names in a text, in order: in UTF-16 code units, of the kind `PERSON_NAME`. */
 export const detector: Detector = (text) => {
   const found: Array<Span> = []
   const length = text.length
+  const lists = new Lists(text, found)
   for (let i = 0; i < length;) {
     const code = codeAt(text, i, length)
     if (!isLetter(code)) {
@@ -180,15 +319,28 @@ export const detector: Detector = (text) => {
       continue
     }
     const end = wordEnd(text, i, length)
-    const span = isUpper(code) && end - i > 1 ? nameAt(text, i, end, length) : undefined
-    if (span !== undefined) found.push(span)
+    const isCapital = isUpper(code)
+    const span = !isCapital
+      ? smallNameAt(text, i, end, length)
+      : end - i > 1
+      ? nameAt(text, i, end, length)
+      : undefined
+    if (span !== undefined) {
+      found.push(span)
+      lists.add({ ...span, word: text.slice(i, end), is: "name" })
+    } else if (isListEnd(text, i, end) && !isCode(text, i, end, length)) {
+      const word = text.slice(i, end)
+      if (isCapital && mayBeName(word)) lists.add({ ...at(i, end), word, is: "capitalised" })
+      if (!isCapital && isSmallName(text, i, end)) lists.add({ ...at(i, end), word, is: "small" })
+    }
     i = Math.max(end, span?.end ?? 0, i + 1)
   }
+  lists.end()
   for (const match of text.includes("my name is ") || text.includes("My name is ") ? text.matchAll(says) : []) {
     const [first = "", second = ""] = (match[1] ?? "").split(" ")
-    if (small.has(first)) continue
+    if (fillers.has(first)) continue
     const start = match.index + match[0].length - (match[1]?.length ?? 0)
-    const name = second === "" || small.has(second) ? first : `${first} ${second}`
+    const name = second === "" || fillers.has(second) ? first : `${first} ${second}`
     found.push(at(start, start + name.length))
   }
   return found.sort((a, b) => a.start - b.start)
