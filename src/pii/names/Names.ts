@@ -230,7 +230,7 @@ const nameAt = (text: string, start: number, end: number, length: number): Span 
   if (followers.some((follower) => notPersons.has(follower))) return undefined
   if (isContinued(text, start) || isNumbered(text, start, last)) return undefined
   // A single word after "in" or "the" is a place or a thing.
-  if (last === end && towards.test(before.trimEnd())) return undefined
+  if (last === end && !isDescent(word) && towards.test(before.trimEnd())) return undefined
   return at(start, last)
 }
 
