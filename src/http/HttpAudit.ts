@@ -32,7 +32,7 @@ import { Transactions } from "../Transactions.ts"
 import type { Principal } from "./context.ts"
 import type { Action, Exchange, Target } from "./exchange.ts"
 import { ofAuditError } from "./problem.ts"
-import { acted, answering, plain, type Requests } from "./recording.ts"
+import { acted, answering, isWanted, plain, type Requests, streamed } from "./recording.ts"
 import { Refusals } from "./refusals.ts"
 import {
   addressOf,
@@ -211,11 +211,15 @@ const make = Effect.fnUntraced(function*<R>(
       const draft = draftOf(target, action?.action ?? "http.request", refusal)
       return yield* refusing(logger, yield* contextAnyway(principal.success, request), draft, refusal)
     }
-    const recorded = action === undefined
-      ? plain(handler, target, recordsItself ? "broken" : options.requests ?? "refused")
-      : acted(handler, action, target, request)
+    const wanted = recordsItself ? "broken" : options.requests ?? "refused"
+    const recorded = action === undefined ? plain(handler, target, wanted) : acted(handler, action, target, request)
+    const isWatched = action !== undefined || isWanted(wanted, target, 500)
+    const answered = Effect.flatMap(
+      answering<E, R1 | Recorder | Asked>(recorded),
+      (answer) => isWatched ? streamed(answer, target, action?.action ?? "http.request") : Effect.succeed(answer)
+    )
     // Added one by one: a merge would copy all services of the server for each request.
-    return yield* marked(answering<E, R1 | Recorder | Asked>(recorded), found.success).pipe(
+    return yield* marked(answered, found.success).pipe(
       Effect.provideService(AuditLogger, logger),
       Effect.provideService(Transactions, transactions),
       Effect.provideService(RequestContext.RequestContext, found.success)

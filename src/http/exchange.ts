@@ -95,7 +95,12 @@ const decoder = new TextDecoder()
 export const resultOf = ({ body }: HttpServerResponse): unknown =>
   body._tag === "Uint8Array" && /json/i.test(body.contentType) ? jsonOf(decoder.decode(body.body)) : undefined
 
-const statusAnnotation = SchemaAST.resolveAt<number>("httpApiStatus")
+const ofSchema = SchemaAST.resolveAt<number>("httpApiStatus")
+/** The status that a schema declares, by itself or, as `HttpApiSchema.status` and `Empty` do, by its key. */
+const statusAnnotation = (ast: SchemaAST.AST): number | undefined => {
+  const ofKey = ast.context?.annotations?.["httpApiStatus"]
+  return ofSchema(ast) ?? (typeof ofKey === "number" ? ofKey : undefined)
+}
 
 /** Of each error that an endpoint may fail with, whether a value is it, and its status. */
 const errorsOf = (endpoint: HttpApiEndpoint.Top) =>

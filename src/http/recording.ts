@@ -2,10 +2,12 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
 import { type HttpServerRequest, ParsedSearchParams } from "effect/http/HttpServerRequest"
-import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import { type HttpServerResponse, setBody } from "effect/http/HttpServerResponse"
+import * as Stream from "effect/Stream"
 import { AuditError } from "../AuditError.ts"
 import * as AuditLogger from "../AuditLogger.ts"
 import type { Resource } from "../DatasetEvent.ts"
@@ -210,6 +212,35 @@ const tagOf = <E>(exit: Exit.Exit<HttpServerResponse, E>): { readonly errorTag?:
   }
   const isDefect = exit.cause.reasons.some((reason) => reason._tag === "Die")
   return { errorTag: failure !== undefined ? "Error" : isDefect ? "Defect" : "Interrupted" }
+}
+
+/**
+ * What a response streams comes after its event: where that breaks, another event says so. A client that goes away
+ * meanwhile is none.
+ */
+export const streamed = (
+  answer: HttpServerResponse,
+  target: Target,
+  action: string
+): Effect.Effect<HttpServerResponse, never, AuditLogger.AuditLogger | RequestContext> => {
+  const { body } = answer
+  if (body._tag !== "Stream") return Effect.succeed(answer)
+  return Effect.map(Effect.context<AuditLogger.AuditLogger | RequestContext>(), (context) => {
+    const watched = Stream.tapCause(
+      body.stream,
+      (cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.provideContext(
+          AuditLogger.emit({
+            action,
+            outcome: "failure",
+            ...tagOf(Exit.failCause(cause)),
+            metadata: { ...httpOf(target, answer.status), response: "broken" }
+          }),
+          context
+        )
+    )
+    return setBody(answer, HttpBody.stream(watched, body.contentType, body.contentLength))
+  })
 }
 
 /** Runs a handler, and records the request if it is wanted. */

@@ -198,6 +198,13 @@ describe("a request as a context", () => {
     }))
 })
 
+/** Whether a response comes to its end. */
+const readTo = (url: string) =>
+  Effect.promise(() =>
+    fetch(url, { headers: { authorization: "Bearer ada" } }).then((answer) => answer.text())
+      .then(() => "whole", () => "cut")
+  )
+
 describe("what becomes of a request", () => {
   it.live("is recorded by its endpoint's action, whatever it is", () =>
     Effect.gen(function*() {
@@ -212,10 +219,11 @@ describe("what becomes of a request", () => {
           ["GET", "/orders/none", undefined],
           ["GET", "/orders/theirs", undefined],
           ["GET", "/orders/broken", undefined],
-          ["DELETE", "/orders/o1", undefined]
+          ["DELETE", "/orders/o1", undefined],
+          ["DELETE", "/orders", undefined]
         ] as const
       ) statuses.push((yield* call(method, path, { token: "ada", ...body === undefined ? {} : { body } })).status)
-      assert.deepStrictEqual(statuses, [400, 400, 404, 403, 500, 403])
+      assert.deepStrictEqual(statuses, [400, 400, 404, 403, 500, 403, 403])
       const found = yield* events("t_acme")
       assert.deepStrictEqual(
         found.map((event) => [event.action, event.outcome, event.error_tag, event.resource?.id]),
@@ -226,10 +234,50 @@ describe("what becomes of a request", () => {
           ["order.read", "failure", "NoSuchOrder", "none"],
           ["order.read", "denied", "NotYours", "theirs"],
           ["order.read", "failure", "Defect", "broken"],
-          ["order.delete", "denied", "NotYours", "o1"]
+          ["order.delete", "denied", "NotYours", "o1"],
+          ["http.request", "denied", "Error", undefined]
         ]
       )
       assert.deepStrictEqual(found[0]?.input, { note: "mail [EMAIL]" })
+    }))
+
+  it.live("is recorded once more where what it streams breaks, and not where it ends or the client goes away", () =>
+    Effect.gen(function*() {
+      const actions = { "GET /lines/:end": { action: "lines.read" } }
+      const { call, events, url } = yield* serve(memory, { actions })
+      const read = (end: string) => readTo(`${url}/lines/${end}`)
+      assert.deepStrictEqual([yield* read("ends"), yield* read("fails"), yield* read("dies")], ["whole", "cut", "cut"])
+      const leaving = new AbortController()
+      const left = yield* call("GET", "/lines/never", { token: "ada", signal: leaving.signal })
+      const first = yield* Effect.promise(() => left.body!.getReader().read())
+      assert.strictEqual(Buffer.from(first.value ?? []).toString(), "one\n")
+      leaving.abort()
+      yield* call("GET", "/orders/none", { token: "ada" })
+      const found = yield* events("t_acme")
+      const http = { method: "GET", route: "/lines/:end", status: 200 }
+      assert.deepStrictEqual(
+        found.map(({ action, error_tag, metadata, outcome }) => [action, outcome, error_tag, metadata.response]),
+        [
+          ["lines.read", "success", undefined, undefined],
+          ["lines.read", "success", undefined, undefined],
+          ["lines.read", "failure", "NoSuchOrder", "broken"],
+          ["lines.read", "success", undefined, undefined],
+          ["lines.read", "failure", "Defect", "broken"],
+          ["lines.read", "success", undefined, undefined]
+        ]
+      )
+      assert.deepStrictEqual(found[2]?.metadata.http, http)
+      assert.strictEqual(found[2]?.metadata.request_id, found[1]?.metadata.request_id)
+    }))
+
+  it.live("leaves an event where what it streams breaks, also where it left none", () =>
+    Effect.gen(function*() {
+      const { events, url } = yield* serve(memory)
+      for (const end of ["ends", "fails"]) yield* readTo(`${url}/lines/${end}`)
+      const found = yield* events("t_acme")
+      assert.deepStrictEqual(found.map(({ action, error_tag, outcome }) => [action, outcome, error_tag]), [
+        ["http.request", "failure", "NoSuchOrder"]
+      ])
     }))
 
   it.live("is recorded where a function of its action fails, which is told", () =>

@@ -1,12 +1,12 @@
 /** A small backend with orders, served on a free port, as an application would write it. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Logger, Redacted, References, Schema } from "effect"
+import { Context, Deferred, Effect, Layer, Logger, Redacted, References, Schema, Stream } from "effect"
 import { AuditLogger, RequestContext, type Transactions } from "effect-audit"
 import { HttpAudit } from "effect-audit/http"
 import { AuditTrail } from "effect-audit/trail"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
-import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { createServer } from "node:http"
 
 const id = { id: Schema.String }
@@ -19,6 +19,7 @@ export class Api extends HttpApi.make("shop").add(
     HttpApiEndpoint.post("create", "/orders", { payload: Schema.Struct({ note: Schema.String }), success: Order }),
     HttpApiEndpoint.get("get", "/orders/:id", { params: id, success: Order, error: [NoSuchOrder, NotYours] }),
     HttpApiEndpoint.delete("remove", "/orders/:id", { params: id, error: NotYours }),
+    HttpApiEndpoint.delete("wipe", "/orders", { error: HttpApiSchema.Empty(403) }),
     HttpApiEndpoint.get("health", "/health", { success: Schema.String })
   ).middleware(HttpAudit.Middleware)
 ) {}
@@ -76,10 +77,31 @@ const handlers = HttpApiBuilder.group(
         )
       },
       remove: () => Effect.fail(new NotYours()),
+      wipe: () => Effect.fail(undefined),
       health: () => Effect.succeed("ok")
     })
   })
 )
+
+/** A stream that ends, fails, dies or does not end. */
+const streams = HttpRouter.add(
+  "GET",
+  "/lines/:end",
+  Effect.map(HttpRouter.params, ({ end }) =>
+    HttpServerResponse.stream(
+      Stream.concat(
+        Stream.make(Buffer.from("one\n")),
+        end === "fails"
+          ? Stream.fail(new NoSuchOrder())
+          : end === "dies"
+          ? Stream.die(new Error("broken"))
+          : end === "never"
+          ? Stream.never
+          : Stream.empty
+      ),
+      { contentType: "text/plain" }
+    ))
+).pipe(Layer.provide(HttpAudit.router.layer))
 
 const page = HttpRouter.add(
   "GET",
@@ -104,6 +126,7 @@ export const serve = Effect.fnUntraced(function*<E>(
   const routes = Layer.mergeAll(
     HttpApiBuilder.layer(Api).pipe(Layer.provide(handlers), Layer.provide(HttpAudit.layerMiddleware)),
     page,
+    streams,
     HttpAudit.unknownRoutes
   )
   const audit = HttpAudit.layer({ identify, anonymous: { tenantId: "t_public", env: "prod" }, actions, ...options })
