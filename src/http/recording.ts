@@ -216,7 +216,7 @@ const tagOf = <E>(exit: Exit.Exit<HttpServerResponse, E>): { readonly errorTag?:
 
 /**
  * What a response streams comes after its event: where that breaks, another event says so. A client that goes away
- * meanwhile is none.
+ * meanwhile leaves none.
  */
 export const streamed = (
   answer: HttpServerResponse,
