@@ -28,7 +28,7 @@ import { couldBe, couldBeSecret, couldBeUnder, ownKind } from "./plausible.ts"
 import { defaultPolicy, matches, type Policy, statedTreatment, type Treatment, treatment } from "./Policy.ts"
 import { partial, pseudonym, type PseudonymKey } from "./pseudonym.ts"
 import { none, scan as scanText } from "./scanner.ts"
-import type { Span } from "./span.ts"
+import { disjoint, type Span } from "./span.ts"
 import { isCard } from "./validate.ts"
 
 export { pseudonym, type PseudonymKey } from "./pseudonym.ts"
@@ -153,15 +153,7 @@ export class Stripper {
   private find(text: string): ReadonlyArray<Span> {
     if (this.detectsNothingElse) return scanText(text)
     const more = [...this.options.detectors ?? [], ...this.asked?.detectors ?? []]
-    const all = [...more.flatMap((detector) => [...detector(text)]), ...scanText(text)].sort((a, b) =>
-      a.start - b.start
-    )
-    let end = -1
-    return all.filter((span) => {
-      if (span.start < end) return false
-      end = span.end
-      return true
-    })
+    return disjoint([...more.flatMap((detector) => [...detector(text)]), ...scanText(text)])
   }
 
   /** Counts a finding and says how it is treated. */

@@ -68,6 +68,36 @@ describe("names of persons", () => {
     ) assert.strictEqual(stripped(text), wanted)
   })
 
+  it("are in all Latin letters, behind several titles, and stop before what is none", () => {
+    for (
+      const [text, wanted] of [
+        ["Łukasz Nowak and Željko Marić wrote.", "[PERSON_NAME] and [PERSON_NAME] wrote."],
+        ["Jose\u0301 Gonzalez wrote.", "[PERSON_NAME] wrote."],
+        ["Sehr geehrter Herr Prof. Dr. Vogel", "Sehr geehrter Herr Prof. Dr. [PERSON_NAME]"],
+        ["Il signor Caruso, pani Kowalczyk", "Il signor [PERSON_NAME], pani [PERSON_NAME]"],
+        ["Contact Anna Smith@example.com now", "Contact [PERSON_NAME] [EMAIL] now"],
+        ["see Anna Smith.pdf", "see [PERSON_NAME] Smith.pdf"],
+        ["It was approved by Zorblax Qworl.", "It was approved by [PERSON_NAME]."],
+        ["my name is zorblax", "my name is [PERSON_NAME]"]
+      ] as const
+    ) assert.strictEqual(stripped(text), wanted)
+    const many = `${"anna, ".repeat(300_000)}and maria`
+    assert.isAbove(Names.detector(many).length, 300_000)
+  })
+
+  it("are looked for beside other findings, of which none is cut", () => {
+    const cut = (from: string, kind: typeof Names.kind) => (text: string) => {
+      const start = text.indexOf(from)
+      return start === -1 ? [] : [{ start, end: start + from.length, kind }]
+    }
+    const text = "of kim@example.com"
+    const of = (part: string) => Pii.strip(text, { detectors: [cut(part, Names.kind)] }).value
+    assert.strictEqual(of("of kim"), "[PERSON_NAME][EMAIL]")
+    assert.strictEqual(of("kim"), "of [EMAIL]")
+    assert.strictEqual(of("of kim@example.com"), "[PERSON_NAME]")
+    assert.strictEqual(of("example"), "of [EMAIL]")
+  })
+
   it("are not places, firms, months, code, or words", () => {
     for (
       const text of [
@@ -87,7 +117,14 @@ describe("names of persons", () => {
         "Alpha, Beta and Gamma; Apache, Nginx and Caddy",
         "the Schmidt Foundation; Supernova and Himalayan",
         "maria db, emma.gonzalez(), maria_gonzalez",
-        "retries: Maria_1, host: 3"
+        "retries: Maria_1, host: 3",
+        "I'm German, she said Tuesday, approved by Finance, created by Grafana, this is Linux",
+        "Grant Permissions To Role; Bill Payment History; June Price List",
+        "my name is wrong on the invoice; my name is spelled wrong",
+        "Dear Residents, Dear Students, Herr Doktor",
+        "Johnson & Johnson; San Jose is far; St. Louis; Port Elizabeth; Hurricane Katrina",
+        "Tue Jan 24 10:22:01; Fifth Floor, Boston, MA  02110",
+        "const Anna = new User(); import Alice from './alice'"
       ]
     ) assert.strictEqual(stripped(text), text)
   })

@@ -19,13 +19,18 @@ import { surnames } from "./surnames.ts"
 /** The kind of what it finds: a policy can name it. */
 export const kind: Kind.Kind = Kind.make("PERSON_NAME")
 
-const isUpper = (code: number): boolean =>
-  (code >= 65 && code < 91) || (code >= 0xc0 && code <= 0xde && code !== 0xd7) ||
-  (code > 0xff && code < 0x250 && code % 2 === 0)
-const isLetter = (code: number): boolean =>
-  (code >= 65 && code < 91) || (code >= 97 && code < 123) ||
-  (code >= 0xc0 && code < 0x250 && code !== 0xd7 && code !== 0xf7)
+/** Of the code units of Latin letters: 1 a small letter, 2 a capital, 3 a mark that belongs to the letter before it. */
+const lastLetter = 0x1eff
+const cases = Uint8Array.from({ length: lastLetter + 1 }, (_, code) => {
+  if (code >= 0x300 && code < 0x370) return 3
+  const letter = String.fromCharCode(code)
+  return !/\p{Script=Latin}/u.test(letter) ? 0 : /\p{Lu}/u.test(letter) ? 2 : 1
+})
+const isUpper = (code: number): boolean => code <= lastLetter && cases[code] === 2
+const isLetter = (code: number): boolean => code <= lastLetter && cases[code] !== 0
 const isJoint = (code: number): boolean => code === 39 || code === 0x2019 || code === 45
+
+const marks = /[\u0300-\u036f]/
 
 /** Where the word that begins here ends; an apostrophe or hyphen inside it belongs to it, a possessive `'s` does not. */
 const wordEnd = (text: string, start: number, length: number): number => {
@@ -41,7 +46,8 @@ const wordEnd = (text: string, start: number, length: number): number => {
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(" "))
 const titles = words(
-  "Mr Mrs Ms Miss Mister Dr Doctor Prof Professor Sir Dame Lord Lady Herr Frau Señor Señora Sra Mme Madame Monsieur Captain Sergeant Judge Rev Sister Father"
+  "Mr Mrs Ms Miss Mister Dr Doctor Prof Professor Sir Dame Lord Lady Herr Frau Señor Señora Sra Mme Madame Monsieur Captain Sergeant Judge Rev Sister Father " +
+    "Sig Signor Signora Dott Pan Pani Panie Mevrouw Meneer mevrouw meneer signor signora pani panie"
 )
 const particles = words("van von de der den del della di da dos du la le bin ibn al el ter ten zu af av")
 /** Words that a name is followed by where it is that of a place, a firm or a thing. */
@@ -59,17 +65,20 @@ const towards =
   /(?:^|[^A-Za-z])(?:in|at|near|from|to|via|around|across|visiting|visit|through|outside|of|the|The|In|From|To|At)$/
 const openers = /(?:^|[.!?:;\n"“(\-•*>,]\s*)$/
 const begins = /(?:^|[.!?:;\n"“(\-•*>]\s*)$/
-/** What says that a name follows; the last one takes small letters too. */
-const cue =
-  /(?:\b(?:my name is|name's|named|name:|dear|attn:?|attention:|signed(?: by)?:?|sincerely,|regards,|cheers,|yours,|contact person:?|patient:?|spoke (?:to|with)|assigned to|approved by|created by|reported by|written by|cc:|i'm|i’m|i am|this is|says|said|asked)\s{1,2})$/i
+/** What says that a name follows, whatever word it is; the last one takes small letters too. */
+const cue = /(?:\b(?:my name is|name's|dear|sincerely,|yours,|contact person:?|spoke (?:to|with))\s{1,2})$/i
+/** What may say so: a name that is known follows, or two capitalised words. */
+const weakCue =
+  /(?:\b(?:named|name:|attn:?|attention:|signed(?: by)?:?|regards,|cheers,|patient:?|assigned to|approved by|created by|reported by|written by|cc:|i'm|i’m|i am|this is|says|said|asked)\s{1,2})$/i
 const says = /\bmy name is ([a-z]{2,16}(?: [a-z]{2,16})?)\b/g
 const noNames = words(
   "Customer Sir Madam Team All Everyone World There User Friend Friends Colleague Colleagues Support Sales Admin Hiring Manager Valued Reader " +
-    "Client Member Members Guest Doctor Professor Mom Dad God Santa Diary Lord Jesus Note Please The A An This That It He She We They You I If When " +
+    "Doktor Client Clients Customers Members Users Parents Students Residents Neighbours Neighbors Landlord Sirs Passenger Passengers Applicant Candidate Member Guest Doctor Professor Mom Dad God Santa Diary Lord Jesus Note Please The A An This That It He She We They You I If When " +
     "In On At To For With As But And Or So Not No Yes Our Your My His Her Their What Who Why How Where Group Department Security Legal Billing"
 )
 const fillers = words(
-  "not the a an is in on at that this what very really so just also still going here there from with it and but or unknown hidden required"
+  "not the a an is in on at that this what very really so just also still going here there from with it and but or unknown hidden required " +
+    "too already wrong missing hard long spelled spelt misspelled written taken used shown displayed different incorrect correct changed now no never always"
 )
 
 /** Words that begin sentences, and stand before a surname there. */
@@ -87,7 +96,7 @@ const at = (start: number, end: number): Span => ({ start, end, kind })
 const notNames = words(
   "September July January February October November December German French Italian Spanish Danish Roman Latin Oman Argentina France Kiel Darwin Kenya Cuba " +
     "India China Israel Jordan Chad Asia America Africa Europe Britain Ireland England Scotland Norway Jersey Malta Malaysia London Berlin Milan Vienna Roma " +
-    "Java Ada Julia Gemini Claude Alexa Siri Watson Docker Jenkins Angular Maven Elektra Salesforce Google Tesla Mercedes Dacia Kia Nokia Sony Visa Bert"
+    "Jan Jun Sep Juli Dag Fedora Lua Mac Boston Buster Java Ada Julia Gemini Claude Alexa Siri Watson Docker Jenkins Angular Maven Elektra Salesforce Google Tesla Mercedes Dacia Kia Nokia Sony Visa Bert"
 )
 
 /** Given names that are common words as well: only before another capitalised word. */
@@ -144,7 +153,7 @@ const nameEnd = (text: string, end: number, length: number, most: number): numbe
       if (codeAt(text, next, length) === 46 && codeAt(text, next + 1, length) === 32) last = next + 1
       break
     }
-    if (isShout(word) || noNames.has(word)) break
+    if (isShout(word) || noNames.has(word) || isCode(text, from, next, length)) break
     last = next
   }
   return last
@@ -165,8 +174,14 @@ const isCode = (text: string, start: number, end: number, length: number): boole
   return after === 46 && isLetter(codeAt(text, end + 1, length))
 }
 
+/** Words before a name that make it one of a place or a thing, wherever they stand. */
+const ofPlaces =
+  /(?:^|[^\p{L}])(?:San|Santa|Santo|São|St|Saint|Sainte|Port|Fort|Mount|Lake|Cape|Hurricane|Storm|Rue|rue|Calle|calle|Via|via|Ulica|ulica|Piazza|piazza|Avenida|avenida|Avda|Plaza|plaza)\.? (?:\p{Lu}[\p{L}]+ )?$/u
+/** What declares a name of a program. */
+const declares = /(?:^|[^\p{L}])(?:const|let|var|class|import|new|function|interface|enum|package)\s$/u
 /** Whether the word before belongs to the same proper noun: `San Diego`, `New Jersey`. */
 const isContinued = (text: string, start: number): boolean => {
+  if (ofPlaces.test(text.slice(Math.max(0, start - 24), start))) return true
   if (text[start - 1] !== " ") return false
   let first = start - 1
   while (first > 0 && isLetter(text.charCodeAt(first - 1))) first--
@@ -174,14 +189,18 @@ const isContinued = (text: string, start: number): boolean => {
   return !openers.test(text.slice(Math.max(0, first - 4), first))
 }
 
-/** A name behind a title. */
+/** A name behind a title, or behind several: `Herr Prof. Dr. Vogel`. */
 const titled = (text: string, end: number, length: number): Span | undefined => {
-  const from = codeAt(text, end, length) === 46 ? end + 2 : end + 1
-  const next = wordEnd(text, from, length)
-  const named = text.slice(from, next)
-  if (next - from < 2 || text[from - 1] !== " " || isShout(named) || noNames.has(named)) return undefined
-  if (!isUpper(text.charCodeAt(from)) || isCode(text, from, next, length)) return undefined
-  return at(from, nameEnd(text, next, length, 3))
+  for (let last = end, n = 0; n < 3; n++) {
+    const from = codeAt(text, last, length) === 46 ? last + 2 : last + 1
+    const next = wordEnd(text, from, length)
+    const named = text.slice(from, next)
+    if (next - from < 2 || text[from - 1] !== " " || isShout(named) || noNames.has(named)) return undefined
+    if (!isUpper(text.charCodeAt(from)) || isCode(text, from, next, length)) return undefined
+    if (!titles.has(named)) return at(from, nameEnd(text, next, length, 3))
+    last = next
+  }
+  return undefined
 }
 
 /** A word that may be a name where others beside it are: in a list, or before a surname. */
@@ -197,9 +216,26 @@ const isBeforeSurname = (text: string, start: number, end: number, last: number)
   return !begins.test(before) || (/(?:^|[\n>])[ \t]*$/.test(before) && (last === text.length || text[last] === "\n"))
 }
 
+/** Whether no word of a name that is cued is one of a place, a firm, a thing or a sentence. */
+const isPlain = (name: string): boolean => name.split(" ").every((word) => word.length < 3 || mayBeName(word))
+
 /** Whether numbers stand on both sides: of a street. */
 const isNumbered = (text: string, start: number, last: number): boolean =>
   /\d $/.test(text.slice(Math.max(0, start - 2), start)) && /^ \d/.test(text.slice(last, last + 2))
+
+/** Whether a single word stands at a `&`, with another on its other side: of a firm. */
+const isFirm = (text: string, start: number, end: number, last: number): boolean =>
+  last === end && (text.startsWith(" & ", end) || (text[start - 2] === "&" && text[start - 1] === " "))
+
+/** Whether a capitalised word goes on behind a name that ends with no surname: in a heading. */
+const isHeading = (text: string, end: number, last: number, length: number): boolean => {
+  const [second = "", third] = text.slice(end + 1, last).split(" ")
+  if (isSurname(third ?? second) || last === end) return false
+  if (third !== undefined && second.length > 2 && !given.has(second)) return true
+  const from = text.charCodeAt(last) === 32 ? last + 1 : length
+  const next = wordEnd(text, from, length)
+  return isUpper(codeAt(text, from, length)) || (next - from < 5 && isUpper(codeAt(text, next + 1, length)))
+}
 
 /** The name of who speaks, at the beginning of a line: `Maria: yes`. */
 const isSpeaker = (text: string, start: number, end: number, word: string): boolean =>
@@ -208,13 +244,15 @@ const isSpeaker = (text: string, start: number, end: number, word: string): bool
 
 /** A name that begins with a capitalised word, if one does. */
 const nameAt = (text: string, start: number, end: number, length: number): Span | undefined => {
-  const word = text.slice(start, end)
+  const written = text.slice(start, end)
+  const word = marks.test(written) ? written.normalize() : written
   if (isCode(text, start, end, length)) return isSpeaker(text, start, end, word) ? at(start, end) : undefined
   if (titles.has(word)) return titled(text, end, length)
   const before = text.slice(Math.max(0, start - 24), start)
-  const isCued = cue.test(before)
-  const isAmbiguous = !isCued && ambiguous.has(word)
   const last = nameEnd(text, end, length, 3)
+  const isCued = cue.test(before) ||
+    ((last > end || ambiguous.has(word) || isSurname(word)) && weakCue.test(before) && isPlain(text.slice(start, last)))
+  const isAmbiguous = !isCued && ambiguous.has(word)
   if (!isCued && !isAmbiguous && !given.has(word)) {
     const joint = word.search(/['’-]/)
     const isNamed = (joint >= 3 && given.has(word.slice(0, joint))) || isDescent(word)
@@ -225,10 +263,13 @@ const nameAt = (text: string, start: number, end: number, length: number): Span 
   if (isJoint(codeAt(text, end, length)) && codeAt(text, end + 1, length) === 116) return undefined
   if (isCued) return at(start, last)
   if (last === end && (isAmbiguous || notPersons.has(word))) return undefined
+  if (isAmbiguous && isHeading(text, end, last, length)) return undefined
   const [behind = ""] = text.slice(last, last + 14).split("\n")
   const followers = `${text.slice(end, last)}${behind}`.split(/[^\p{L}]+/u)
   if (followers.some((follower) => notPersons.has(follower))) return undefined
-  if (isContinued(text, start) || isNumbered(text, start, last)) return undefined
+  if (isContinued(text, start) || isNumbered(text, start, last) || declares.test(before)) return undefined
+  // `Johnson & Johnson`
+  if (isFirm(text, start, end, last)) return undefined
   // A single word after "in" or "the" is a place or a thing.
   if (last === end && !isDescent(word) && towards.test(before.trimEnd())) return undefined
   return at(start, last)
@@ -236,7 +277,11 @@ const nameAt = (text: string, start: number, end: number, length: number): Span 
 
 /** A name in small letters: a given name and a surname, or one of them behind a title. */
 const smallNameAt = (text: string, start: number, end: number, length: number): Span | undefined => {
-  if (codeAt(text, end, length) !== 32 || !smallGiven.has(text, start, end)) return undefined
+  if (codeAt(text, end, length) !== 32) return undefined
+  if (isUpper(codeAt(text, end + 1, length)) && end - start < 9 && titles.has(text.slice(start, end))) {
+    return titled(text, end, length)
+  }
+  if (!smallGiven.has(text, start, end)) return undefined
   if (isCode(text, start, end, length)) return undefined
   const next = wordEnd(text, end + 1, length)
   return smallSurnames.has(text, end + 1, next) && !isCode(text, end + 1, next, length)
@@ -302,7 +347,7 @@ class Lists {
     this.items.push(item)
   }
   end(): void {
-    if (this.items.length > 1) this.found.push(...inList(this.text, this.items))
+    if (this.items.length > 1) { for (const span of inList(this.text, this.items)) this.found.push(span) }
     this.items = []
   }
 }
@@ -341,7 +386,9 @@ export const detector: Detector = (text) => {
     if (fillers.has(first)) continue
     const start = match.index + match[0].length - (match[1]?.length ?? 0)
     const name = second === "" || fillers.has(second) ? first : `${first} ${second}`
-    found.push(at(start, start + name.length))
+    const end = start + name.length
+    const isFound = found.some((span) => span.start < end && span.end > start)
+    if (!isFound && !isCode(text, start, end, length)) found.push(at(start, end))
   }
   return found.sort((a, b) => a.start - b.start)
 }
