@@ -20,7 +20,9 @@ const faultLine = (finding: Extract<Ledger.Finding, { readonly _tag: "Fault" }>)
   const { detail, eventId, fault, log, position } = finding
   const where = position === undefined ? "" : ` at position ${position}`
   const event = eventId === undefined ? "" : ` (event ${eventId})`
-  return `${log.tenantId} ${log.env}: ${fault}${where}${event}: ${printable(detail)}\n`
+  return `${log === undefined ? "the store" : `${log.tenantId} ${log.env}`}: ${fault}${where}${event}: ${
+    printable(detail)
+  }\n`
 }
 
 /** What was found to hold by heads that lie elsewhere: those in the store can be taken back with its events. */

@@ -39,7 +39,8 @@ export type Finding =
   | {
     readonly _tag: "Fault"
     readonly fault: Fault
-    readonly log: LogName
+    /** The log; none of what is wrong with the store as a whole, or of a log whose name is not known. */
+    readonly log: LogName | undefined
     readonly position: number | undefined
     readonly eventId: EventId | undefined
     readonly detail: string

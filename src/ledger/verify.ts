@@ -99,11 +99,13 @@ const chosen = Effect.fnUntraced(function*(
   return logs
 })
 
-/** The name that a log has, as far as it is known. */
-const nameOf = (tenantId: unknown, env: unknown): LogName => ({
-  tenantId: TenantId.make(typeof tenantId === "string" ? tenantId : "unknown", { disableChecks: true }),
-  env: Env.make(typeof env === "string" ? env : "unknown", { disableChecks: true })
-})
+/** The name of the log that an event says it is of. */
+const nameIn = (body: Uint8Array | undefined): LogName | undefined => {
+  const { env, tenantId } = body === undefined ? {} : eventFields(body)
+  return typeof tenantId === "string" && typeof env === "string"
+    ? { tenantId: TenantId.make(tenantId, { disableChecks: true }), env: Env.make(env, { disableChecks: true }) }
+    : undefined
+}
 
 /** One verification of a snapshot. Owns what it remembers of the rows that went by. */
 class Verification {
@@ -172,8 +174,7 @@ class Verification {
     for (const { detail, fault } of problems) this.reportAt(fault, only, detail)
   }
 
-  private reportAt(fault: Fault, name: LogName | undefined, detail: string): void {
-    const log = name ?? nameOf(undefined, undefined)
+  private reportAt(fault: Fault, log: LogName | undefined, detail: string): void {
     this.findings.push({ _tag: "Fault", fault, log, position: undefined, eventId: undefined, detail })
   }
 
@@ -247,11 +248,10 @@ class Verification {
   /** A row whose log is not there: someone removed the log's row, or gave the event to another. Once for each log. */
   private reportStray({ body, log, position }: StoredEvent): void {
     this.known.add(log)
-    const { env, tenantId } = body === undefined ? {} : eventFields(body)
     this.findings.push({
       _tag: "Fault",
       fault: "missing",
-      log: nameOf(tenantId, env),
+      log: nameIn(body),
       position,
       eventId: undefined,
       detail: "the log of this event is not in the store"
