@@ -60,21 +60,12 @@ const check = (path: string, options: { readonly adopt: boolean; readonly mustEx
   return { identity, fresh }
 }
 
-/**
- * The database header: https://www.sqlite.org/fileformat.html#the_database_header. Read by SQLite, which knows what the
- * process has open wherever in it: closing a descriptor of our own would drop the locks that another thread holds.
- */
-const headerOf = (path: string): { readonly id: unknown; readonly version: unknown } | undefined => {
-  const url = pathToFileURL(path)
-  url.searchParams.set("immutable", "1")
-  const db = new DatabaseSync(url, { readOnly: true })
+/** Looks into a database; `undefined` where it is none, or is damaged (SQLITE_NOTADB, SQLITE_CORRUPT). */
+const lookInto = <A>(file: string | URL, look: (db: DatabaseSync) => A): A | undefined => {
+  const db = new DatabaseSync(file, { readOnly: true })
   try {
-    return {
-      id: db.prepare("PRAGMA application_id").get()?.["application_id"],
-      version: db.prepare("PRAGMA user_version").get()?.["user_version"]
-    }
+    return look(db)
   } catch (cause) {
-    // SQLITE_NOTADB, SQLITE_CORRUPT
     if (errorCode(cause) === 26 || errorCode(cause) === 11) return undefined
     throw cause
   } finally {
@@ -82,16 +73,26 @@ const headerOf = (path: string): { readonly id: unknown; readonly version: unkno
   }
 }
 
+/**
+ * The database header: https://www.sqlite.org/fileformat.html#the_database_header. Read by SQLite, which knows what the
+ * process has open wherever in it: closing a descriptor of our own would drop the locks that another thread holds.
+ */
+const headerOf = (path: string): { readonly id: unknown; readonly version: unknown } | undefined => {
+  const url = pathToFileURL(path)
+  url.searchParams.set("immutable", "1")
+  return lookInto(url, (db) => ({
+    id: db.prepare("PRAGMA application_id").get()?.["application_id"],
+    version: db.prepare("PRAGMA user_version").get()?.["user_version"]
+  }))
+}
+
 const checkHeader = (path: string, adopt: boolean): AuditReason | undefined => {
   const header = headerOf(path)
-  if (header === undefined) return new SinkRejected({ detail: `${path} is not an audit store` })
   // Looked at before anything is opened for writing: what is not ours is not touched.
-  if (header.id === applicationId && Number(header.version) <= version) return undefined
-  const db = new DatabaseSync(path, { readOnly: true })
-  try {
-    const detail = refusal(db, versionOf(db), adopt)
-    return detail === undefined ? undefined : new SinkRejected({ detail: `${path}: ${detail}` })
-  } finally {
-    db.close()
-  }
+  if (header?.id === applicationId && Number(header.version) <= version) return undefined
+  const found = header === undefined
+    ? undefined
+    : lookInto(path, (db) => ({ problem: refusal(db, versionOf(db), adopt) }))
+  if (found === undefined) return new SinkRejected({ detail: `${path} is not an audit store` })
+  return found.problem === undefined ? undefined : new SinkRejected({ detail: `${path}: ${found.problem}` })
 }
