@@ -60,7 +60,7 @@ const check = (path: string, options: { readonly adopt: boolean; readonly mustEx
   return { identity, fresh }
 }
 
-/** Looks into a database; `undefined` where it is none, or is damaged (SQLITE_NOTADB, SQLITE_CORRUPT). */
+/** Looks into a database; `undefined` of what is not one, or is damaged (SQLITE_NOTADB, SQLITE_CORRUPT). */
 const lookInto = <A>(file: string | URL, look: (db: DatabaseSync) => A): A | undefined => {
   const db = new DatabaseSync(file, { readOnly: true })
   try {
