@@ -262,6 +262,14 @@ describe("the policy of a relay", () => {
       "/policy/key/secret",
       "must have at least 32 bytes"
     ])
+    const always =
+      "event_id schema_version tenantId env mode actor_type agentId request_id trace_id action outcome severity " +
+      "storage_class train_ok train_reason pii_flags metadata recorded_at occurred_at"
+    for (const field of always.split(" ")) {
+      assert.deepStrictEqual(why({ drop: [`/${field}`] })[1], "is a field that every event has")
+      const isId = ["agentId", "request_id", "trace_id"].includes(field)
+      assert.strictEqual(Result.isSuccess(policyOf({ pseudonymise: [`/${field}`], key })), isId, field)
+    }
     for (const field of ["/agentId", "/request_id", "/trace_id", "/metadata/outcome"]) {
       assert.isTrue(Result.isSuccess(policyOf({ pseudonymise: [field], key })))
     }
