@@ -19,6 +19,7 @@ import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { Database, type Opened, type Run } from "./database.ts"
 import { eventColumns, eventOf, LogRows } from "./logRows.ts"
 import { problemsOf } from "./Migrations.ts"
+import { hasOutbox } from "./outbox.ts"
 import { failing } from "./problem.ts"
 
 const method = "LogStore.change"
@@ -235,6 +236,13 @@ const scrubbable = (s: string): string =>
   "a.pid <> pg_backend_pid() AND age(a.backend_xmin) >= (SELECT age(max(e.xid::text::bigint)::text::xid8::xid) FROM " +
   `${s}.erasure e)) AS unseen FROM pg_class c WHERE c.oid = to_regclass('${s}.event')`
 
+/** Takes rows that are gone out of the tables that had content: also those that have moved out of the outbox. */
+const vacuumed = ({ run, schema }: Pick<Opened, "run" | "schema">) =>
+  Effect.flatMap(
+    hasOutbox({ run, schema }),
+    (found) => run(`VACUUM (INDEX_CLEANUP ON) ${schema}.event${found ? `, ${schema}.outbox` : ""}`)
+  )
+
 /**
  * Has the table vacuumed, which takes the erased rows out of it; `false` inside a transaction, for a role that does not
  * own the table, and while an older transaction may still read them.
@@ -245,7 +253,7 @@ const scrubbing = ({ run, schema, transactionOf }: Opened): Effect.Effect<boolea
     return Effect.mapError(
       Effect.flatMap(run(scrubbable(schema)), ([row]) =>
         row?.["owns"] === true && row["unseen"] === true
-          ? Effect.as(run(`VACUUM (INDEX_CLEANUP ON) ${schema}.event`), true)
+          ? Effect.as(vacuumed({ run, schema }), true)
           : Effect.succeed(false)),
       failing("LogStore.scrub")
     )

@@ -34,9 +34,9 @@ import { durableCommits } from "./append.ts"
 import { Appender } from "./appender.ts"
 import { atOnce, Committer, keyOf } from "./committer.ts"
 import { Commits, Database } from "./database.ts"
-import { mayWait, Outbox, prepare as prepareOutbox } from "./outbox.ts"
+import { hasOutbox, mayWait, NotYet, Outbox, prepare as prepareOutbox } from "./outbox.ts"
 import { make as writePolicy } from "./PostgresWritePolicy.ts"
-import { reasonOf } from "./problem.ts"
+import { failing, reasonOf } from "./problem.ts"
 
 /** Bounds of the sink. */
 export interface Options {
@@ -94,18 +94,31 @@ const joining = (
     Effect.suspend(() => {
       if (isClosed()) return Effect.fail(failed(event, new SinkClosed({ detail: "the sink is closed" })))
       const waits = outbox !== undefined && mayWait(event)
-      const committed = waits ? outbox.wake : Effect.sync(() => told(new Set([keyOf(event)])))
+      // Where it went to the log after all, looking at the outbox costs nothing.
+      const committed = Effect.andThen(
+        waits ? outbox.wake : Effect.void,
+        Effect.sync(() => told(new Set([keyOf(event)])))
+      )
       // In a savepoint of its own: what is refused leaves the transaction as it was, and another fiber's savepoint,
       // which could take the event with it, ends first.
-      const write: Effect.Effect<Evidence, AuditError | SqlError> = waits ? outbox.keep(event) : toLog(event)
-      const written = database.sql.withTransaction(write)
+      const toLogNow = database.inTransaction(toLog(event))
+      const written: Effect.Effect<Evidence, AuditError | SqlError> = waits
+        ? Effect.catch(
+          database.inTransaction(outbox.keep(event)),
+          (error) => error instanceof NotYet ? toLogNow : Effect.fail(error)
+        )
+        : toLogNow
       return Effect.timeoutOrElse(Effect.interruptible(written), {
         duration: database.deadlineMillis,
         orElse: () =>
           Effect.fail(
             new AuditError({
               method,
-              reason: new SinkTimeout({ detail: `the log was locked for ${database.deadlineMillis} ms` })
+              reason: new SinkTimeout({
+                detail: waits
+                  ? `the event was not taken within ${database.deadlineMillis} ms`
+                  : `the log was locked for ${database.deadlineMillis} ms`
+              })
             })
           )
       }).pipe(
@@ -157,12 +170,20 @@ export const make = Effect.fnUntraced(function*(
   })
   let closed = false
   yield* Effect.addFinalizer(() => Effect.sync(() => closed = true))
-  const outbox = options.outbox === true ? new Outbox(appender, tell) : undefined
-  if (outbox !== undefined) {
-    yield* prepareOutbox(database, "PostgresSink.make")
-    yield* Effect.forkScoped(outbox.draining)
+  const waitsInOutbox = options.outbox === true
+  const outbox = new Outbox(appender, tell)
+  if (waitsInOutbox) yield* prepareOutbox(database, "PostgresSink.make")
+  // What others have put there moves, whoever is there to move it.
+  if (waitsInOutbox || (yield* Effect.mapError(hasOutbox(database), failing("PostgresSink.make")))) {
+    yield* Effect.forkScoped(database.outside(outbox.draining))
   }
-  const join = joining({ appender, committer, outbox, isClosed: () => closed, told: tell })
+  const join = joining({
+    appender,
+    committer,
+    outbox: waitsInOutbox ? outbox : undefined,
+    isClosed: () => closed,
+    told: tell
+  })
   const service = EventSink.of({
     append: (event) =>
       Effect.withFiber((fiber) => {

@@ -295,7 +295,7 @@ export class Committer {
       return rowsOf(taken.map(({ value }) => value))
     }, { before, durability: "committed", millis })
     const result = yield* Effect.result(
-      this.appender.options.database.sql.withTransaction(
+      this.appender.options.database.inTransaction(
         Effect.tap(appended, (appended) => Effect.sync(() => done = appended))
       )
     )

@@ -2,11 +2,12 @@
  * The database of a store: the application's own `SqlClient`, the schema that the tables are in, and transactions with
  * the errors of a store.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
+import { SqlError } from "effect/sql/SqlError"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import type { Row } from "../internal/row.ts"
 import type { LogName } from "../RequestContext.ts"
@@ -32,6 +33,8 @@ export interface Opened {
   readonly planned: Run
   /** Runs an effect in a transaction, or in a savepoint of the one that the fiber carries. */
   readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AuditError, R>
+  /** The same, with the errors of the client. */
+  readonly inTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, R>
   /** The transaction that a context carries. */
   readonly transactionOf: (context: Context.Context<never>) => object | undefined
   /** Runs an effect without the transaction that the fiber carries. */
@@ -76,6 +79,32 @@ class OfEffect<E> {
   }
 }
 
+/**
+ * Runs an effect in a transaction of a client, or in a savepoint. Where its connection is lost, the client cannot roll
+ * back and dies of that: the server has, so here it fails as the effect did.
+ */
+const transactionally =
+  (sql: SqlClient.SqlClient): Opened["inTransaction"] =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+    Effect.suspend(() => {
+      let own: OfEffect<E> | undefined
+      const inside = Effect.mapError(effect, (error) => own = new OfEffect(error))
+      return Effect.catchCause(
+        sql.withTransaction(inside),
+        ({ reasons }): Effect.Effect<never, E | SqlError> => {
+          const valueOf = (reason: Cause.Reason<unknown>) =>
+            reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
+          if (own !== undefined && reasons.some((reason) => valueOf(reason) === own)) return Effect.fail(own.error)
+          const others = reasons.flatMap((reason): ReadonlyArray<Cause.Reason<never>> =>
+            reason._tag === "Fail" || valueOf(reason) instanceof SqlError ? [] : [reason]
+          )
+          if (others.length > 0) return Effect.failCause(Cause.fromReasons(others))
+          const lost = reasons.map(valueOf).find((value) => value instanceof SqlError)
+          return lost === undefined ? Effect.interrupt : Effect.fail(lost)
+        }
+      )
+    })
+
 const transacting =
   (sql: SqlClient.SqlClient): Opened["transact"] =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | AuditError, R> =>
@@ -85,7 +114,7 @@ const transacting =
       const inside = Effect.mapError(effect, (error) => new OfEffect(error)).pipe(
         Effect.tap(() => Effect.sync(() => ended = true))
       )
-      return Effect.mapError(sql.withTransaction(inside), (error) => {
+      return Effect.mapError(transactionally(sql)(inside), (error) => {
         if (error instanceof OfEffect) return error.error
         // A savepoint that is lost goes with its transaction: only that of the outermost level is not known.
         const reason = reasonOf(error, "the transaction", ended && !isNested)
@@ -119,6 +148,7 @@ export const make = Effect.fnUntraced(function*(
     committed: (text, params) => outside(run(text, params)),
     planned: (text, params) => outside(plain.unsafe<Row>(text, params).unprepared),
     transact: transacting(sql),
+    inTransaction: transactionally(sql),
     transactionOf: (context) => Context.getOrUndefined(context, sql.transactionService)?.[0],
     reserve: Effect.map(
       sql.reserve,

@@ -10,10 +10,17 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import type { SqlError } from "effect/sql/SqlError"
-import { AuditError, type AuditReason, CheckpointInconsistent, InvalidInput, SinkRejected } from "../AuditError.ts"
+import {
+  AuditError,
+  type AuditReason,
+  CheckpointInconsistent,
+  InvalidInput,
+  SinkRejected,
+  SinkUnavailable
+} from "../AuditError.ts"
 import type { Sealed } from "../DatasetEvent.ts"
 import type { Evidence } from "../EventSink.ts"
-import { rowProblem } from "../internal/body.ts"
+import { eventFields, keysIn, rowProblem } from "../internal/body.ts"
 import { Refused } from "../internal/duplicate.ts"
 import { uuidText } from "../internal/entropy.ts"
 import { readPolicy } from "../internal/policies.ts"
@@ -23,6 +30,7 @@ import { telling } from "../internal/telling.ts"
 import { stoppedBy } from "../ledger/extends.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { commitment } from "../Seal.ts"
+import { termsOf } from "../trail/terms.ts"
 import { admits } from "../WritePolicy.ts"
 import type { Appender } from "./appender.ts"
 import { keyOf, type Told } from "./committer.ts"
@@ -42,23 +50,27 @@ export const waitingAge = Metric.gauge("audit_outbox_waiting_seconds", {
 /** How often other processes' events are looked for, in milliseconds. */
 const lookEvery = 1000
 /** How long the lock of a log is waited for, in milliseconds: then the next log has its turn. */
-const lockMillis = 250
-/** Events that move in one transaction. */
-const perStep = 512
+const lockMillis = 20
+/** Events that move in one transaction at most, and the bytes of their bodies: an event, whatever it has. */
+const stepEvents = 512
+const stepBytes = 4_194_304
 
 /** The table, for those who may make it. */
 export const table = (s: string): ReadonlyArray<string> => [
   `CREATE TABLE IF NOT EXISTS ${s}.outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant_id text NOT NULL,
     env text NOT NULL, kept_at timestamptz NOT NULL DEFAULT clock_timestamp(), millis bigint NOT NULL,
-    event_id uuid NOT NULL, commitment bytea NOT NULL, salt bytea NOT NULL, body bytea NOT NULL, terms int4[] NOT NULL,
-    policy text)`,
+    event_id uuid NOT NULL, commitment bytea NOT NULL, salt bytea NOT NULL, body bytea NOT NULL, policy text)`,
   `CREATE INDEX IF NOT EXISTS outbox_of_log ON ${s}.outbox (tenant_id, env, id)`
 ]
+
+/** Whether the store has an outbox. */
+export const hasOutbox = ({ run, schema }: Pick<Opened, "run" | "schema">): Effect.Effect<boolean, SqlError> =>
+  hasTable(run, schema, "outbox")
 
 /** Makes the table where it is missing, whoever comes first. */
 export const prepare = ({ run, schema: s, transact }: Opened, method: string): Effect.Effect<void, AuditError> =>
   Effect.flatMap(
-    Effect.mapError(hasTable(run, s, "outbox"), failing(method)),
+    Effect.mapError(hasOutbox({ run, schema: s }), failing(method)),
     (found) =>
       found ? Effect.void : transact(Effect.mapError(
         Effect.forEach(
@@ -72,7 +84,12 @@ export const prepare = ({ run, schema: s, transact }: Opened, method: string): E
 
 /** Whether an event may wait: its key or its id must not be known of an earlier one, and records of the log lead it. */
 export const mayWait = (event: Sealed): boolean =>
-  event.idempotency === undefined && !event.repeated && !event.keys.action.startsWith("audit.")
+  event.idempotency === undefined && !event.repeated && !/^(?:audit|training_preference)\./.test(event.keys.action)
+
+/** An event may not wait: the store has no policy yet, and the first event that is stored sets it. */
+export class NotYet {
+  readonly _tag = "NotYet"
+}
 
 const logOf = (row: Row): LogName => ({
   tenantId: TenantId.make(stringOf(row, "tenant_id") ?? "", { disableChecks: true }),
@@ -91,15 +108,33 @@ class Stays {
 
 const changed = new SinkRejected({ detail: "an event in the outbox is not what was put there: someone changed it" })
 
+/** What a step has moved, and whether more may wait. */
+interface Moved {
+  readonly moved: number
+  readonly hasMore: boolean
+}
+
+/** The first events of a log, as many as fit into a step: one at least, whatever it has. */
+const stepOf = (s: string): string =>
+  "SELECT id, millis::float8 AS millis, uuid_send(event_id) AS event_id, commitment, salt, body, policy, " +
+  "count::float8 AS count FROM (SELECT *, count(*) OVER () AS count, sum(octet_length(body)) OVER (ORDER BY id) - " +
+  `octet_length(body) AS before FROM (SELECT * FROM ${s}.outbox WHERE tenant_id = $1 AND env = $2 ` +
+  "ORDER BY id LIMIT $3) first) step WHERE before < $4 ORDER BY id"
+
+const tooSlow = new AuditError({
+  method: "EventSink.append",
+  reason: new SinkUnavailable({ detail: "PostgreSQL did not move them in time" })
+})
+
 /** A row that waits, as the row of a sealed event; nothing where it is not what was put there. */
 const sealedOf = (name: LogName, row: Row): SealedRow | undefined => {
-  const { terms } = row
   const [recordedAtMillis, id] = [integerOf(row, "millis"), blobOf(row, "event_id")]
   const [stored, salt, body] = [blobOf(row, "commitment"), blobOf(row, "salt"), blobOf(row, "body")]
   if (recordedAtMillis === undefined || id === undefined || stored === undefined) return undefined
-  if (salt === undefined || body === undefined || !Array.isArray(terms)) return undefined
+  if (salt === undefined || body === undefined) return undefined
   if (Buffer.compare(commitment(salt, body), stored) !== 0) return undefined
-  const facts = { position: -1, eventId: uuidText(id), recordedAtMillis }
+  const eventId = uuidText(id)
+  const facts = { position: -1, eventId, recordedAtMillis }
   if (rowProblem(facts, body, { name, origins: [] }) !== undefined) return undefined
   return {
     ...name,
@@ -108,10 +143,11 @@ const sealedOf = (name: LogName, row: Row): SealedRow | undefined => {
     commitment: stored,
     salt,
     body,
-    terms: Int32Array.from(terms, Number),
+    terms: termsOf(eventId, keysIn(eventFields(body))),
     policy: stringOf(row, "policy"),
     idempotency: undefined,
-    repeated: false
+    // Someone may have repeated it, past the outbox.
+    repeated: true
   }
 }
 
@@ -132,21 +168,22 @@ export class Outbox {
   readonly keep = Effect.fnUntraced(function*(
     this: Outbox,
     event: Sealed
-  ): Effect.fn.Return<Evidence, SqlError | AuditError> {
+  ): Effect.fn.Return<Evidence, SqlError | AuditError | NotYet> {
     const { commits, database: { run, schema: s } } = this.appender.options
-    const { body, commitment, env, policy, recordedAtMillis, salt, tenantId, terms } = rowOf(event)
+    const { body, commitment, env, policy, recordedAtMillis, salt, tenantId } = rowOf(event)
     event.try()
     const [row] = yield* run(
-      `INSERT INTO ${s}.outbox (tenant_id, env, millis, event_id, commitment, salt, body, terms, policy) ` +
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::int4[], $9) RETURNING " +
+      `INSERT INTO ${s}.outbox (tenant_id, env, millis, event_id, commitment, salt, body, policy) ` +
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING " +
         "current_setting('synchronous_commit') AS synchronous_commit, " +
         `(SELECT value FROM ${s}.store WHERE name = 'policy') AS policy, ` +
         `(SELECT l.origin FROM ${s}.log l JOIN ${s}.stop x ON x.log = l.id WHERE l.tenant_id = $1 AND l.env = $2) ` +
         `AS origin, (SELECT x.detail FROM ${s}.log l JOIN ${s}.stop x ON x.log = l.id ` +
         "WHERE l.tenant_id = $1 AND l.env = $2) AS stopped",
-      [tenantId, env, BigInt(recordedAtMillis), event.eventId, commitment, salt, body, `{${terms.join(",")}}`, policy]
+      [tenantId, env, BigInt(recordedAtMillis), event.eventId, commitment, salt, body, policy]
     )
     const refused = this.refusalOf(row, policy, commits)
+    if (refused instanceof NotYet) return yield* Effect.fail(refused)
     if (refused !== undefined) return yield* new AuditError({ method: "EventSink.append", reason: refused })
     return { eventId: event.eventId, position: undefined, duplicate: false, durability: "with-transaction" }
   })
@@ -156,7 +193,7 @@ export class Outbox {
     row: Row | undefined,
     policy: string | undefined,
     commits: ReadonlyArray<string>
-  ): AuditReason | undefined {
+  ): AuditReason | NotYet | undefined {
     const commit = stringOf(row, "synchronous_commit") ?? ""
     if (!commits.includes(commit)) {
       const detail = `the transaction would not be durable: synchronous_commit is ${commit}`
@@ -165,7 +202,7 @@ export class Outbox {
     const [origin, detail] = [stringOf(row, "origin"), stringOf(row, "stopped")]
     if (origin !== undefined && detail !== undefined) return stoppedBy(origin, new CheckpointInconsistent({ detail }))
     const answer = policy === undefined ? "yes" : admits(readPolicy(stringOf(row, "policy")), policy)
-    return answer instanceof InvalidInput ? answer : undefined
+    return answer instanceof InvalidInput ? answer : answer === "sets" ? new NotYet() : undefined
   }
 
   /** Something was committed to the outbox. */
@@ -174,13 +211,34 @@ export class Outbox {
   /** Moves events, again and again, as long as the store is open. */
   readonly draining: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
     this.more = Latch.makeUnsafe(false)
-    return Effect.matchEffect(this.drain, {
-      onFailure: (error) => this.tell("", reasonOf(error, "the outbox cannot be read", false), undefined),
-      onSuccess: () => Effect.sync(() => this.said.delete(""))
-    }).pipe(Effect.andThen(Effect.raceFirst(this.more.await, Effect.sleep(lookEvery))))
+    return Effect.andThen(
+      this.guarded(this.drain, undefined),
+      Effect.raceFirst(this.more.await, Effect.sleep(lookEvery))
+    )
   }))
 
-  /** Moves what waits, log by log. */
+  /** Tells why something was not done, whatever it was: the next look tries it again. */
+  private guarded(effect: Effect.Effect<void, SqlError | AuditError | Stays>, name: LogName | undefined) {
+    const key = name === undefined ? "" : keyOf(name)
+    return Effect.matchCauseEffect(effect, {
+      onFailure: ({ reasons }) => {
+        if (reasons.some((reason) => reason._tag === "Interrupt")) return Effect.interrupt
+        const failure = reasons.find((reason) => reason._tag === "Fail")?.error
+        return this.tell(
+          key,
+          failure === undefined
+            ? new SinkUnavailable({ detail: "there is a defect" })
+            : failure instanceof Stays || failure instanceof AuditError
+            ? failure.reason
+            : reasonOf(failure, "PostgreSQL did not move them", false),
+          name
+        )
+      },
+      onSuccess: () => Effect.sync(() => void this.said.delete(key))
+    })
+  }
+
+  /** Moves what waits, log by log: one after another, so that a connection or two do. */
   private readonly drain: Effect.Effect<void, SqlError> = Effect.suspend(() => {
     const { run, schema: s } = this.appender.options.database
     return Effect.flatMap(
@@ -192,7 +250,7 @@ export class Outbox {
       (logs) =>
         Effect.andThen(
           this.measure(logs),
-          Effect.forEach(logs, (row) => this.drainLog(logOf(row)), { discard: true, concurrency: 2 })
+          Effect.forEach(logs.map(logOf), (name) => this.guarded(this.drainLog(name), name), { discard: true })
         )
     )
   })
@@ -205,53 +263,47 @@ export class Outbox {
     )
   }
 
-  private readonly drainLog = (name: LogName): Effect.Effect<void> => {
-    const key = keyOf(name)
-    return Effect.matchEffect(this.step(name, perStep), {
-      onFailure: (error) =>
-        this.tell(
-          key,
-          error instanceof Stays || error instanceof AuditError
-            ? error.reason
-            : reasonOf(error, "PostgreSQL did not take them", false),
-          name
-        ),
-      onSuccess: (moved) => {
-        if (moved === 0) return Effect.void
-        this.said.delete(key)
-        this.told(new Set([key]))
-        return moved === perStep ? this.drainLog(name) : Effect.void
+  /** Moves what waits of a log, a step at a time. */
+  private readonly drainLog = (name: LogName): Effect.Effect<void, SqlError | AuditError | Stays> =>
+    Effect.flatMap(
+      // Longer than any lock is waited for: what holds it up is the server, or the pool of connections.
+      Effect.timeoutOrElse(Effect.interruptible(this.step(name, stepEvents)), {
+        duration: this.appender.options.database.deadlineMillis * 2,
+        orElse: () => Effect.fail(tooSlow)
+      }),
+      ({ hasMore, moved }) => {
+        if (moved > 0) this.told(new Set([keyOf(name)]))
+        return hasMore ? this.drainLog(name) : Effect.void
       }
-    })
-  }
+    )
 
   /** Says why events stay, once. */
   private tell(key: string, reason: AuditReason, name: LogName | undefined): Effect.Effect<void> {
-    if (this.said.get(key) === reason.message) return Effect.void
+    // Someone has its lock: its turn comes.
+    if (reason._tag === "SinkTimeout" || this.said.get(key) === reason.message) return Effect.void
     this.said.set(key, reason.message)
     const names = { tenant: name?.tenantId ?? "", env: name?.env ?? "", reason: reason._tag }
     return telling(Effect.annotateLogs(Effect.logError(`Events wait in the outbox: ${reason.message}`), names))
   }
 
-  /** Moves the first events of a log, and returns how many: those before one that is refused, if one is. */
-  private readonly step = (name: LogName, limit: number): Effect.Effect<number, SqlError | AuditError | Stays> =>
+  /** Moves the first events of a log: those before one that is refused, if one is. */
+  private readonly step = (name: LogName, limit: number): Effect.Effect<Moved, SqlError | AuditError | Stays> =>
     Effect.catch(
       this.move(name, limit),
       (error) => error instanceof Stays && error.at > 0 ? this.step(name, error.at) : Effect.fail(error)
     )
 
   /** Moves the first events of a log, all of them or none, unless another process does so. */
-  private readonly move = (name: LogName, limit: number): Effect.Effect<number, SqlError | AuditError | Stays> => {
-    const { run, schema: s, sql } = this.appender.options.database
-    return sql.withTransaction(Effect.gen({ self: this }, function*() {
+  private readonly move = (name: LogName, limit: number): Effect.Effect<Moved, SqlError | AuditError | Stays> => {
+    const { inTransaction, run, schema: s } = this.appender.options.database
+    return inTransaction(Effect.gen({ self: this }, function*() {
       const [lock] = yield* run("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS mine", [
         `effect-audit outbox ${s} ${keyOf(name)}`
       ])
-      if (lock?.["mine"] !== true) return 0
+      if (lock?.["mine"] !== true) return { moved: 0, hasMore: false }
       const found = yield* run(
-        "SELECT id, millis::float8 AS millis, uuid_send(event_id) AS event_id, commitment, salt, body, terms, policy " +
-          `FROM ${s}.outbox WHERE tenant_id = $1 AND env = $2 ORDER BY id LIMIT $3`,
-        [name.tenantId, name.env, limit]
+        stepOf(s),
+        [name.tenantId, name.env, limit, stepBytes]
       )
       const rows: Array<SealedRow> = []
       for (const row of found) {
@@ -260,7 +312,7 @@ export class Outbox {
         rows.push(sealed)
       }
       const [first] = rows
-      if (first === undefined) return 0
+      if (first === undefined) return { moved: 0, hasMore: false }
       const millis = yield* Clock.currentTimeMillis
       const options = { before: undefined, durability: "committed", lockMillis, millis } as const
       const { outcomes } = yield* this.appender.append(first, () => rows, options)
@@ -268,7 +320,7 @@ export class Outbox {
         if (outcome instanceof Refused) return yield* Effect.fail(new Stays(at, outcome.reason))
       }
       yield* run(`DELETE FROM ${s}.outbox WHERE id = ANY($1::int8[])`, [found.map(({ id }) => id)])
-      return rows.length
+      return { moved: rows.length, hasMore: (integerOf(found[0], "count") ?? 0) > rows.length || rows.length === limit }
     }))
   }
 }

@@ -282,3 +282,66 @@ describe("a server that is away", () => {
       )
     }))
 })
+
+describe("a connection that is lost in the middle of a transaction", () => {
+  /** Ends the connection that waits for a lock in a schema, once there is one. */
+  const terminating = (schema: string) => {
+    const tried: Effect.Effect<void, unknown, SqlClient> = Effect.flatMap(SqlClient, (sql) =>
+      Effect.flatMap(
+        sql.unsafe(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND " +
+            `query LIKE '%${schema}%' AND pid <> pg_backend_pid()`
+        ),
+        (rows) => rows.length > 0 ? Effect.void : Effect.andThen(Effect.sleep(10), tried)
+      ))
+    return tried
+  }
+  /** Runs an effect while someone holds the head of every log, and the connection that waits for it is ended. */
+  const whileHeld = <A, E, R>(schema: string, effect: Effect.Effect<A, E, R>) =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+        yield* sql.unsafe(`SELECT log FROM ${schema}.head FOR UPDATE`)
+        yield* Deferred.succeed(isLocked, undefined)
+        yield* Deferred.await(mayEnd)
+      })))
+      yield* Deferred.await(isLocked)
+      const running = yield* Effect.forkChild(Effect.exit(effect))
+      yield* terminating(schema)
+      yield* Deferred.succeed(mayEnd, undefined)
+      yield* Fiber.join(holder)
+      return yield* Fiber.join(running)
+    })
+
+  it.live("is a failure of the transaction, with the error of what was done in it, and no defect", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      const { transact } = yield* Transactions.Transactions
+      yield* emit(1)
+      const exit = yield* whileHeld(schema, transact(emit(2)))
+      assert(exit._tag === "Failure")
+      const [reason] = exit.cause.reasons
+      assert(reason?._tag === "Fail" && reason.error instanceof AuditError.AuditError, String(exit.cause))
+      assert.include(["SinkUnavailable", "CommitUnknown"], reason.error.reason._tag)
+      assert.strictEqual((yield* emit(3)).position, 2)
+    }).pipe(Effect.provide(storeAt(file, schema)))
+  })
+
+  it.live("does not end the queue: what can be tried again is, and what comes later is stored", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      const create = (n: number) =>
+        AuditLogger.emit({ action: "note.create", input: { n } }, { idempotencyKey: `k${n}` }).pipe(within())
+      yield* create(1)
+      const exit = yield* whileHeld(schema, create(2))
+      assert(exit._tag === "Success" || exit.cause.reasons.every(({ _tag }) => _tag === "Fail"), String(exit))
+      yield* create(2)
+      yield* create(3)
+      const ns = (yield* storedEvents).slice(1).map(({ body }) =>
+        JSON.parse(Buffer.from(body ?? []).toString()).input.n
+      )
+      assert.deepStrictEqual(ns, [1, 2, 3])
+    }).pipe(Effect.provide(storeAt(file, schema)))
+  })
+})
