@@ -180,7 +180,7 @@ export class Outbox {
         `(SELECT l.origin FROM ${s}.log l JOIN ${s}.stop x ON x.log = l.id WHERE l.tenant_id = $1 AND l.env = $2) ` +
         `AS origin, (SELECT x.detail FROM ${s}.log l JOIN ${s}.stop x ON x.log = l.id ` +
         "WHERE l.tenant_id = $1 AND l.env = $2) AS stopped",
-      [tenantId, env, BigInt(recordedAtMillis), event.eventId, commitment, salt, body, policy]
+      [tenantId, env, BigInt(recordedAtMillis), event.eventId, commitment, salt, body, policy ?? null]
     )
     const refused = this.refusalOf(row, policy, commits)
     if (refused instanceof NotYet) return yield* Effect.fail(refused)
