@@ -462,3 +462,150 @@ describe("groupCommit", () => {
       yield* Deferred.succeed(end, undefined)
     }))
 })
+
+describe("a writer that does not write at once", () => {
+  const ns = (entries: ReadonlyArray<GroupCommit.Entry<Value, number>>) => entries.map(({ value }) => value.n)
+  const settle = (entries: ReadonlyArray<GroupCommit.Entry<Value, number>>) => {
+    for (const { settle, value } of entries) settle(Exit.succeed(value.n))
+  }
+  const all = { ...options, capacity: 100, maxBatch: 100 }
+
+  it.effect("gives back what it took, all of it or some: it is written again, before what came later", () =>
+    Effect.gen(function*() {
+      const taken: Array<ReadonlyArray<number>> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        maxBatch: 3,
+        write: (waiting) =>
+          Effect.sync(() => {
+            const entries = waiting.take()
+            taken.push(ns(entries))
+            if (taken.length === 1) return waiting.giveBack()
+            if (taken.length > 2) return settle(entries)
+            waiting.giveBack([entries[2]!, entries[0]!])
+            assert.isFalse(waiting.isEmpty())
+            settle(entries.slice(1, 2))
+          })
+      })
+      const results = yield* Effect.all([1, 2, 3, 4].map((n) => append(value(n))), { concurrency: "unbounded" })
+      assert.deepStrictEqual(results, [1, 2, 3, 4])
+      assert.deepStrictEqual(taken, [[1, 2, 3], [1, 2, 3], [1, 3, 4]])
+    }))
+
+  it.effect("gives back nothing that has an outcome: its deadline may have come meanwhile", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const taken: Array<ReadonlyArray<number>> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        write: (waiting) =>
+          Effect.gen(function*() {
+            const entries = waiting.take()
+            taken.push(ns(entries))
+            if (taken.length > 1) return settle(entries)
+            yield* Deferred.await(gate)
+            waiting.giveBack()
+          })
+      })
+      const first = yield* start(append(value(1)))
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(tag(yield* Fiber.join(first)), "CommitUnknown")
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* append(value(2)), 2)
+      assert.deepStrictEqual(taken, [[1], [2]])
+    }))
+
+  it.live("writes what is held up apart: others do not wait for it, and what comes to it goes there", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const [common, apart]: [Array<ReadonlyArray<number>>, Array<ReadonlyArray<number>>] = [[], []]
+      const isHeld = (n: number) => n >= 10
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        keyOf: ({ n }) => isHeld(n) ? "held" : "free",
+        write: (waiting) =>
+          Effect.sync(() => {
+            const entries = waiting.take()
+            common.push(ns(entries))
+            const held = entries.filter(({ value }) => isHeld(value.n))
+            if (held.length > 0 && apart.length === 0) {
+              waiting.giveBack(held)
+              const write = (own: Waiting) =>
+                Effect.gen(function*() {
+                  yield* Deferred.await(gate)
+                  while (!own.isEmpty()) {
+                    const entries = own.take()
+                    apart.push(ns(entries))
+                    settle(entries)
+                  }
+                })
+              waiting.apart("held", write)
+              // Once is enough.
+              waiting.apart("held", () => Effect.die("it is written apart already"))
+              settle(entries.filter(({ value }) => !isHeld(value.n)))
+            } else settle(entries)
+          })
+      })
+      const held = yield* start(append(value(10)))
+      assert.deepStrictEqual(yield* Effect.all([1, 2].map((n) => append(value(n))), { concurrency: "unbounded" }), [
+        1,
+        2
+      ])
+      const later = yield* start(append(value(11)))
+      assert.strictEqual(yield* append(value(3)), 3)
+      assert.deepStrictEqual(apart, [])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach([held, later], Fiber.join)
+      assert.deepStrictEqual(apart, [[10, 11]])
+      // It is over: from now on all are written together.
+      const results = yield* Effect.all([12, 4].map((n) => append(value(n))), { concurrency: "unbounded" })
+      assert.deepStrictEqual(results, [12, 4])
+      assert.deepStrictEqual(common.at(-1), [12, 4])
+      assert.isTrue(common.slice(1, -1).every((entries) => entries.every((n) => n < 10)))
+    }))
+
+  it.live("frees the medium before it has settled: the next commit begins", () =>
+    Effect.gen(function*() {
+      const [begun, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let writes = 0
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        write: (waiting) =>
+          Effect.gen(function*() {
+            const entries = waiting.take()
+            if (++writes === 1) {
+              yield* Deferred.succeed(begun, undefined)
+              waiting.free()
+              waiting.free()
+              yield* Deferred.await(gate)
+            }
+            settle(entries)
+          })
+      })
+      const first = yield* start(append(value(1)))
+      yield* Deferred.await(begun)
+      assert.strictEqual(yield* append(value(2)), 2)
+      assert.isUndefined(first.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(tag(yield* Fiber.join(first)), "ok")
+    }))
+
+  it.live("begins at once where enough wait, and with the next turn otherwise", () =>
+    Effect.gen(function*() {
+      const taken: Array<ReadonlyArray<number>> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        eager: 3,
+        write: (waiting) =>
+          Effect.sync(() => {
+            const entries = waiting.take()
+            taken.push(ns(entries))
+            settle(entries)
+          })
+      })
+      const fibers = yield* Effect.forEach([1, 2, 3, 4], (n) => start(append(value(n))))
+      assert.deepStrictEqual(taken, [[1, 2, 3]])
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual(taken, [[1, 2, 3], [4]])
+    }))
+})
