@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, Scope } from "effect"
 import { type AuditError, DatasetEvent } from "effect-audit"
 import { TestClock } from "effect/testing"
 import * as GroupCommit from "../../src/internal/groupCommit.ts"
@@ -607,5 +607,142 @@ describe("a writer that does not write at once", () => {
       assert.deepStrictEqual(taken, [[1, 2, 3]])
       yield* Effect.forEach(fibers, Fiber.join)
       assert.deepStrictEqual(taken, [[1, 2, 3], [4]])
+    }))
+})
+
+describe("what is written apart", () => {
+  const keyOf = ({ n }: Value) => n >= 10 ? "held" : "free"
+  /** A queue whose writer holds up 10 and more, once, by a writer of their own. */
+  const holding = (own: (waiting: Waiting) => Effect.Effect<void>, more: Partial<GroupCommit.Options> = {}) =>
+    Effect.gen(function*() {
+      const common: Array<ReadonlyArray<number>> = []
+      let isHeld = false
+      const scope = yield* Scope.make()
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        capacity: 100,
+        maxBatch: 100,
+        keyOf,
+        ...more,
+        write: (waiting) =>
+          Effect.sync(() => {
+            const entries = waiting.take()
+            common.push(entries.map(({ value }) => value.n))
+            const held = isHeld ? [] : entries.filter(({ value }) => value.n >= 10)
+            if (held.length > 0) {
+              isHeld = true
+              waiting.giveBack(held)
+              waiting.apart("held", own)
+            }
+            for (const entry of entries) if (!held.includes(entry)) entry.settle(Exit.succeed(entry.value.n))
+          })
+      }).pipe(Scope.provide(scope))
+      return { append, common, close: Scope.close(scope, Exit.void) }
+    })
+
+  it.effect("has its deadline: withdrawn while it waits, unknown once it was taken", () =>
+    Effect.gen(function*() {
+      const mayTake = yield* Deferred.make<void>()
+      const { append } = yield* holding((waiting) =>
+        Effect.andThen(
+          Deferred.await(mayTake),
+          Effect.suspend(() => {
+            waiting.take()
+            return Effect.never
+          })
+        )
+      )
+      const early = yield* start(append(value(10)))
+      yield* TestClock.adjust("3 seconds")
+      const late = yield* start(append(value(11)))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(tag(yield* Fiber.join(early)), "SinkTimeout")
+      yield* Deferred.succeed(mayTake, undefined)
+      yield* TestClock.adjust(2999)
+      assert.isUndefined(late.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual(tag(yield* Fiber.join(late)), "CommitUnknown")
+    }))
+
+  it.effect("is taken a batch at a time, and others as well meanwhile", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const apart: Array<ReadonlyArray<number>> = []
+      const { append, common } = yield* holding((waiting) =>
+        Effect.andThen(
+          Deferred.await(gate),
+          Effect.sync(() => {
+            while (!waiting.isEmpty()) {
+              const entries = waiting.take()
+              apart.push(entries.map(({ value }) => value.n))
+              for (const { settle, value } of entries) settle(Exit.succeed(value.n))
+            }
+          })
+        ), { maxBatch: 2 })
+      const held = yield* Effect.forEach([10, 11, 12, 13, 14], (n) => start(append(value(n))))
+      const free = yield* Effect.all([1, 2, 3].map((n) => append(value(n))), { concurrency: "unbounded" })
+      assert.deepStrictEqual(free, [1, 2, 3])
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual((yield* Effect.forEach(held, Fiber.join)).map(tag), Array(5).fill("ok"))
+      assert.deepStrictEqual(apart, [[10, 11], [12, 13], [14]])
+      assert.deepStrictEqual(common, [[10, 11], [1, 2], [3]])
+    }))
+
+  it.effect("is waited for by closing, for at most the deadline", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const { append, close } = yield* holding((waiting) => Effect.andThen(Deferred.await(gate), settleAll(waiting)))
+      const held = yield* start(append(value(10)))
+      assert.strictEqual(yield* append(value(1)), 1)
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+      assert.strictEqual(tag(yield* Fiber.join(held)), "ok")
+    }))
+
+  it.effect("is told what is known of it at the end of closing, and its writer ends", () =>
+    Effect.gen(function*() {
+      const ended = yield* Deferred.make<void>()
+      const { append, close } = yield* holding((waiting) => {
+        waiting.take()
+        return Effect.onInterrupt(Effect.never, () => Deferred.succeed(ended, undefined))
+      }, { maxBatch: 1 })
+      const [taken, waiting] = yield* Effect.forEach([10, 11], (n) => start(append(value(n))))
+      assert.strictEqual(yield* append(value(1)), 1)
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(closing)
+      yield* Deferred.await(ended)
+      assert.strictEqual(tag(yield* Fiber.join(taken!)), "CommitUnknown")
+      assert.include(["SinkClosed", "SinkTimeout"], tag(yield* Fiber.join(waiting!)))
+    }))
+
+  it.effect("dies alone: its entries are unknown, and its key is written with the others again", () =>
+    Effect.gen(function*() {
+      const { append, common } = yield* holding((waiting) => {
+        waiting.take()
+        throw new Error("bug")
+      })
+      assert.strictEqual(tag(yield* Effect.exit(append(value(10)))), "CommitUnknown")
+      assert.strictEqual(yield* append(value(11)), 11)
+      assert.deepStrictEqual(common, [[10], [11]])
+    }))
+
+  it.effect("counts as the others do in the depth of the queue, until it is settled", () =>
+    Effect.gen(function*() {
+      const depth = Effect.map(Metric.value(GroupCommit.queueDepth), ({ value }) => value)
+      const before = yield* depth
+      const gate = yield* Deferred.make<void>()
+      const { append } = yield* holding((waiting) => Effect.andThen(Deferred.await(gate), settleAll(waiting)))
+      const held = yield* Effect.forEach([10, 11], (n) => start(append(value(n))))
+      assert.strictEqual(yield* append(value(1)), 1)
+      yield* TestClock.adjust(100)
+      assert.strictEqual((yield* depth) - before, 2)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach(held, Fiber.join)
+      yield* TestClock.adjust(100)
+      assert.strictEqual((yield* depth) - before, 0)
     }))
 })
