@@ -1,6 +1,6 @@
 /** What the ledger says where it cannot sign or prove, word by word, and what it then does to the log. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, References, Stream } from "effect"
+import { Deferred, Effect, Layer, Logger, References, Stream } from "effect"
 import { type AuditError, AuditLogger, Merkle, RequestContext } from "effect-audit"
 import { Checkpoint, Ledger, LogStore, Origin, Signer } from "effect-audit/ledger"
 import { Memory } from "effect-audit/memory"
@@ -348,14 +348,20 @@ describe("a ledger that signs on an interval", () => {
   it.live("signs at once what is not signed, and knows how much it is", () =>
     Effect.gen(function*() {
       yield* emitMany(2)
-      const signing = Ledger.layerSigning().pipe(Layer.fresh)
+      const signed = yield* Deferred.make<void>()
+      const telling = Layer.effect(
+        LogStore.LogStore,
+        Effect.map(LogStore.LogStore, (store) => ({
+          ...store,
+          change: <A, E, R>(
+            name: RequestContext.LogName,
+            f: (writer: LogStore.LogWriter, log: LogStore.Log) => Effect.Effect<A, E, R>
+          ) => Effect.tap(store.change(name, f), () => Deferred.succeed(signed, undefined))
+        }))
+      )
       yield* Effect.gen(function*() {
-        const ledger = yield* Ledger.Ledger
-        for (;;) {
-          const signed = yield* ledger.latest(log)
-          if (signed !== undefined) return assert.strictEqual(signed.checkpoint.size, 3)
-          yield* Effect.sleep(5)
-        }
-      }).pipe(Effect.provide(signing))
+        yield* Deferred.await(signed)
+        assert.strictEqual((yield* (yield* Ledger.Ledger).latest(log))?.checkpoint.size, 3)
+      }).pipe(Effect.provide(Ledger.layerSigning().pipe(Layer.provide(telling), Layer.fresh)))
     }).pipe(Effect.provide(whole)))
 })

@@ -9,7 +9,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { log, sealedBy, storedEvents, within } from "../support.ts"
 import { Server } from "./instance.ts"
 import { Proxy } from "./proxy.ts"
-import { freshSchema, serverOfFile, storeAt } from "./server.ts"
+import { freshSchema, serverOfFile, storeAt, terminateWaiting, whileLocked } from "./server.ts"
 
 const file = serverOfFile()
 const emit = (n: number, more: Partial<RequestContext.Json> = {}) =>
@@ -284,35 +284,15 @@ describe("a server that is away", () => {
 })
 
 describe("a connection that is lost in the middle of a transaction", () => {
-  /** Ends the connection that waits for a lock in a schema, once there is one. */
-  const terminating = (schema: string) => {
-    const tried: Effect.Effect<void, unknown, SqlClient> = Effect.flatMap(SqlClient, (sql) =>
-      Effect.flatMap(
-        sql.unsafe(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND " +
-            `query LIKE '%${schema}%' AND pid <> pg_backend_pid()`
-        ),
-        (rows) => rows.length > 0 ? Effect.void : Effect.andThen(Effect.sleep(10), tried)
-      ))
-    return tried
-  }
   /** Runs an effect while someone holds the head of every log, and the connection that waits for it is ended. */
   const whileHeld = <A, E, R>(schema: string, effect: Effect.Effect<A, E, R>) =>
-    Effect.gen(function*() {
-      const sql = yield* SqlClient
-      const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-        yield* sql.unsafe(`SELECT log FROM ${schema}.head FOR UPDATE`)
-        yield* Deferred.succeed(isLocked, undefined)
-        yield* Deferred.await(mayEnd)
-      })))
-      yield* Deferred.await(isLocked)
-      const running = yield* Effect.forkChild(Effect.exit(effect))
-      yield* terminating(schema)
-      yield* Deferred.succeed(mayEnd, undefined)
-      yield* Fiber.join(holder)
-      return yield* Fiber.join(running)
-    })
+    whileLocked(schema, (end) =>
+      Effect.gen(function*() {
+        const running = yield* Effect.forkChild(Effect.exit(effect))
+        assert.isTrue(yield* terminateWaiting(schema))
+        yield* end
+        return yield* Fiber.join(running)
+      }))
 
   it.live("is a failure of the transaction, with the error of what was done in it, and no defect", () => {
     const schema = freshSchema()

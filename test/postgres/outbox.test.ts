@@ -9,7 +9,7 @@ import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql/SqlClient"
 import { waitingAge, waitingEvents } from "../../src/postgres/outbox.ts"
 import { log, within } from "../support.ts"
-import { freshSchema, serverOfFile, storeAt } from "./server.ts"
+import { freshSchema, serverOfFile, storeAt, waiting, whileLocked } from "./server.ts"
 
 const file = serverOfFile()
 const emit = (n: number, more: Partial<RequestContext.Json> = {}, options: { readonly idempotencyKey?: string } = {}) =>
@@ -36,14 +36,6 @@ const becomes = (expected: ReadonlyArray<number>) =>
     const findings = yield* Stream.runCollect(Ledger.verify())
     assert.deepStrictEqual(findings.filter(({ _tag }) => _tag === "Fault"), [])
   })
-const waiting = (schema: string) =>
-  Effect.flatMap(
-    SqlClient,
-    (sql) =>
-      Effect.map(sql.unsafe<{ count: number }>(`SELECT count(*)::int4 AS count FROM ${schema}.outbox`), ([row]) =>
-        row?.count)
-  )
-
 describe("an event in a transaction, with an outbox", () => {
   it.live("holds no other event of its log up, and goes into the log once the transaction has committed", () => {
     const schema = freshSchema()
@@ -144,23 +136,16 @@ describe("an event in a transaction, with an outbox", () => {
   it.live("waits for a process that comes later, if its own ends", () => {
     const schema = freshSchema()
     return Effect.gen(function*() {
-      const sql = yield* SqlClient
       yield* emit(1).pipe(Effect.provide(outboxAt(schema)))
       // Someone has the lock of the log: nothing can be moved.
-      const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-        yield* sql.unsafe(`SELECT log FROM ${schema}.head FOR UPDATE`)
-        yield* Deferred.succeed(isLocked, undefined)
-        yield* Deferred.await(mayEnd)
-      })))
-      yield* Deferred.await(isLocked)
-      yield* Effect.flatMap(Transactions.Transactions, ({ transact }) => transact(Effect.andThen(emit(2), emit(3))))
-        .pipe(
-          Effect.provide(outboxAt(schema))
-        )
-      assert.strictEqual(yield* waiting(schema), 2)
-      yield* Deferred.succeed(mayEnd, undefined)
-      yield* Fiber.join(holder)
+      yield* whileLocked(schema, () =>
+        Effect.gen(function*() {
+          yield* Effect.flatMap(Transactions.Transactions, ({ transact }) => transact(Effect.andThen(emit(2), emit(3))))
+            .pipe(
+              Effect.provide(outboxAt(schema))
+            )
+          assert.strictEqual(yield* waiting(schema), 2)
+        }))
       yield* becomes([1, 2, 3]).pipe(Effect.provide(outboxAt(schema)))
       assert.strictEqual(yield* waiting(schema), 0)
     }).pipe(Effect.provide(file.server.client()))
@@ -238,20 +223,16 @@ describe("an event that cannot go into its log", () => {
       const sql = yield* SqlClient
       yield* emit(1).pipe(Effect.provide(outboxAt(schema)))
       for (const change of changes) {
-        const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-        const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-          yield* sql.unsafe(`SELECT log FROM ${schema}.head FOR UPDATE`)
-          yield* Deferred.succeed(isLocked, undefined)
-          yield* Deferred.await(mayEnd)
-        })))
-        yield* Deferred.await(isLocked)
-        yield* Effect.flatMap(
-          Transactions.Transactions,
-          ({ transact }) => transact(Effect.forEach([1, 2, 3], (each) => emit(each)))
-        ).pipe(Effect.provide(outboxAt(schema)))
-        yield* sql.unsafe(`UPDATE ${schema}.outbox SET ${change} WHERE id = (SELECT min(id) + 1 FROM ${schema}.outbox)`)
-        yield* Deferred.succeed(mayEnd, undefined)
-        yield* Fiber.join(holder)
+        yield* whileLocked(schema, () =>
+          Effect.gen(function*() {
+            yield* Effect.flatMap(
+              Transactions.Transactions,
+              ({ transact }) => transact(Effect.forEach([1, 2, 3], (each) => emit(each)))
+            ).pipe(Effect.provide(outboxAt(schema)))
+            yield* sql.unsafe(
+              `UPDATE ${schema}.outbox SET ${change} WHERE id = (SELECT min(id) + 1 FROM ${schema}.outbox)`
+            )
+          }))
         yield* Effect.gen(function*() {
           yield* Effect.repeat(waiting(schema), { until: (count) => count === 2, schedule: Schedule.spaced(10) })
           const all = yield* numbers

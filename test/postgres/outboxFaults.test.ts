@@ -9,7 +9,7 @@ import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql/SqlClient"
 import { readFileSync } from "node:fs"
 import { log, sealedBy, within } from "../support.ts"
-import { freshSchema, serverOfFile } from "./server.ts"
+import { freshSchema, isWaiting, serverOfFile, terminateWaiting, until, waiting, whileLocked } from "./server.ts"
 
 const file = serverOfFile()
 const emit = (n: unknown, more: Partial<RequestContext.Json> = {}, options: LoggingEngine.EmitOptions = {}) =>
@@ -26,25 +26,6 @@ const numbers = Effect.map(
   Stream.runCollect(AuditTrail.stream({ ...log, order: "asc" })),
   (items) => items.slice(1).map((item) => item.erased ? undefined : (item.event.input as { readonly n: unknown }).n)
 ).pipe(Effect.orElseSucceed(() => []))
-const waiting = (schema: string) =>
-  Effect.flatMap(SqlClient, (sql) =>
-    Effect.map(
-      sql.unsafe<{ count: number }>(`SELECT count(*)::int4 AS count FROM ${schema}.outbox`),
-      ([row]) => row?.count
-    ))
-const until = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  ok: (a: A) => boolean,
-  ms = 5000
-): Effect.Effect<boolean, E, R> => {
-  const end = Date.now() + ms
-  const again: Effect.Effect<boolean, E, R> = Effect.flatMap(
-    effect,
-    (a) =>
-      ok(a) ? Effect.succeed(true) : Date.now() > end ? Effect.succeed(false) : Effect.andThen(Effect.sleep(50), again)
-  )
-  return again
-}
 /** While the mover of another process is at this log: nothing of it moves. */
 const held = (schema: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(SqlClient, (sql) =>
@@ -57,29 +38,14 @@ describe("an outbox", () => {
   it.live("moves on after its connection was ended", () => {
     const schema = freshSchema()
     return Effect.gen(function*() {
-      const sql = yield* SqlClient
       const { transact } = yield* Transactions.Transactions
       yield* emit(1)
       // Someone has the lock of the log, so that the mover waits in its transaction.
-      const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-        yield* sql.unsafe(`SELECT log FROM ${schema}.head FOR UPDATE`)
-        yield* Deferred.succeed(isLocked, undefined)
-        yield* Deferred.await(mayEnd)
-      })))
-      yield* Deferred.await(isLocked)
-      yield* transact(emit(2))
-      assert.isTrue(
-        yield* until(
-          sql.unsafe(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND " +
-              `query LIKE '%${schema}%' AND pid <> pg_backend_pid()`
-          ),
-          (rows) => rows.length > 0
-        )
-      )
-      yield* Deferred.succeed(mayEnd, undefined)
-      yield* Fiber.join(holder)
+      yield* whileLocked(schema, () =>
+        Effect.gen(function*() {
+          yield* transact(emit(2))
+          assert.isTrue(yield* terminateWaiting(schema))
+        }))
       assert.isTrue(yield* until(numbers, (all) => all.length === 2), "the mover is dead, and nobody was told")
     }).pipe(Effect.provide(storeOf(schema)))
   }, 30_000)
@@ -90,13 +56,11 @@ describe("an outbox", () => {
       const { transact } = yield* Transactions.Transactions
       yield* emit(-1)
       yield* transact(Effect.forEach(Array.from({ length: 1500 }, (_, i) => i), (i) => emit(i), { discard: true }))
-      yield* Effect.sleep(20)
+      assert.isTrue(yield* until(waiting(schema), (n) => n !== 1500))
       yield* Effect.promise(() => file.server.crash("SIGKILL"))
-      const count: Effect.Effect<number | undefined, never, SqlClient> = Effect.catchCause(
-        waiting(schema),
-        () => Effect.andThen(Effect.sleep(100), count)
-      )
-      assert.isTrue(yield* until(count, (n) => n === 0, 8000))
+      // The server is away, and then starts.
+      const left = Effect.catchCause(waiting(schema), () => Effect.succeed(undefined))
+      assert.isTrue(yield* until(left, (n) => n === 0, 8000))
     }).pipe(Effect.provide(storeOf(schema)))
   }, 40_000)
 
@@ -208,7 +172,7 @@ describe("an outbox", () => {
       })))
       yield* Deferred.await(isWritten)
       yield* transact(Effect.forEach(others, (other) => emit(2, other)))
-      yield* Effect.sleep(500)
+      assert.isTrue(yield* isWaiting(schema))
       yield* transact(emit(3))
       const moved = yield* until(numbers, (all) => all.length === 2, 3000)
       yield* Deferred.succeed(mayEnd, undefined)

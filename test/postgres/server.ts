@@ -1,8 +1,9 @@
 /** Servers and stores in PostgreSQL for tests. */
 import { afterAll, beforeAll } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
 import { AuditLogger } from "effect-audit"
 import { Postgres, PostgresSignerState } from "effect-audit/postgres"
+import { SqlClient } from "effect/sql/SqlClient"
 import { Server } from "./instance.ts"
 
 /** A server for the tests of a file. */
@@ -42,3 +43,51 @@ export const freshStore = (file: { readonly server: Server }, options: Postgres.
       Layer.provideMerge(file.server.client())
     )
   }))
+
+/** Runs an effect while someone holds the heads of all logs of a schema; `end` lets go of them earlier. */
+export const whileLocked = <A, E, R>(
+  schema: string,
+  run: (end: Effect.Effect<void, unknown>) => Effect.Effect<A, E, R>
+) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient
+    const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+    const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+      yield* sql.unsafe(`SELECT log FROM ${schema}.head FOR UPDATE`)
+      yield* Deferred.succeed(isLocked, undefined)
+      yield* Deferred.await(mayEnd)
+    })))
+    yield* Deferred.await(isLocked)
+    const end = Effect.andThen(Deferred.succeed(mayEnd, undefined), Fiber.join(holder))
+    const result = yield* run(end)
+    yield* end
+    return result
+  })
+
+/** Waits until another process's state is as it is to be, which it gives no signal of; `false` if it never was. */
+export const until = <A, E, R>(effect: Effect.Effect<A, E, R>, ok: (a: A) => boolean, millis = 5000) =>
+  Effect.map(
+    Effect.repeat(effect, { until: ok, schedule: Schedule.spaced(10), times: millis / 10 }),
+    ok
+  )
+
+/** Whether a connection waits for a lock in a schema. */
+const lockWaits = (schema: string) =>
+  `FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%${schema}%' AND pid <> pg_backend_pid()`
+export const isWaiting = (schema: string) =>
+  Effect.flatMap(SqlClient, (sql) => until(sql.unsafe(`SELECT pid ${lockWaits(schema)}`), (rows) => rows.length > 0))
+
+/** Ends the connection that waits for a lock in a schema, once there is one; whether there was. */
+export const terminateWaiting = (schema: string) =>
+  Effect.flatMap(
+    SqlClient,
+    (sql) => until(sql.unsafe(`SELECT pg_terminate_backend(pid) ${lockWaits(schema)}`), (rows) => rows.length > 0)
+  )
+
+/** How many events wait in the outbox of a schema. */
+export const waiting = (schema: string) =>
+  Effect.flatMap(SqlClient, (sql) =>
+    Effect.map(
+      sql.unsafe<{ count: number }>(`SELECT count(*)::int4 AS count FROM ${schema}.outbox`),
+      ([row]) => row?.count
+    ))
