@@ -1,6 +1,6 @@
 /** The rows of the log: a window of them at a time, all of the same height. */
 import type { ComponentChildren } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import type { Event, Item } from "./event.ts"
 import { halfOf, type Runs } from "./runs.ts"
 import { visible } from "./visible.ts"
@@ -110,8 +110,8 @@ const useWindow = ({ hasMore, items, onMore, selected }: Pick<Props, "hasMore" |
     if (hasMore && last > items.length - 100) onMore()
   }, [last, items.length, hasMore])
 
-  // The selected row stays in sight, and has the focus where the grid has it.
-  useEffect(() => {
+  // The selected row stays in sight, and has the focus where the grid has it, before the next key comes.
+  useLayoutEffect(() => {
     const element = box.current
     if (element === null || selected < 0) return
     const at = selected * rowHeight

@@ -1,6 +1,6 @@
 /** The page: search, overview, rows, one event, live. What is seen is in the address. */
 import { render } from "preact"
-import { useEffect, useState } from "preact/hooks"
+import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import { Drawer } from "./Drawer.tsx"
 import { Grid } from "./Grid.tsx"
 import { Facets, Histogram } from "./Overview.tsx"
@@ -25,7 +25,7 @@ const read = (): Address => {
 const useAddress = () => {
   const [address, setAddress] = useState(read)
   const { live, open, text } = address
-  useEffect(() => {
+  useLayoutEffect(() => {
     const said = new URLSearchParams()
     if (text !== "") said.set("q", text)
     if (open !== null) said.set("open", open)
@@ -33,7 +33,7 @@ const useAddress = () => {
     const query = said.toString() === "" ? "" : `?${said.toString()}`
     if (query !== location.search) history.pushState(null, "", location.pathname + query)
   }, [text, open, live])
-  useEffect(() => {
+  useLayoutEffect(() => {
     const back = () => setAddress(read())
     addEventListener("popstate", back)
     return () => removeEventListener("popstate", back)
@@ -49,9 +49,13 @@ const enterGrid = (): boolean => {
   return true
 }
 
+/** Keys of the whole page. A key finds what is on the page by then, also right after another one. */
 const useKeys = (on: { readonly close: () => void; readonly help: () => void; readonly enter: () => void }) => {
-  useEffect(() => {
+  const latest = useRef(on)
+  latest.current = on
+  useLayoutEffect(() => {
     const key = (event: KeyboardEvent) => {
+      const on = latest.current
       if (event.key === "Escape") on.close()
       if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey) return
       if (event.key === "/") {
@@ -62,7 +66,7 @@ const useKeys = (on: { readonly close: () => void; readonly help: () => void; re
     }
     addEventListener("keydown", key)
     return () => removeEventListener("keydown", key)
-  })
+  }, [])
 }
 
 const keys: ReadonlyArray<readonly [string, string]> = [
