@@ -1,6 +1,6 @@
 /**
  * One server of the middleware bench as a process: an `HttpApi` with one endpoint, without any event, with an event that
- * its handler emits in a context that is there already, or under the middleware. Says its port, and when it is told to stop, what it
+ * its handler emits in a context that it builds, or under the middleware, which records the same event. Says its port, and when it is told to stop, what it
  * took.
  */
 import { NodeHttpServer } from "@effect/platform-node"
@@ -10,6 +10,7 @@ import { HttpAudit } from "effect-audit/http"
 import { Sqlite } from "effect-audit/sqlite"
 import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { randomUUID } from "node:crypto"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
@@ -23,14 +24,15 @@ class Audited extends HttpApi.make("audited").add(
   HttpApiGroup.make("orders").add(endpoint).middleware(HttpAudit.Middleware)
 ) {}
 
+const client = { address: "127.0.0.1" }
 const principal = { tenantId: "acme", env: "prod", actor: RequestContext.human("ada") }
 const counted = Effect.sync(() => {
   served++
 })
 const emitted = Effect.gen(function*() {
   const { emit } = yield* AuditLogger.AuditLogger
-  const context = yield* RequestContext.forRequest({ ...principal, requestId: `r${served}` })
-  yield* emit({ action: "order.read", metadata: { http: { method: "GET", route: "/" } } }).pipe(
+  const context = yield* RequestContext.forRequest({ ...principal, client, requestId: randomUUID() })
+  yield* emit({ action: "order.read", durationMillis: 0, metadata: { http: { method: "GET", route: "/" } } }).pipe(
     RequestContext.provide(context),
     Effect.orDie
   )

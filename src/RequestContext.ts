@@ -21,6 +21,7 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { isIpv4, isIpv6 } from "./internal/address.ts"
 import { claimed, onwards, personOf } from "./internal/delegation.ts"
+import { parseTraceparent } from "./internal/traceparent.ts"
 
 /** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
 export const TenantId = Schema.String.check(
@@ -200,27 +201,20 @@ const named = (value: unknown, depth = 0): unknown =>
     : value
 
 /** Reads a context from its JSON form; the error names the field, never its value, and no personal data in a key. */
+export const decodeResult = (input: unknown): Result.Result<RequestContext["Service"], Schema.SchemaError> => {
+  const read = decodeJson(input)
+  const json = read._tag === "Success" ? read : decodeJson(named(input))
+  return Result.map(json, (json) => complete(json, json.requestId))
+}
+
+/** As `decodeResult`, as an effect. */
 export const decode = (input: unknown): Effect.Effect<RequestContext["Service"], Schema.SchemaError> =>
-  Effect.suspend(() => {
-    const read = decodeJson(input)
-    const json = read._tag === "Success" ? read : decodeJson(named(input))
-    return Effect.fromResult(Result.map(json, (json) => complete(json, json.requestId)))
-  })
+  Effect.suspend(() => Effect.fromResult(decodeResult(input)))
 
 /** What a request brings with it. */
 export interface RequestOptions extends Omit<Json, "traceId" | "spanId"> {
   /** The incoming W3C `traceparent` header, if there is one. An ill-formed one is ignored, as the W3C demands. */
   readonly traceparent?: string | undefined
-}
-
-// https://www.w3.org/TR/trace-context/#traceparent-header: version ff, all-zero ids and a longer version 00 are
-// invalid.
-const traceparentPattern = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/
-
-const parseTraceparent = (header: string | undefined) => {
-  const match = header === undefined ? null : traceparentPattern.exec(header.trim())
-  if (match === null || (match[1] === "00" && match[4] !== undefined)) return undefined
-  return { traceId: match[2]!, spanId: match[3]! }
 }
 
 /**
@@ -279,10 +273,7 @@ const derive = (from: Fields, changes: Partial<Json>): Result.Result<Fields, Sch
     checked.add(fields)
     return Result.succeed(fields)
   }
-  const read = decodeJson({ ...from, ...changes })
-  return Result.map(read._tag === "Success" ? read : decodeJson(named({ ...from, ...changes })), (json) => {
-    return complete(json, json.requestId)
-  })
+  return decodeResult({ ...from, ...changes })
 }
 
 const deriving = (change: (from: Fields) => Partial<Json>) =>

@@ -21,9 +21,11 @@ import { HttpServerRequest, type ParsedSearchParams } from "effect/http/HttpServ
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as IpNetwork from "effect/net/IpNetwork"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import { AuditError, SinkUnavailable } from "../AuditError.ts"
 import { AuditLogger } from "../AuditLogger.ts"
 import { networkOf } from "../internal/address.ts"
@@ -36,18 +38,18 @@ import { acted, answering, isWanted, plain, type Requests, streamed } from "./re
 import { Refusals } from "./refusals.ts"
 import {
   addressOf,
-  contextAnyway,
   contextFor,
   countRefusals,
   draftOf,
   headerProblem,
   identifyFailed,
   identifyLeft,
-  marked,
+  mark,
   noPrincipal,
   type Refusal,
   refuse,
-  refusing
+  refusing,
+  within
 } from "./refusing.ts"
 
 export type { Principal } from "./context.ts"
@@ -93,7 +95,7 @@ type Handler<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 type Asked = HttpServerRequest | HttpRouter.RouteContext | ParsedSearchParams | Scope.Scope
 
 type Recorder = AuditLogger | Transactions | RequestContext.RequestContext
-type WithoutRecorder<R> = Exclude<Exclude<Exclude<R, AuditLogger>, Transactions>, RequestContext.RequestContext>
+type WithoutRecorder<R> = Exclude<Exclude<Exclude<R, RequestContext.RequestContext>, AuditLogger>, Transactions>
 
 /** An endpoint of an `HttpApi`, as its middleware gets it. */
 export interface Endpoint {
@@ -143,6 +145,8 @@ const networksOf = (texts: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<I
       () => refuse(`/trustedProxies/${index}`, "must be a network such as 10.0.0.0/8")
     ))
 
+const isKnown = <A, E, R>(effect: Effect.Effect<A, E, R>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
+
 /** What every request of a server is handled with. */
 const prepare = Effect.fnUntraced(function*<R>(options: Options<R>) {
   const services = yield* Effect.context<AuditLogger | Transactions | R>()
@@ -159,83 +163,122 @@ const prepare = Effect.fnUntraced(function*<R>(options: Options<R>) {
 
   const actionOf = (target: Target): Action | undefined =>
     options.actions?.[target.name ?? ""] ?? options.actions?.[`${target.method} ${target.route}`]
+  /** Who a request is. One that is known at once needs no services, which would be copied for each request. */
+  const identify = (request: HttpServerRequest): Effect.Effect<Principal, Unauthenticated> => {
+    const identity = Result.try(() => options.identify(request))
+    if (identity._tag === "Failure") return Effect.die(identity.failure)
+    return isKnown(identity.success) ? identity.success : Effect.provide(identity.success, services)
+  }
+  /** Refuses a request that is nobody's; a flood of them is counted. */
+  const refuseAnonymous = (request: HttpServerRequest, target: Target, refusal: Refusal) =>
+    Effect.suspend(() => {
+      const address = addressOf(request)
+      const network = address === undefined ? "unknown" : networkOf(address)
+      const isRecorded = refusals.admits(network, address, refusal.status, clock.currentTimeMillisUnsafe())
+      const draft = isRecorded ? draftOf(target, actionOf(target)?.action ?? "http.request", refusal) : undefined
+      return refusing(logger, anonymous, request, draft, refusal)
+    })
   return {
     logger,
     transactions: Context.get(services, Transactions),
     forwarded: networks.length === 0
       ? <E, R>(handler: Handler<E, R>) => handler
       : HttpMiddleware.xForwardedHeaders({ trustedProxies: networks }),
-    identify: (request: HttpServerRequest) => Effect.provide(options.identify(request), services),
+    requests: options.requests ?? "refused",
     actionOf,
-    /** Refuses a request that is nobody's; a flood of them is counted. */
-    refuseAnonymous: Effect.fnUntraced(function*(request: HttpServerRequest, target: Target, refusal: Refusal) {
-      const address = addressOf(request)
-      const network = address === undefined ? "unknown" : networkOf(address)
-      const isRecorded = refusals.admits(network, address, refusal.status, clock.currentTimeMillisUnsafe())
-      const draft = isRecorded ? draftOf(target, actionOf(target)?.action ?? "http.request", refusal) : undefined
-      return yield* refusing(logger, yield* contextAnyway(anonymous, request), draft, refusal)
-    })
+    refuseAnonymous,
+    /** Finds out who a request is; one that fails at that, or leaves meanwhile, leaves an event. */
+    identified: (request: HttpServerRequest, target: Target) => {
+      const identity = identify(request)
+      if (isKnown(identity) && Exit.isSuccess(identity)) return identity
+      return Effect.onExit(identity, (exit): Effect.Effect<unknown, AuditError, HttpServerRequest> => {
+        if (Exit.isSuccess(exit) || exit.cause.reasons.some((reason) => reason._tag === "Fail")) return Effect.void
+        const isDefect = exit.cause.reasons.some((reason) => reason._tag === "Die")
+        return refuseAnonymous(request, target, isDefect ? identifyFailed : identifyLeft)
+      })
+    }
   }
 })
+
+/** A request whose principal is known. */
+interface Identified {
+  readonly principal: Principal
+  readonly request: HttpServerRequest
+  readonly target: Target
+  readonly recordsItself: boolean
+}
+
+type Prepared = Effect.Success<ReturnType<typeof prepare>>
+
+/** Handles a request as its principal's, and records it. */
+const handled = <E, R1>(
+  { actionOf, logger, refuseAnonymous, requests, transactions }: Prepared,
+  handler: Handler<E | AuditError, R1>,
+  { principal, recordsItself, request, target }: Identified
+): Handler<E, WithoutRecorder<R1> | Asked> =>
+  Effect.withFiber<HttpServerResponse.HttpServerResponse, E, WithoutRecorder<R1> | Asked>((fiber) => {
+    const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+    const action = actionOf(target)
+    const found = contextFor(principal, request, request.headers, span)
+    if (found._tag === "Failure") {
+      if (found.failure instanceof AuditError) {
+        return answering<never, HttpServerRequest>(refuseAnonymous(request, target, noPrincipal))
+      }
+      const refusal = headerProblem(found.failure)
+      const draft = draftOf(target, action?.action ?? "http.request", refusal)
+      return answering<never, HttpServerRequest>(refusing(logger, principal, request, draft, refusal))
+    }
+    mark(fiber.context, found.success)
+    const wanted = recordsItself ? "broken" : requests
+    const recorded = action === undefined
+      ? plain(handler, target, wanted)
+      : acted(handler, action, { logger, request, target })
+    const isWatched = action !== undefined || isWanted(wanted, target, 500)
+    const answered = answering<E, R1 | Recorder | Asked>(recorded)
+    return within(
+      isWatched
+        ? Effect.flatMap(answered, (answer) => streamed(answer, target, action?.action ?? "http.request"))
+        : answered,
+      found.success
+    ).pipe(Effect.provideService(AuditLogger, logger), Effect.provideService(Transactions, transactions))
+  })
+
+const noRoute: Refusal = { tag: "RouteNotFound", status: 404, detail: "There is nothing here." }
 
 const make = Effect.fnUntraced(function*<R>(
   options: Options<R>
 ): Effect.fn.Return<HttpAudit["Service"], AuditError, AuditLogger | Transactions | R | Scope.Scope> {
-  const { actionOf, forwarded, identify, logger, refuseAnonymous, transactions } = yield* prepare(options)
+  const prepared = yield* prepare(options)
+  const { forwarded, identified, refuseAnonymous } = prepared
 
-  /** Finds out who a request is; one that fails at that, or leaves meanwhile, leaves an event. */
-  const identified = (request: HttpServerRequest, target: Target) =>
-    Effect.onExit(identify(request), (exit): Effect.Effect<unknown, AuditError, HttpServerRequest> => {
-      if (Exit.isSuccess(exit) || exit.cause.reasons.some((reason) => reason._tag === "Fail")) return Effect.void
-      const isDefect = exit.cause.reasons.some((reason) => reason._tag === "Die")
-      return refuseAnonymous(request, target, isDefect ? identifyFailed : identifyLeft)
-    })
-
-  const around = Effect.fnUntraced(function*<E, R1>(
+  const around = <E, R1>(
     handler: Handler<E | AuditError, R1>,
     endpoint: Endpoint | undefined,
     recordsItself: boolean
-  ) {
-    const request = yield* HttpServerRequest
-    const target = targetOf(request, (yield* HttpRouter.RouteContext).route.path, endpoint)
-    const action = actionOf(target)
-    const principal = yield* Effect.result(identified(request, target))
-    if (principal._tag === "Failure") {
-      if (principal.failure instanceof AuditError) return yield* principal.failure
-      return yield* refuseAnonymous(request, target, refusalOf(principal.failure))
-    }
-    const found = yield* Effect.result(contextFor(principal.success, request, request.headers))
-    if (found._tag === "Failure") {
-      if (found.failure instanceof AuditError) return yield* refuseAnonymous(request, target, noPrincipal)
-      const refusal = headerProblem(found.failure)
-      const draft = draftOf(target, action?.action ?? "http.request", refusal)
-      return yield* refusing(logger, yield* contextAnyway(principal.success, request), draft, refusal)
-    }
-    const wanted = recordsItself ? "broken" : options.requests ?? "refused"
-    const recorded = action === undefined ? plain(handler, target, wanted) : acted(handler, action, target, request)
-    const isWatched = action !== undefined || isWanted(wanted, target, 500)
-    const answered = Effect.flatMap(
-      answering<E, R1 | Recorder | Asked>(recorded),
-      (answer) => isWatched ? streamed(answer, target, action?.action ?? "http.request") : Effect.succeed(answer)
-    )
-    // Added one by one: a merge would copy all services of the server for each request.
-    return yield* marked(answered, found.success).pipe(
-      Effect.provideService(AuditLogger, logger),
-      Effect.provideService(Transactions, transactions),
-      Effect.provideService(RequestContext.RequestContext, found.success)
-    )
-  })
+  ): Handler<E, WithoutRecorder<R1> | Asked> =>
+    Effect.withFiber<HttpServerResponse.HttpServerResponse, E, WithoutRecorder<R1> | Asked>((fiber) => {
+      const request = Context.getUnsafe(fiber.context, HttpServerRequest)
+      const target = targetOf(request, Context.getUnsafe(fiber.context, HttpRouter.RouteContext).route.path, endpoint)
+      const identity = identified(request, target)
+      if (isKnown(identity) && Exit.isSuccess(identity)) {
+        return handled(prepared, handler, { principal: identity.value, request, target, recordsItself })
+      }
+      return answering<E, WithoutRecorder<R1> | Asked>(Effect.matchEffect(identity, {
+        onFailure: (error) =>
+          error instanceof AuditError ? Effect.fail(error) : refuseAnonymous(request, target, refusalOf(error)),
+        onSuccess: (principal) => handled(prepared, handler, { principal, request, target, recordsItself })
+      }))
+    })
 
-  const unknown = { tag: "RouteNotFound", status: 404, detail: "There is nothing here." }
   return HttpAudit.of({
     around: <E, R1>(
       handler: Handler<E | AuditError, R1>,
       endpoint?: Endpoint | undefined,
       recordsItself = recordsByItself(endpoint)
-    ) => forwarded(answering<E, WithoutRecorder<R1> | Asked>(around(handler, endpoint, recordsItself))),
+    ) => forwarded(around(handler, endpoint, recordsItself)),
     unknownRoute: forwarded(Effect.flatMap(
       HttpServerRequest,
-      (request) => answering<never, HttpServerRequest>(refuseAnonymous(request, targetOf(request, "*"), unknown))
+      (request) => answering<never, HttpServerRequest>(refuseAnonymous(request, targetOf(request, "*"), noRoute))
     ))
   })
 })

@@ -1,6 +1,7 @@
 /** From headers and a principal to the fields of a context: the principal says who, headers add where. Pure. */
 import * as Result from "effect/Result"
 import { isIpv4, isIpv6 } from "../internal/address.ts"
+import { parseTraceparent } from "../internal/traceparent.ts"
 import type { Json } from "../RequestContext.ts"
 
 /** Who a request is, as the application found out: a context without what only a request has. */
@@ -80,15 +81,9 @@ export const meant = (headers: Headers, principal: Principal): Headers =>
     )
   )
 
-// https://www.w3.org/TR/trace-context/#traceparent-header
-const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/
-
 /** The `traceparent` of a request, if it is well-formed; a malformed one begins a new trace, as the W3C demands. */
-export const traceparentOf = ({ traceparent: header }: Headers): string | undefined => {
-  const value = header?.trim()
-  if (value === undefined || !traceparent.test(value)) return undefined
-  return value.startsWith("00-") && value.length > 55 ? undefined : value
-}
+export const traceparentOf = ({ traceparent }: Headers): string | undefined =>
+  parseTraceparent(traceparent) === undefined ? undefined : traceparent
 
 const clientOf = (principal: Principal, headers: Headers, address: string | undefined): Json["client"] => {
   const plain = address?.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, "")

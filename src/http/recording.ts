@@ -1,5 +1,6 @@
 /** Runs a handler, and records what became of the request: by its endpoint's action, or as one event per request. */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
@@ -14,6 +15,7 @@ import type { Resource } from "../DatasetEvent.ts"
 import { ReadDraft } from "../internal/draft.ts"
 import { Refusal } from "../internal/json.ts"
 import { telling } from "../internal/telling.ts"
+import { type Emit, emitWith, readOptions, watch } from "../internal/watching.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Transactions } from "../Transactions.ts"
 import { type Action, type Exchange, isRead, payloadOf, resultOf, statusOf, type Target } from "./exchange.ts"
@@ -112,23 +114,18 @@ const isRecordable = (action: string, picked: Picked): boolean => {
 }
 
 /**
- * A logger that records at least that there was a request: whoever sends what cannot be recorded must not thereby leave
- * no event.
+ * Records at least that there was a request: whoever sends what cannot be recorded must not thereby leave no event.
  */
-const atLeast = (logger: AuditLogger.AuditLogger["Service"], target: Target): AuditLogger.AuditLogger["Service"] =>
-  AuditLogger.AuditLogger.of({
-    emit: (draft, options) =>
-      Effect.catchIf(
-        logger.emit(draft, options),
-        ({ reason }) => reason._tag === "InvalidInput",
-        ({ reason }) => {
-          const { action, durationMillis, errorTag, outcome, severity } = draft
-          const unrecorded = reason._tag === "InvalidInput" ? reason.path : ""
-          const metadata = { ...httpOf(target), unrecorded }
-          return logger.emit({ action, durationMillis, errorTag, outcome, severity, metadata })
-        }
-      )
-  })
+const atLeast = (emit: Emit, target: Target): Emit => (draft, options) =>
+  Effect.catchIf(
+    emit(draft, options),
+    ({ reason }) => reason._tag === "InvalidInput",
+    ({ reason }) => {
+      const { action, durationMillis, errorTag, outcome, severity } = draft
+      const unrecorded = reason._tag === "InvalidInput" ? reason.path : ""
+      return emit({ action, durationMillis, errorTag, outcome, severity, metadata: { ...httpOf(target), unrecorded } })
+    }
+  )
 
 /** Reads what a request carries; a client that goes away meanwhile leaves an event. */
 const arrived = (request: HttpServerRequest, target: Target, action: string) =>
@@ -139,17 +136,38 @@ const arrived = (request: HttpServerRequest, target: Target, action: string) =>
     )
     : Effect.undefined
 
+/** A request that is recorded under its endpoint's action. */
+interface Acted {
+  readonly logger: AuditLogger.AuditLogger["Service"]
+  readonly request: HttpServerRequest
+  readonly target: Target
+}
+
 /** Runs a handler under its endpoint's action. */
-export const acted = Effect.fnUntraced(function*<E, R>(
+export const acted = <E, R>(
   handler: Effect.Effect<HttpServerResponse, E, R>,
   action: Action,
-  target: Target,
-  request: HttpServerRequest
-) {
-  const { params } = yield* HttpRouter.RouteContext
-  const query = yield* ParsedSearchParams
-  const payload = yield* arrived(request, target, action.action)
-  const exchange: Exchange = { params, query, payload, result: undefined }
+  of: Acted
+): Effect.Effect<
+  HttpServerResponse,
+  E | AuditError | Answered,
+  R | AuditLogger.AuditLogger | RequestContext | Transactions | HttpRouter.RouteContext | ParsedSearchParams
+> =>
+  Effect.withFiber((fiber) => {
+    const { params } = Context.getUnsafe(fiber.context, HttpRouter.RouteContext)
+    const query = Context.getUnsafe(fiber.context, ParsedSearchParams)
+    const perform = (payload: unknown) => performed(handler, action, { params, query, payload, result: undefined }, of)
+    return isRead(of.request, of.target)
+      ? Effect.flatMap(arrived(of.request, of.target, action.action), perform)
+      : perform(undefined)
+  })
+
+const performed = <E, R>(
+  handler: Effect.Effect<HttpServerResponse, E, R>,
+  action: Action,
+  exchange: Exchange,
+  { logger, target }: Acted
+) => {
   const asked = before(action, exchange)
   const picked = asked !== undefined && isRecordable(action.action, asked) ? asked : {}
   const withResult = (answer: HttpServerResponse): Exchange => ({ ...exchange, result: resultOf(answer) })
@@ -165,14 +183,11 @@ export const acted = Effect.fnUntraced(function*<E, R>(
       return undefined
     }
   }
-  const logger = yield* AuditLogger.AuditLogger
-  // What the handler records by itself is not bent into something that can be recorded.
-  const handling = Effect.provideService(handler, AuditLogger.AuditLogger, logger)
-  const attempt = Effect.flatMap(handling, (answer) =>
+  const attempt = Effect.flatMap(handler, (answer) =>
     answer.status >= 400
       ? Effect.fail<E | Answered>(new Answered(answer))
       : Effect.succeed(answer))
-  const recorded = AuditLogger.audited(attempt, {
+  const options: AuditLogger.AuditedOptions<HttpServerResponse, E | Answered> = {
     action: action.action,
     severity,
     transaction,
@@ -181,13 +196,14 @@ export const acted = Effect.fnUntraced(function*<E, R>(
     resource: late === undefined ? picked.resource : (answer: HttpServerResponse) => given(late, answer),
     output: output === undefined ? undefined : (answer: HttpServerResponse) => given(output, answer),
     denied: (error) => isDenial(error instanceof Answered ? error.response.status : statusOf(error, target.endpoint))
-  })
-  const told = Effect.tap(recorded, () =>
+  }
+  // What the handler records by itself is not bent into something that can be recorded.
+  const recorded = watch(() => atLeast(emitWith(logger), target), attempt, options, readOptions(options))
+  return late === undefined && output === undefined && !hasFailed ? recorded : Effect.tap(recorded, () =>
     hasFailed
       ? telling(Effect.logError(`A function of the action ${action.action} failed: its event lacks what it picks`))
       : Effect.void)
-  return yield* Effect.provideService(told, AuditLogger.AuditLogger, atLeast(logger, target))
-})
+}
 
 /** The status that an exit is answered with; 499 where the client went away. */
 const statusOfExit = <E>(

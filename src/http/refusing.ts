@@ -6,14 +6,16 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import type { AuditDraft, AuditLogger } from "../AuditLogger.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import { systemEntropy } from "../internal/entropy.ts"
 import { tellNow } from "../internal/telling.ts"
+import { parseTraceparent, type Trace } from "../internal/traceparent.ts"
 import * as RequestContext from "../RequestContext.ts"
-import { contextOf, type HeaderProblem, meant, type Principal, traceparentOf } from "./context.ts"
+import { contextOf, type HeaderProblem, meant, type Principal } from "./context.ts"
 import type { Target } from "./exchange.ts"
 import { type Problem, response } from "./problem.ts"
 import { answering, httpOf } from "./recording.ts"
@@ -25,7 +27,10 @@ export interface Refusal extends Problem {
 
 const { bytes } = systemEntropy()
 const random = (size: number): string => Buffer.from(bytes(size)).toString("hex")
-const newTrace = (): string => `00-${random(16)}-${random(8)}-01`
+const newTrace = (): Trace => {
+  const ids = random(24)
+  return { traceId: ids.slice(0, 32), spanId: ids.slice(32) }
+}
 const newId = (): string => random(16)
 
 /** The span of a request, where it has one. */
@@ -36,27 +41,29 @@ const markSpan = (span: Tracer.AnySpan | undefined, ids: { readonly [name: strin
   })
 }
 
-/** Ids of the request on its response, and on its span, and on the log lines and spans of its handler. */
-export const marked = <E, R>(
-  effect: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
-  { requestId, traceId }: RequestContext.Fields
-) => {
+/** Ids of a request on its response and on its span. */
+export const mark = (context: Context.Context<never>, { requestId, traceId }: RequestContext.Fields): void => {
   const headers = { "x-request-id": requestId, "x-trace-id": traceId }
-  const ids = { request_id: requestId, trace_id: traceId }
-  return Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest>((fiber) => {
-    markSpan(Context.getOrUndefined(fiber.context, Tracer.ParentSpan), ids)
-    HttpEffect.appendPreResponseHandlerUnsafe(
-      fiber.context,
-      (_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers))
-    )
-    const { CurrentLogAnnotations, TracerSpanAnnotations } = References
-    // Added one by one: a merge would copy all services of the server for each request.
-    return Effect.updateContext(effect, (context: Context.Context<R>) =>
-      context.pipe(
-        Context.add(CurrentLogAnnotations, { ...fiber.getRef(CurrentLogAnnotations), ...ids }),
-        Context.add(TracerSpanAnnotations, { ...fiber.getRef(TracerSpanAnnotations), ...ids })
-      ))
-  })
+  markSpan(Context.getOrUndefined(context, Tracer.ParentSpan), { request_id: requestId, trace_id: traceId })
+  HttpEffect.appendPreResponseHandlerUnsafe(
+    context,
+    (_, answer) => Effect.succeed(HttpServerResponse.setHeaders(answer, headers))
+  )
+}
+
+/** Runs a handler in the context of its request, with its ids on log lines and spans. */
+export const within = <E, R>(
+  effect: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  fields: RequestContext.Fields
+) => {
+  const { CurrentLogAnnotations, TracerSpanAnnotations } = References
+  const ids = { request_id: fields.requestId, trace_id: fields.traceId }
+  // Added one by one: a merge would copy all services of the server for each request.
+  return Effect.updateContext(effect, (context: Context.Context<R>) =>
+    context.pipe(
+      Context.add(CurrentLogAnnotations, { ...Context.get(context, CurrentLogAnnotations), ...ids }),
+      Context.add(TracerSpanAnnotations, { ...Context.get(context, TracerSpanAnnotations), ...ids })
+    )).pipe(RequestContext.provide(fields))
 }
 
 export const addressOf = (request: HttpServerRequest): string | undefined =>
@@ -89,35 +96,43 @@ export const refuse = (path: string, detail: string) =>
 
 const notPrincipal = () => refuse("/identify", "gave a principal whose ids cannot be those of a context")
 
-/** The context of a request; fails with the header that cannot be meant, or where the principal cannot be one. */
+/**
+ * The context of a request in which a span may be active; fails with the header that cannot be meant, or where the
+ * principal cannot be one.
+ */
 export const contextFor = (
   principal: Principal,
   request: HttpServerRequest,
-  headers: HttpServerRequest["headers"] | ReturnType<typeof meant>
-): Effect.Effect<RequestContext.Fields, HeaderProblem | AuditError> =>
-  Effect.withFiber<RequestContext.Fields, HeaderProblem | AuditError>((fiber) => {
-    const fields = contextOf(principal, headers, { address: addressOf(request), newId })
-    if (fields._tag === "Failure") return Effect.fail(fields.failure)
-    const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
-    const traceparent = traceparentOf(headers) ?? (span === undefined ? newTrace() : undefined)
-    return Effect.mapError(RequestContext.forRequest({ ...fields.success, traceparent }), notPrincipal)
-  })
+  headers: HttpServerRequest["headers"] | ReturnType<typeof meant>,
+  span: Tracer.AnySpan | undefined
+): Result.Result<RequestContext.Fields, HeaderProblem | AuditError> => {
+  const fields = contextOf(principal, headers, { address: addressOf(request), newId })
+  if (fields._tag === "Failure") return Result.fail(fields.failure)
+  const { spanId, traceId } = parseTraceparent(headers["traceparent"]) ?? span ?? newTrace()
+  return Result.mapError(RequestContext.decodeResult({ ...fields.success, traceId, spanId }), notPrincipal)
+}
 
 /** As above, of the headers that can be meant. */
-export const contextAnyway = (principal: Principal, request: HttpServerRequest) =>
-  Effect.mapError(contextFor(principal, request, meant(request.headers, principal)), notPrincipal)
+const contextAnyway = (principal: Principal, request: HttpServerRequest, span: Tracer.AnySpan | undefined) =>
+  Result.mapError(contextFor(principal, request, meant(request.headers, principal), span), notPrincipal)
 
-/** Refuses in a context: recorded, or counted where there are too many. */
+/** Refuses a request as its principal's: recorded, or counted where there are too many. */
 export const refusing = (
   logger: AuditLogger["Service"],
-  context: RequestContext.Fields,
+  principal: Principal,
+  request: HttpServerRequest,
   draft: AuditDraft | undefined,
   refusal: Refusal
-) => {
-  const answer = Effect.succeed(response(refusal))
-  const recorded = draft === undefined ? answer : Effect.andThen(logger.emit(draft), answer)
-  return RequestContext.provide(context)(marked(answering<never, RequestContext.RequestContext>(recorded), context))
-}
+) =>
+  Effect.withFiber<HttpServerResponse.HttpServerResponse, AuditError>((fiber) => {
+    const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+    const context = contextAnyway(principal, request, span)
+    if (context._tag === "Failure") return Effect.fail(context.failure)
+    mark(fiber.context, context.success)
+    const answer = Effect.succeed(response(refusal))
+    const recorded = draft === undefined ? answer : Effect.andThen(logger.emit(draft), answer)
+    return within(answering<never, RequestContext.RequestContext>(recorded), context.success)
+  })
 
 /** What is recorded of refusals that were counted. */
 const countedDraft = ({ count, since, statuses }: Counted) => ({
@@ -142,8 +157,8 @@ export const countRefusals = (refusals: Refusals, logger: AuditLogger["Service"]
   let unknown: ReadonlyArray<Unknown> = []
   const record = (counted: Counted, eventId?: EventId) => {
     const client = counted.address === undefined ? undefined : { address: counted.address }
-    const context = RequestContext.forRequest({ ...anonymous, client, requestId: newId(), traceparent: newTrace() })
-    return Effect.mapError(context, notPrincipal).pipe(
+    const context = RequestContext.decodeResult({ ...anonymous, client, requestId: newId(), ...newTrace() })
+    return Effect.fromResult(Result.mapError(context, notPrincipal)).pipe(
       Effect.flatMap((context) => RequestContext.provide(context)(logger.emit(countedDraft(counted), { eventId }))),
       Effect.catchTag("AuditError", (error) =>
         Effect.sync(() => {

@@ -207,6 +207,14 @@ export class ReadDraft implements Draft {
     const { content, marks } = mark(fields.content, marked)
     return new ReadDraft({ ...fields, content, marks })
   }
+  /** A draft with what the package itself knows of the event. */
+  static with(
+    draft: ReadDraft,
+    facts: Partial<Pick<DraftFields, "durationMillis" | "operationId" | "phase">>
+  ): ReadDraft {
+    const fields = draft.#fields
+    return fields instanceof Refusal ? draft : new ReadDraft({ ...fields, ...facts })
+  }
   /** A draft that is refused, for what is at a place. */
   static refused(path: string, detail: string): ReadDraft {
     return new ReadDraft(new Refusal(path, detail))

@@ -187,12 +187,20 @@ describe("a caller who would leave no event", () => {
 
   it.live("leaves one while it is identified, and where that fails", () =>
     Effect.gen(function*() {
-      const { call, events } = yield* serve({ identify: () => Effect.die(new Error("directory")) })
+      const broken = Effect.andThen(Effect.yieldNow, Effect.die(new Error("directory")))
+      const { call, events } = yield* serve({ identify: () => broken })
       assert.strictEqual((yield* call("POST", "/probe", "{}", json)).status, 500)
       const other = yield* serve({
         identify: () => Effect.succeed({ tenantId: "not a tenant", env: "prod", actor: RequestContext.human("x") })
       })
       assert.strictEqual((yield* other.call("POST", "/probe", "{}", json)).status, 500)
+      const throwing = yield* serve({
+        identify: () => {
+          throw new Error("directory")
+        }
+      })
+      assert.strictEqual((yield* throwing.call("POST", "/probe", "{}", json)).status, 500)
+      assert.deepStrictEqual((yield* throwing.events("t_public")).map(({ error_tag }) => error_tag), ["Defect"])
       assert.deepStrictEqual((yield* events("t_public")).map(({ error_tag }) => error_tag), ["Defect"])
       assert.deepStrictEqual((yield* other.events("t_public")).map(({ error_tag }) => error_tag), ["PrincipalInvalid"])
     }))

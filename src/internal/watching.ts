@@ -1,0 +1,286 @@
+/** Watches an effect, and records how it ended. */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { AuditError, InvalidInput } from "../AuditError.ts"
+import type { Change, Draft, Phase, Resource, Severity } from "../DatasetEvent.ts"
+import type { EmitOptions, Receipt } from "../LoggingEngine.ts"
+import type { RequestContext } from "../RequestContext.ts"
+import { Transactions } from "../Transactions.ts"
+import { ReadDraft } from "./draft.ts"
+import { elapsedMillis } from "./elapsed.ts"
+import { Entropy, makeUuid7 } from "./entropy.ts"
+import { Refusal } from "./json.ts"
+import { OpenTransaction, recordIn } from "./openTransaction.ts"
+
+/** What happened, without a storage class: what `AuditLogger` writes is `audit`. */
+export interface AuditDraft extends Omit<Draft, "storageClass"> {}
+
+/** What `audited` says of the effect that it watches. */
+export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | undefined> {
+  readonly action: string
+  readonly resource?: Resource | ((result: A) => Resource | undefined) | undefined
+  /** Further things that it is about, at most 16. */
+  readonly related?: ReadonlyArray<Resource> | ((result: A) => ReadonlyArray<Resource> | undefined) | undefined
+  readonly subjectIds?: ReadonlyArray<string> | ((result: A) => ReadonlyArray<string> | undefined) | undefined
+  /** A function knows how the effect ended. */
+  readonly severity?: Severity | ((exit: Exit.Exit<A, E | AuditError>) => Severity | undefined) | undefined
+  readonly metadata?:
+    | { readonly [key: string]: unknown }
+    | ((result: A) => { readonly [key: string]: unknown } | undefined)
+    | undefined
+  /** What was changed. */
+  readonly change?: Change | ((result: A) => Change | undefined) | undefined
+  /** When it happened, if the caller knows better. The time when it is recorded unless given. */
+  readonly occurredAt?: Draft["occurredAt"]
+  /** What went in; recorded whatever happens. */
+  readonly input?: unknown
+  /** Picks what is recorded of the result. Nothing unless given. */
+  readonly output?: ((result: A) => unknown) | undefined
+  /**
+   * Of the success: the same key and event are recorded once, in this tenant and env. Such an event says nothing of how
+   * long it took, which is another each time.
+   */
+  readonly idempotencyKey?: string | undefined
+  /** Which errors are a denial, not a failure. None unless given. */
+  readonly denied?: ((error: E) => boolean) | undefined
+  /**
+   * Runs the effect in a transaction of the audit store and records success inside it, so that the change and its event
+   * commit together or not at all. What did not succeed is recorded after the rollback.
+   */
+  readonly transaction?: T
+  /**
+   * Records the intent before the effect runs, and does not run it if that fails; the outcome follows as the result of
+   * the same `operationId`. Inside a transaction an intent would not outlive a crash: it is `InvalidInput` at `/phase`.
+   */
+  readonly intent?: boolean | undefined
+}
+
+/** An error's tag or name; an error may be anything, and its properties may throw. */
+const errorTag = (error: unknown): string => {
+  try {
+    if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") return error._tag
+    return error instanceof Error && typeof error.name === "string" ? error.name : "Error"
+  } catch {
+    return "Error"
+  }
+}
+
+const refuse = (path: string, detail: string) =>
+  new AuditError({ method: "AuditLogger.audited", reason: new InvalidInput({ path, detail }) })
+
+/** Fields that a function of the caller may pick from the result. */
+const pickable = ["resource", "related", "subjectIds", "metadata", "change"] as const
+
+/** What the caller's functions pick from the result. */
+const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Result.Result<Partial<AuditDraft>, AuditError> => {
+  const picked: { [field: string]: unknown } = {}
+  let field = "output"
+  return Result.try({
+    try: () => {
+      if (options.output !== undefined) picked["output"] = options.output(result)
+      for (const name of pickable) {
+        field = name
+        const from = options[name]
+        const value = typeof from === "function" ? from(result) : undefined
+        if (value !== undefined) picked[name] = value
+      }
+      field = "severity"
+      return { ...picked, ...severityOf(options, Exit.succeed(result)) }
+    },
+    catch: () => refuse(`/${field}`, `picking the ${field} from the result failed`)
+  })
+}
+
+/** The severity that a function of the caller makes of how an effect ended. */
+const severityOf = <A, E>(
+  { severity }: AuditedOptions<A, E>,
+  exit: Exit.Exit<A, E | AuditError>
+): { readonly severity?: Severity } => {
+  const picked = typeof severity === "function" ? severity(exit) : undefined
+  return picked === undefined ? {} : { severity: picked }
+}
+
+/** What a function of the caller makes of a failure: nothing where it throws, and the failure is recorded. */
+const orNothing = <A extends object>(evaluate: () => A): A | {} => {
+  try {
+    return evaluate()
+  } catch {
+    return {}
+  }
+}
+
+/** How an effect that did not succeed ended. A function of the caller that throws makes no denial of a failure. */
+const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | undefined): Partial<AuditDraft> => {
+  const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+  if (failure !== undefined) {
+    let isDenied = false
+    try {
+      isDenied = denied?.(failure.error) === true
+    } catch {
+      isDenied = false
+    }
+    return { outcome: isDenied ? "denied" : "failure", errorTag: errorTag(failure.error) }
+  }
+  return cause.reasons.some((reason) => reason._tag === "Die")
+    ? { outcome: "failure", errorTag: "Defect" }
+    : { outcome: "failure", errorTag: "Interrupted" }
+}
+
+/** What `audited` is told beside what the event says. */
+const ofWatching: ReadonlySet<string> = new Set(["denied", "idempotencyKey", "intent", "output", "transaction"])
+
+/** The options as they were at the call; a draft that is refused stays refused. */
+export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
+  const given: { action: string; [field: string]: unknown } = { action: options.action }
+  for (const [name, value] of Object.entries(options)) {
+    // What is a function is asked once the effect has ended.
+    if (!ofWatching.has(name) && typeof value !== "function") given[name] = value
+  }
+  return ReadDraft.of(given)
+}
+
+/** Records one event of class `audit`. */
+export type Emit = (draft: AuditDraft, options?: EmitOptions | undefined) => Recording
+
+/** Records with a logger; what was read is frozen for one that is not of this package. */
+export const emitWith = (logger: { readonly emit: Emit }): Emit => (draft, options) =>
+  logger.emit(draft instanceof ReadDraft ? ReadDraft.for(logger, draft) : draft, options)
+
+type Recording = Effect.Effect<Receipt, AuditError, RequestContext>
+
+type Transaction = OpenTransaction<Receipt, AuditError, RequestContext>
+
+/** The innermost `audited` transaction that a fiber is in. */
+const Open = Context.Reference<Transaction | undefined>(
+  "effect-audit/AuditLogger/Open",
+  { defaultValue: () => undefined }
+)
+
+/** One effect that is watched: what is recorded of it, and with what. */
+interface Watched<A, E> {
+  readonly options: AuditedOptions<A, E>
+  /** Records that the effect is about to run. */
+  readonly intend: () => Recording
+  readonly emit: (more: Partial<AuditDraft>, options?: EmitOptions) => Recording
+}
+
+const watching = <A, E>(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  emit: Emit,
+  options: AuditedOptions<A, E>,
+  draft: ReadDraft
+): Watched<A, E> => {
+  const clock = fiber.getRef(Clock.Clock)
+  const uuid7 = options.intent === true ? makeUuid7(fiber.getRef(Entropy)) : undefined
+  const operation = uuid7 === undefined ? {} : { operationId: uuid7(clock.currentTimeMillisUnsafe()) }
+  const phase = (phase: Phase) => uuid7 === undefined ? {} : { ...operation, phase }
+  const started = elapsedMillis(clock)
+  const took = () => ({ durationMillis: Math.floor(elapsedMillis(clock) - started) })
+  return {
+    options,
+    intend: () => emit(ReadDraft.with(draft, phase("intent"))),
+    emit: (more, how) => {
+      const facts = { ...phase("result"), ...(how === undefined ? took() : {}) }
+      // What was refused when it was read is passed on as it is, so that it stays refused.
+      const isWhole = Object.keys(more).length === 0 || ReadDraft.fieldsOf(draft) instanceof Refusal
+      return emit(isWhole ? ReadDraft.with(draft, facts) : { ...draft, ...facts, ...more }, how)
+    }
+  }
+}
+
+/**
+ * Records a success. Outside a transaction the effect has happened: that is recorded before a picker's failure is
+ * reported.
+ */
+const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A): Recording => {
+  const picked = pick(options, result)
+  const { idempotencyKey } = options
+  const how = idempotencyKey === undefined ? undefined : { idempotencyKey }
+  if (picked._tag === "Success") return emit(picked.success, how)
+  return options.transaction === true
+    ? Effect.fail(picked.failure)
+    : Effect.andThen(emit({}, how), Effect.fail(picked.failure))
+}
+
+const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Transactions, (transactions) => transactions.transact(effect))
+
+/** How one effect that is watched ended otherwise than in success. */
+const failing = Effect.fnUntraced(function*<A, E>(
+  { emit, options }: Watched<A, E>,
+  cause: Cause.Cause<E | AuditError>,
+  { isRecorded, outer, transaction }: {
+    readonly isRecorded: boolean
+    readonly outer: Transaction | undefined
+    readonly transaction: Transaction | undefined
+  }
+) {
+  const failures = [cause]
+  // What failed inside was recorded in the transaction that has been rolled back.
+  for (const record of transaction?.end() ?? []) {
+    const recorded = yield* recordIn(outer, record)
+    if (Exit.isFailure(recorded)) failures.push(recorded.cause)
+  }
+  if (!isRecorded) {
+    const { denied } = options
+    const outcome = describe<E | AuditError>(
+      cause,
+      (error) => !(error instanceof AuditError) && denied?.(error) === true
+    )
+    const recorded = yield* recordIn(
+      outer,
+      emit({ ...outcome, ...orNothing(() => severityOf(options, Exit.failCause(cause))) })
+    )
+    if (Exit.isFailure(recorded)) failures.push(recorded.cause)
+  }
+  return yield* Effect.failCause(failures.reduce((all, cause) => Cause.combine(all, cause)))
+})
+
+/** Runs an effect, and records how it ended with what `emitIn` finds in the fiber. */
+export const watch = <A, E, R>(
+  emitIn: (fiber: Fiber.Fiber<unknown, unknown>) => Emit,
+  effect: Effect.Effect<A, E, R>,
+  options: AuditedOptions<A, E>,
+  draft: ReadDraft
+): Effect.Effect<A, E | AuditError, R | RequestContext | Transactions> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber((fiber) => {
+      const watched = watching(fiber, emitIn(fiber), options, draft)
+      const outer = fiber.getRef(Open)
+      const transaction: Transaction | undefined = options.transaction === true ? new OpenTransaction(outer) : undefined
+      let recording = false
+      const work = Effect.flatMap(restore(effect), (result) => {
+        recording = true
+        return Effect.as(recordSuccess(watched, result), result)
+      })
+      const attempt: Effect.Effect<A, E | AuditError, R | RequestContext | Transactions> = transaction === undefined
+        ? work
+        : inTransaction(Effect.onExit(Effect.provideService(work, Open, transaction), () => transaction.close))
+      const ended = Effect.matchCauseEffect(attempt, {
+        onSuccess: (result) => {
+          // What failed below is recorded, as long as no transaction around this one is rolled back.
+          const nested = transaction?.end()
+          if (nested !== undefined) outer?.keep(nested)
+          return Effect.succeed(result)
+        },
+        onFailure: (cause) => {
+          // Outside a transaction the effect has happened, and a commit of unknown outcome may have: neither is a
+          // failure of it.
+          const isRecorded = recording && (transaction === undefined || isUnknown(cause))
+          return failing(watched, cause, { isRecorded, outer, transaction })
+        }
+      })
+      return options.intent === true ? Effect.andThen(watched.intend(), ended) : ended
+    })
+  )
+
+const isUnknown = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) =>
+    reason._tag === "Fail" && reason.error instanceof AuditError && reason.error.reason._tag === "CommitUnknown"
+  )
