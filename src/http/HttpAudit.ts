@@ -17,7 +17,7 @@ import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
-import { HttpServerRequest, type ParsedSearchParams } from "effect/http/HttpServerRequest"
+import { HttpServerRequest, ParsedSearchParams } from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as IpNetwork from "effect/net/IpNetwork"
@@ -232,7 +232,13 @@ const handled = <E, R1>(
     const wanted = recordsItself ? "broken" : requests
     const recorded = action === undefined
       ? plain(handler, target, wanted)
-      : acted(handler, action, { logger, request, target })
+      : acted(handler, action, {
+        logger,
+        request,
+        target,
+        params: Context.getUnsafe(fiber.context, HttpRouter.RouteContext).params,
+        query: Context.getUnsafe(fiber.context, ParsedSearchParams)
+      })
     const isWatched = action !== undefined || isWanted(wanted, target, 500)
     const answered = answering<E, R1 | Recorder | Asked>(recorded)
     return within(

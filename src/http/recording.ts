@@ -1,12 +1,10 @@
 /** Runs a handler, and records what became of the request: by its endpoint's action, or as one event per request. */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
-import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerError from "effect/http/HttpServerError"
-import { type HttpServerRequest, ParsedSearchParams } from "effect/http/HttpServerRequest"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type HttpServerResponse, setBody } from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import { AuditError } from "../AuditError.ts"
@@ -141,6 +139,8 @@ interface Acted {
   readonly logger: AuditLogger.AuditLogger["Service"]
   readonly request: HttpServerRequest
   readonly target: Target
+  readonly params: unknown
+  readonly query: unknown
 }
 
 /** Runs a handler under its endpoint's action. */
@@ -151,23 +151,22 @@ export const acted = <E, R>(
 ): Effect.Effect<
   HttpServerResponse,
   E | AuditError | Answered,
-  R | AuditLogger.AuditLogger | RequestContext | Transactions | HttpRouter.RouteContext | ParsedSearchParams
+  R | AuditLogger.AuditLogger | RequestContext | Transactions
 > =>
-  Effect.withFiber((fiber) => {
-    const { params } = Context.getUnsafe(fiber.context, HttpRouter.RouteContext)
-    const query = Context.getUnsafe(fiber.context, ParsedSearchParams)
-    const perform = (payload: unknown) => performed(handler, action, { params, query, payload, result: undefined }, of)
-    return isRead(of.request, of.target)
-      ? Effect.flatMap(arrived(of.request, of.target, action.action), perform)
-      : perform(undefined)
-  })
+  isRead(of.request, of.target)
+    ? Effect.flatMap(
+      arrived(of.request, of.target, action.action),
+      (payload) => performed(handler, action, payload, of)
+    )
+    : performed(handler, action, undefined, of)
 
 const performed = <E, R>(
   handler: Effect.Effect<HttpServerResponse, E, R>,
   action: Action,
-  exchange: Exchange,
-  { logger, target }: Acted
+  payload: unknown,
+  { logger, params, query, target }: Acted
 ) => {
+  const exchange: Exchange = { params, query, payload, result: undefined }
   const asked = before(action, exchange)
   const picked = asked !== undefined && isRecordable(action.action, asked) ? asked : {}
   const withResult = (answer: HttpServerResponse): Exchange => ({ ...exchange, result: resultOf(answer) })
