@@ -351,7 +351,23 @@ export const router = HttpRouter.middleware<{ provides: RequestContext.RequestCo
   Effect.map(HttpAudit, (audit) => (handler) => audit.around(handler))
 )
 
+/** Whether the escapes of a path can be read (RFC 3986, section 2.1); what cannot reaches no route. */
+const isReadable = (url: string): boolean => {
+  if (!url.includes("%")) return true
+  try {
+    return decodeURI(url.split(/[?#]/, 1)[0] ?? "") !== undefined
+  } catch {
+    return false
+  }
+}
+
 /** Refuses what no route is for with 404, and records it. */
 export const unknownRoutes: Layer.Layer<never, never, HttpRouter.HttpRouter | HttpAudit> = HttpRouter.use((routes) =>
-  Effect.flatMap(HttpAudit, (audit) => routes.add("*", "*", audit.unknownRoute))
+  Effect.flatMap(HttpAudit, ({ unknownRoute }) =>
+    Effect.andThen(
+      routes.add("*", "*", unknownRoute),
+      routes.addGlobalMiddleware((handler) =>
+        Effect.flatMap(HttpServerRequest, ({ url }) => isReadable(url) ? handler : unknownRoute)
+      )
+    ))
 )

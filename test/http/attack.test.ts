@@ -205,6 +205,19 @@ describe("a caller who would leave no event", () => {
       assert.deepStrictEqual((yield* other.events("t_public")).map(({ error_tag }) => error_tag), ["PrincipalInvalid"])
     }))
 
+  it.live("leaves one where its path cannot be read", () =>
+    Effect.gen(function*() {
+      const { call, events } = yield* serve()
+      for (const path of ["/%zz", "/pay/%ff", "/nothing%2?x=1"]) {
+        assert.strictEqual((yield* call("GET", path)).status, 404, path)
+      }
+      assert.strictEqual((yield* call("POST", "/pay?note=%zz", "{\"note\":\"a\"}", json)).status, 200)
+      assert.deepStrictEqual(
+        (yield* events("t_public")).map(({ error_tag }) => error_tag),
+        ["RouteNotFound", "RouteNotFound", "RouteNotFound"]
+      )
+    }))
+
   it.live("leaves one of each attempt to erase what is held, what stays, and what is not there", () =>
     Effect.gen(function*() {
       const { call, events } = yield* serve()
