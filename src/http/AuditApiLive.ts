@@ -77,7 +77,11 @@ const guarding = Effect.gen(function*() {
             ? logger.emit({ ...draft, outcome: "failure", errorTag: error.reason._tag })
             : Effect.void)
       ),
-    reading: (operation: Operation, draft: AuditDraft) => Effect.andThen(refusing(operation, draft), logger.emit(draft))
+    reading: (operation: Operation, draft: AuditDraft) =>
+      Effect.andThen(refusing(operation, draft), logger.emit(draft)),
+    /** Whether what goes on is still allowed; that it no longer is is recorded. */
+    isAllowed: (operation: Operation, draft: AuditDraft) =>
+      Effect.match(refusing(operation, draft), { onSuccess: () => true, onFailure: () => false })
   }
 })
 
@@ -193,9 +197,11 @@ const reads = {
         // A position that is not there is refused before the answer begins.
         yield* trail.query({ ...log, filter, after: known, limit: 1 })
         const input = said({ ...query, ...(known === undefined ? {} : { after: known }) })
-        yield* guard.reading("follow", { action: "audit_trail.follow", input, ...about(query) })
+        const draft = { action: "audit_trail.follow", input, ...about(query) }
+        yield* guard.reading("follow", draft)
         const from = known ?? (yield* newestOf(trail, log))
-        return yield* tailing(trail.follow({ ...log, filter, after: from }), from, request)
+        const isAllowed = RequestContext.provide(yield* RequestContext.RequestContext)(guard.isAllowed("follow", draft))
+        return yield* tailing(trail.follow({ ...log, filter, after: from }), from, request, isAllowed)
       }).pipe(asked)),
   event: ({ guard, trail }) =>
     handler(Api, "audit", "event", ({ params: { eventId } }) =>

@@ -43,12 +43,16 @@ export const tailing = Effect.fnUntraced(function*(
   /** The position after which the items begin. */
   from: number,
   request: HttpServerRequest,
+  /** Asked as often as the stream is kept alive: it ends where its reader may no longer follow. */
+  isAllowed: Effect.Effect<boolean, AuditError>,
   patience = usualPatience
 ): Effect.fn.Return<HttpServerResponse.HttpServerResponse, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   /** When the connection took something last: what it does not ask for it does not get. */
   let since = elapsedMillis(clock)
+  const withdrawn = Effect.repeat(Effect.andThen(Effect.sleep(patience / 4), isAllowed), { until: (is) => !is })
   const frames = items.pipe(
+    Stream.interruptWhen(withdrawn),
     Stream.chunks,
     Stream.map((found) => found.map(frame).join("")),
     // Nothing is lost: the answer has begun and has no status any more, so the reader is told in a frame and goes on

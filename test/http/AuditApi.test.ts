@@ -1,7 +1,7 @@
 /** The trail over real HTTP: guarded, recorded, and in two media. */
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Stream } from "effect"
 import { AuditLogger, RequestContext } from "effect-audit"
 import { AuditApi, AuditApiLive, HttpAudit } from "effect-audit/http"
 import { Proof, Signer } from "effect-audit/ledger"
@@ -21,14 +21,14 @@ const everythingInSqlite = everythingOver((signer) =>
 )
 type Everything = typeof everythingInMemory | typeof everythingInSqlite
 
+const humans = () => Effect.map(RequestContext.RequestContext, ({ actor }) => actor.type === "human")
+
 /** The API over a medium; `ada` may do everything, `bot` nothing, `gus` is of another tenant. */
-const serve = Effect.fnUntraced(function*(medium: Everything) {
-  const policy = Layer.succeed(
-    AuditApi.AuditPolicy,
-    AuditApi.AuditPolicy.of({
-      allows: () => Effect.map(RequestContext.RequestContext, ({ actor }) => actor.type === "human")
-    })
-  )
+const serve = Effect.fnUntraced(function*(
+  medium: Everything,
+  allows: AuditApi.AuditPolicy["Service"]["allows"] = humans
+) {
+  const policy = Layer.succeed(AuditApi.AuditPolicy, AuditApi.AuditPolicy.of({ allows }))
   const audit = HttpAudit.layer({ identify, anonymous: { tenantId: "t_public", env: "prod" } })
   const services = yield* Layer.build(
     HttpRouter.serve(AuditApiLive.layer, { disableLogger: true, disableListenLog: true }).pipe(
@@ -72,6 +72,12 @@ const serve = Effect.fnUntraced(function*(medium: Everything) {
   return { inputs, url, emit, client, get, json, text, actions, vkey: Context.get(services, Signer.Signer).vkey }
 })
 
+const clock = Context.get(Context.empty(), Clock.Clock)
+/** A clock on which one sleeps for a hundredth of the time. */
+const hurried: Clock.Clock = Object.create(clock, {
+  sleep: { value: (duration: Duration.Duration) => clock.sleep(Duration.times(duration, 0.01)) }
+})
+
 /** Reads a stream of events until there are so many, or it ends. */
 const sse = (url: string, token: string, headers: Record<string, string>, count: number) =>
   Effect.promise(async () => {
@@ -92,6 +98,27 @@ const sse = (url: string, token: string, headers: Record<string, string>, count:
     gone.abort()
     return ids.slice(0, count)
   })
+
+describe("a tail", () => {
+  it.live("ends when the policy no longer allows it, and that is recorded", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const { actions, emit, url } = yield* serve(everythingInMemory, (operation) =>
+        Effect.sync(() => asked.push(operation) < 3))
+      yield* emit(1)
+      assert.deepStrictEqual(yield* sse(`${url}/audit/events/tail?after=0`, "ada", {}, 99), [1, 2])
+      assert.deepStrictEqual(asked, ["follow", "follow", "follow"])
+      assert.deepStrictEqual(
+        (yield* actions).filter((action) =>
+          action.startsWith("audit_trail")
+        ),
+        [
+          "audit_trail.follow success",
+          "audit_trail.follow denied"
+        ]
+      )
+    }).pipe(Effect.provideService(Clock.Clock, hurried)))
+})
 
 for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everythingInSqlite]] as const) {
   describe(`the API over ${name}`, () => {
