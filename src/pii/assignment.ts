@@ -15,7 +15,7 @@ const kindOf = (name: string): Kind | undefined => {
 
 /** Two words of running text that name what follows: `api key:`, `social security number:`. */
 const twoWords = (text: string, first: number, name: string): Kind | undefined => {
-  if (text[first - 1] !== " ") return undefined
+  if (text[first - 1] !== " " || /["'`\]]/.test(text[first - 2] ?? "")) return undefined
   const before = nameBefore(text, first - 1)
   if (before === undefined) return undefined
   const two = `${before[1]} ${name}`
@@ -35,7 +35,7 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   if (named === undefined) return undefined
   const [first, name] = named
   const kind = twoWords(text, first, name) ?? kindOf(name)
-  if (kind === undefined || !anyForm.has(kind)) return undefined
+  if (kind === undefined || !anyForm.has(kind) || isNoName(text, first, name)) return undefined
   let from = i + 1
   while (from - i < 4 && (text[from] === "=" || text[from] === ">" || text[from] === ":")) from++
   while (from < text.length && from - i < 48 && (text[from] === " " || text[from] === "\t")) from++
@@ -49,12 +49,46 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   if (/^(?:@|[bBuUrRfFL]{1,2})["']/.test(text.slice(from, from + 3))) {
     from += text[from + 1] === "\"" || text[from + 1] === "'" ? 1 : 2
   }
-  return valueAt(text, from, kind, {
+  const found = valueAt(text, from, kind, {
     typed: isPasswordName.test(name),
     authorization: /authorization$/i.test(name),
     isTight: text[i - 1] !== " " && text[i + 1] !== " ",
     isConstant: /^[A-Z][A-Z0-9_]{2,}$/.test(name)
   })
+  return found === undefined || saysNothing(text, name, found) ? undefined : found
+}
+
+/** What begins a declaration, a command, or a count of turns: the word behind it is named so, and has no value. */
+const declares = /(?:\b(?:class|struct|interface|extension|record|enum|protocol|trait|alias)\s+|\?\s?["'])$/
+const turns = /\b(?:first|second|third|fourth|last|next|final|single|one|two|each|initial)\s$/i
+/** `class DefaultUserSession : IUserSession`, `alias pin='...'`, `Second pass: ...`, `ok ? "pass" : "skip"`. */
+const isNoName = (text: string, first: number, name: string): boolean => {
+  const before = text.slice(Math.max(0, first - 16), first)
+  return declares.test(before) || (/^pass(?:es)?$/i.test(name) && turns.test(before))
+}
+
+const lettersOf = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "")
+
+/** A value that only says its name again, counts names, or goes on as a sentence. */
+const saysNothing = (text: string, name: string, { end, kind, start }: Span): boolean => {
+  // `:rfc:\`2231\``: the number of a document; a taxpayer's has letters.
+  if (kind === "NATIONAL_ID") return /^rfc$/i.test(name) && /^\d{1,5}$/.test(text.slice(start, end))
+  if (kind !== "PASSWORD" && kind !== "SECRET" && kind !== "CVV") return false
+  const value = text.slice(start, end)
+  const isNamed = /[a-z][A-Z]|_/.test(name)
+  // `call pass :reviewers`: a symbol of Ruby.
+  if (text[start - 1] === ":" && text[start - 2] === " " && /^[a-z_]+$/.test(value)) return true
+  // `UserChangedPassword = 1001,`
+  if (/^(?:[A-Z][a-z0-9]+){2,}$/.test(name) && /^\d{1,5}$/.test(value)) {
+    return /^\s*(?:[,;]|\/\/|$)/.test(text.slice(end, end + 4))
+  }
+  if (kind === "CVV") return false
+  const letters = lettersOf(value)
+  // `SharedSecret = "SharedSecret"`, `Authorization = "Authorization"`
+  if (letters.length >= 6 && !/[^\w.-]/.test(value) && lettersOf(name).endsWith(letters)) return true
+  // `send_password_change_notification: notify the user`
+  return isNamed && /^[a-z]+(?:-[a-z]+)*$/.test(value) && text[start - 1] === " " &&
+    /^ [a-z]+[ .,]/.test(text.slice(end, end + 24))
 }
 
 /** RFC 6265, section 4.2.1: the pairs that a browser sends, whatever their names. */
@@ -100,6 +134,8 @@ export const elementAt = (text: string, i: number): Span | undefined => {
   const tag = openTag.exec(text.slice(Math.max(0, i - 160), i + 1))
   if (tag === null) return undefined
   const own = tag[1]!
+  // Documentation of a parameter, as C# has it.
+  if (own === "param") return undefined
   const given = (tag[2] === undefined ? undefined : nameAttribute.exec(tag[2])?.[1]) ?? own
   const [kind, name] = [given, own].map((of) => of.slice(Math.max(of.lastIndexOf(":"), of.lastIndexOf(".")) + 1))
     .map((of) => [keyKind(of), of] as const).find(([of]) => of !== undefined) ?? [undefined, own]
@@ -126,6 +162,8 @@ export const argumentAt = (text: string, i: number): Span | undefined => {
   // Names in a list are none of each other's values.
   const value = text.slice(found.start, found.end)
   const before = text.slice(Math.max(0, i - 96), i)
+  // The name of a migration (Django).
+  if (/^\d{4}_\w+$/.test(value)) return undefined
   return (/[\d@!#$%^&*]/.test(value) && !/\s/.test(value)) || /["'][A-Z][A-Z0-9_]{2,}["']$/.test(before) ||
       /(?:set\w*|put\w*|env|header|add|credential\w*)\(\s?["'][^"']{1,64}["']$/i.test(before)
     ? found

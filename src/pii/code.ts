@@ -1,13 +1,14 @@
-/** What stands where a secret should, but is not one: variables, templates, masks, types, calls. */
+/** What stands where a secret should, but is not one: variables, templates, masks, types, calls, names. */
 
 const placeholder = new RegExp(
   "^(?:" + [
-    "\\$[{(A-Za-z_]|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|#{3,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+|@[A-Za-z]+[@(]|&[a-z]+;|0x[0-9a-f]{1,16}$|:|!(?:Ref|Sub|ImportValue|GetAtt|Join|If)\\b|https?://[^@]*$|[a-z][a-z0-9+.-]*://$",
-    "(?:null|none|nil|undefined|true|false|empty|required|optional|string|str|bool|int|invalid|missing|expired|example|changeme)$",
+    "\\$[{(A-Za-z_]|%[A-Za-z_({]|<|\\{|\\[|\\*{2,}|\\.{2,}|#{3,}|x{3,}$|[\\^~]?\\d+\\.\\d+\\.\\d+|@[A-Za-z]+[@(]|&[a-z]+;|0x[0-9a-f]{1,16}$|:|!(?:Ref|Sub|ImportValue|GetAtt|Join|If)\\b|https?://[^@]*$|[a-z][a-z0-9+.-]*://[^@?]*$",
+    "(?:null|none|nil|undefined|true|false|empty|required|optional|string|str|bool|boolean|int|integer|number|object|invalid|missing|expired|example|change[_-]?me|replace[_-]?me)$",
     "(?:yes|no|ok|on|off|all|any|set|fail|failed|pass|passed|check|self|auto|manual|default|basic|bearer|digest|prompt|inherit|hidden|text|hashed|encrypted|plain|bytes|routes|buffer|uint8array|disabled|enabled|valid|unknown|value)$",
-    "(?:password|passwd|secret|token|key|apikey|credentials?)$",
-    "redacted|process\\.env|os\\.environ|env\\.|your[_-]|my[_-]?(?:password|secret|token)$|put[_-]|insert[_-]|enter[_-]|arn:|id=|SecretString:|resolve:|urn:|sha\\d{1,3}//",
-    "/(?:\\w|$)[\\w./-]*$|\\.{1,2}/|~/|[A-Za-z_.]+\\(|(?:[A-Z]+_)+[A-Z]+$"
+    "(?:password|passwd|passphrase|secret|token|key|apikey|credentials?|authorization|oauth2?|saml2?|oidc|openid|ldap|kerberos|jwt|mtls|x509)$",
+    "(?:%5B)?redacted|process\\.env|os\\.environ|env\\.|your[ _-]|my[_-]?(?:password|secret|token)$|put[_-]|insert[_-]|enter[_-]|replace[_-]|change[_-]?me|arn:|id=|SecretString:|resolve:|urn:|sha\\d{1,3}//",
+    "x-oauth-basic$|x-access-token$|id_(?:rsa|dsa|ecdsa|ed25519)$|\\$\\w{1,2}\\$$|--?[\\w-]+=$",
+    "/[\\w.$][\\w./-]*$|/$|\\.{1,2}/|~/|[A-Za-z_.]+\\(|(?:[A-Z]+_)+[A-Z]+$"
   ].join("|") + ")",
   "i"
 )
@@ -16,19 +17,34 @@ const placeholder = new RegExp(
 export const isPlaceholderValue = (value: string): boolean =>
   (placeholder.test(value) && !/^\/[A-Za-z0-9+/]{30,}=*$/.test(value)) ||
   /\[[A-Z_]{2,32}(?::[^\]]{1,64})?\]/.test(value) ||
-  isRepeated(value) || value.endsWith("...") ||
+  isRepeated(value) || value.endsWith("...") || /^Your[A-Z]/.test(value) ||
   /(?:^|[_-])(?:example|placeholder)(?:[_-]|$)|your[-_]?(?:api|secret|token|key|pass)/i.test(value)
 
 /** `xxxxxxxx`, `00000000`: one character, whatever stands before it. */
 const isRepeated = (value: string): boolean => value.length >= 6 && /^(.)\1{5,}$/.test(value)
 
-/** A path through objects: `user.password`, `this.#config.KEY`, `params?.token`, `pw->passwd`. */
-const path = /^[*&!#]{0,2}[A-Za-z_$][\w$]*(?:(?:\?\.|\.|->|::)#?[A-Za-z_$][\w$]*)+$/
-/** A name in camel case or in words: `providerRefreshToken`, `ProgressTokenSchema`, `new_password`. */
+/** Names of algorithms, encodings and protocols: their digits are no chance. */
+const technical =
+  /x509|base(?:16|32|58|62|64)|b64|utf-?(?:8|16)|oauth\d|ed25519|md[45]|sha-?\d{1,3}|pbkdf2|aes-?\d{3}|[hrep]s(?:256|384|512)|p(?:256|384|521)|ml_?kem_?\d{3,4}|2fa|s3|k8s|http[23]|ipv[46]|saml2|i18n|v\d{1,2}(?![a-z\d])/gi
+/** A text in which such names are words like others. */
+export const withoutTechnical = (value: string): string => /\d/.test(value) ? value.replace(technical, "x") : value
+
+/** A path through objects: `user.password`, `this.#config.KEY`, `params?.token`, `pw->passwd`, `unlock!.toData`. */
+const path = /^[*&!#]{0,2}[A-Za-z_$][\w$]*(?:(?:[?!]\.|\.|->|::)#?[A-Za-z_$][\w$]*)+[?!]?$/
+/** Signs that only code has between names. */
+const codeSign = /::|->|[?!]\./
+
+/** The words of a name in camel case. */
+const humps = /^[a-z]+|[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z]+|[A-Z]{1,3}$/g
+/** A name in camel case or in words: `providerRefreshToken`, `onLastEventIdUpdate`, `new_password`. */
 const isIdentifier = (value: string): boolean => {
   if (value.length >= 40) return false
-  return /^_?[a-z]+(?:_[a-z]+)+$/.test(value) ||
-    /^(?:[a-z]+|[A-Z][a-z]{2,})(?:[A-Z][a-z]{2,})*(?:[A-Z][a-z]{2,}|[A-Z]{1,3})$/.test(value)
+  if (/^_?[a-z]+(?:_[a-z]+)+$/.test(value)) return true
+  const name = value.startsWith("_") ? value.slice(1) : value
+  if (/^(?:[a-z]+|[A-Z][a-z]{2,})(?:[A-Z][a-z]{2,})*(?:[A-Z][a-z]{2,}|[A-Z]{1,3})$/.test(name)) return true
+  const words = name.match(humps)
+  // Words are longer than the runs that chance makes.
+  return words !== null && words.length > 1 && words.join("") === name && name.length >= words.length * 3.5
 }
 /** What code begins a path with. */
 const root =
@@ -36,6 +52,9 @@ const root =
 
 const saysSo = /pass(?:word|wd|phrase)?|secret|token|key|cred|auth/i
 const numbered = /\d.*\d.*\d/
+/** Words of languages that stand before a value, and are none. */
+const keyword =
+  /^(?:a(?:wait|sync)|new|not|typeof|function|func|fn|lambda|yield|return|suspend|index|include|throw|void|case|match|const|final|static)$/
 
 /** How a value stands behind its name. */
 export interface Place {
@@ -47,30 +66,72 @@ export interface Place {
 
 /** Whether what stands as a value is code rather than a literal. */
 export const couldBeCode = (text: string, start: number, end: number, place: Place): boolean => {
-  const value = text.slice(start, end)
-  if (place.inQuotes) return isTemplate(value)
-  const after = text.slice(end, end + 6)
-  if (value.endsWith("-") && after.startsWith(">")) return true
-  if (/^[)\]};,+*/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:day|hour|minute|week)s?\b|^:[a-z]/.test(value)) return true
-  const isName = /^[*&!]?[A-Za-z_$][\w$.]*$/.test(value)
-  if (isName && /^(?:\(|\[|\?\.|->|::|<)/.test(after) && !numbered.test(value)) {
+  const literal = text.slice(start, end)
+  if (place.inQuotes) return isTemplate(literal) || isNameOfSecret(literal)
+  const after = text.slice(end, end + 8)
+  if (literal.endsWith("-") && after.startsWith(">")) return true
+  if (/^[)\]};,+*/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:day|hour|minute|week)s?\b|^:[a-z]/.test(literal)) return true
+  // `String?`, `Token.refresh_enabled?`: an optional type, a predicate.
+  if (/^[A-Za-z_][A-Za-z_.:<>]*\?$/.test(literal)) return true
+  if (/^this@\w+(?:\.\w+)*$/.test(literal) || (/^[A-Z][A-Z0-9-]+$/.test(literal) && after.startsWith("("))) return true
+  // `@Password`: a parameter of SQL, a variable of an instance.
+  if (/^@[A-Za-z_]\w*$/.test(literal) && saysSo.test(literal)) return true
+  // `android.os.BinderProxy@2bd79ce`: an object, as Java writes it.
+  if (/^[a-z]\w*(?:\.\w+)+@[0-9a-f]{4,16}$/.test(literal)) return true
+  const value = withoutTechnical(literal)
+  return isPath(value, after, place) || (!place.isConstant && isWordOfCode(value, after, place.isTight))
+}
+
+/** A call, an element, a path. */
+const isPath = (value: string, after: string, place: Place): boolean => {
+  const isCall = /^[([]|^\.\[|^\?\.|^!\.|^->|^::|^</.test(after) || (after.startsWith("{") && !place.isTight)
+  if (numbered.test(value)) return false
+  if (/^\.[a-z]\w*$/.test(value)) return after.startsWith("(")
+  if (/^[*&!]{0,2}[A-Za-z_$][\w$.]*$/.test(value) && isCall) {
     return !place.isConstant || /^[([]/.test(after) && /[a-z][A-Z.]|^[a-z_]+$/.test(value)
   }
-  if (path.test(value) && !numbered.test(value)) {
-    return root.test(value) || (saysSo.test(value) && !place.isConstant) || !(place.isTight || place.isConstant)
+  if (!path.test(value)) return false
+  return codeSign.test(value) || root.test(value) || (saysSo.test(value) && !place.isConstant) ||
+    !(place.isTight || place.isConstant)
+}
+
+/** A variable, a type, or a word of a sentence. */
+const isWordOfCode = (value: string, after: string, isTight: boolean): boolean => {
+  if (isTight) {
+    return isIdentifier(value) &&
+      ((saysSo.test(value) && /^[,)]|^ (?:or|and|if|else) /.test(after)) || after.startsWith(":"))
   }
-  if (place.isConstant) return false
-  if (place.isTight) return isIdentifier(value) && saysSo.test(value) && /^[,)]/.test(after)
-  if (/^\s*(?:\?\?|\?[^=]|&&|\|\||=>|===?|!==?)/.test(after) && isName) return true
-  if (isIdentifier(value)) return true
-  // `Set this to ...`: prose.
-  if (/^[A-Z][a-z]+$/.test(value) && /^ [a-z]/.test(after)) return true
+  const isName = /^[*&!]?[A-Za-z_$][\w$.]*$/.test(value)
+  if (isName && /^\s*(?:\?\?|\?[^=]|&&|\|\||=>|===?|!==?|[<>]=?\s|=\s)/.test(after)) return true
+  if (isIdentifier(value) || isNameOfSecret(value) || (keyword.test(value) && /^\s+[\w("'$.]/.test(after))) return true
+  // `Set this to ...`, `Resource Owner Password`: prose.
+  if (/^[A-Z][a-z]+$/.test(value) && /^ (?:[a-z]|[A-Z]{2,}\b|[A-Z][a-z]+ )/.test(after)) return true
   // A word at the end of a statement, or one that names what it holds.
   return /^[A-Za-z_]+$/.test(value) &&
     (saysSo.test(value) || /^[;,)](?:\s*$|\s*\n|\))/.test(after) || /^[;)]/.test(after))
 }
 
-/** A text that a program fills in: `#{password}`, `{{ token }}`, `" + x + "`. */
-const isTemplate = (value: string): boolean =>
-  /^\s*[#$%]?\{[^{}]*\}\}?\s*$|^\{\{|\$\{[^${}]*\}|#\{[^#{}]*\}|^\s*\+\s|\s\+\s*$|^%[sdv]$|[ /]%[sdv][ /]|^:[a-z_]+$/
-    .test(value)
+/** The last words of names of secrets. */
+const nameOfSecret =
+  /(?:password|passwd|passphrase|secret|token|key|credentials?|session|cookie|auth|authorization|header|salt)$/i
+/** `admin-password`, `tlsCertificateKeyFilePassword`: what a secret is called, not one. */
+const isNameOfSecret = (literal: string): boolean => {
+  if (!nameOfSecret.test(literal)) return false
+  const value = withoutTechnical(literal)
+  return /^[a-z]+(?:[-_][a-z]+)+$/.test(value) || (/^[a-z]+[A-Z]\w*[A-Z]/.test(value) && isIdentifier(value))
+}
+
+const template = new RegExp(
+  [
+    // `#{password}`, `{{ token }}`, `" + x + "`, `%s`, `:name`
+    "^\\s*[#$%]?\\{[^{}]*\\}\\}?\\s*$|^\\{\\{|\\$\\{[^${}]*\\}|#\\{[^#{}]*\\}|^\\s*\\+\\s|\\s\\+\\s*$|^%[sdv]$|[ /]%[sdv][ /]|^:[a-z_]+$",
+    // Swift, shells, PHP: `\(user.name)`, `$API_KEY`, `'.csrf_token().'`
+    "\\\\\\([\\w.]+\\)|^\\$[A-Z][A-Z0-9_]*$|\\$[A-Z]+_[A-Z_]+|^['\"]?\\s*\\.\\s*[\\w$>:-]+\\(.*\\.\\s*['\"]?$|\\$\\$?\\([\\w./ -]+\\)",
+    // What is left between two other texts; a text in a text; signs alone.
+    "^\\.\\s?\\$\\w|^[;,)&].*[=('\"[]$|^\\\\[\"']|^[^A-Za-z0-9]+$",
+    // Regular expressions.
+    "\\[[^\\]]*(?:a-z|A-Z|0-9)|\\\\[.+dws()[\\]*?|]|^[A-Za-z][\\w[\\]]*(?:\\|[A-Za-z][\\w[\\]]*)+$"
+  ].join("|")
+)
+/** A text that a program fills in, or matches with. */
+const isTemplate = (value: string): boolean => template.test(value)

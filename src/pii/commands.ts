@@ -6,7 +6,7 @@ import type { Span } from "./span.ts"
 const passwordWord = /^(?:password|passwd|pwd|passphrase|passcode|secret)$/i
 /** Statements of SQL, and lines of configurations, whose name ends without a sign: `IDENTIFIED BY '...'`, `requirepass ...`. */
 const statementWord = /^(?:identified|requirepass|masterauth)$/i
-const statementSays = /(?: with [\w']{1,32})? (?:by|as) (?:password )?(?=["'])| (?:by|with \S{1,32} by) (?=\S)/iy
+const statementSays = /(?: with [\w']{1,32})? (?:by|as) (?:password )?(?=["'])| (?:by|with \S{1,32} by) (?=[^\s`])/iy
 
 const passwordSays = /(?:\s{1,2}for [^\n]{1,40}?)?\s{1,2}(?:is|was|=>|->)(?:\s{1,2}|:\s?)|\s(?=["'`])/iy
 
@@ -50,27 +50,38 @@ const afterStatement = (text: string, end: number, isSql: boolean): Span | undef
     : undefined
 }
 
-const curlUser = /-(?:u|-user|-proxy-user)[ =]["']?[^\s:"']{0,64}:/y
+const isWordBefore = /[\w/.]/
+const curlUser = /-(?:u|-user|-proxy-user)[ =]["']?[^\s:"'{]{0,64}:/y
 const flag = /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?key|app-key|auth-key)[ =]["']?(?!-)/iy
 
-/** Programs whose short flag has a password: `sshpass -p`, `mysql -p`, `docker login -p`, `redis-cli -a`, `psexec -p`. */
+/**
+ * Programs whose short flag has a password: `sshpass -p`, `docker login -p`, `redis-cli -a`, `psexec -p`; of `mysql -p`
+ * it follows without a space.
+ */
 const shortFlag = /-(?:p ?|a )["']?(?=[^\s"'-])/y
+const takesItTight = /\b(?:mysql|mariadb)\w*[^\n|;&]{0,96}$/i
 const takesPassword =
   /(?:\b(?:sshpass|mysql\w*|mariadb\w*|psexec(?:\.exe)?|smbclient|plink|pscp|docker login|podman login|helm registry login|net use)\b|\bredis-cli\b|\baz login\b)[^\n|;&]{0,96}$/i
 
 /** `curl -u user:password`, `--password value`. `i` stands at the first `-`. */
 export const flagAt = (text: string, i: number): Span | undefined => {
+  // `per-token count`, `connection-phase`: a hyphen in a word.
+  const isInWord = isWordBefore.test(text[i - 1] ?? "")
   curlUser.lastIndex = i
   flag.lastIndex = i
   const isUser = curlUser.test(text)
   shortFlag.lastIndex = i
   const isLong = !isUser && flag.test(text)
-  const isShort = !isUser && !isLong && text[i - 1] !== "-" && shortFlag.test(text) &&
-    takesPassword.test(text.slice(Math.max(0, i - 128), i))
+  const isShort = !isInWord && !isUser && !isLong && text[i - 1] !== "-" && shortFlag.test(text) &&
+    takesPassword.test(text.slice(Math.max(0, i - 128), i)) &&
+    (text[i + 2] !== " " || !takesItTight.test(text.slice(Math.max(0, i - 128), i)))
   let start = isUser ? curlUser.lastIndex : isShort ? shortFlag.lastIndex : isLong ? flag.lastIndex : -1
   if (start === -1) return undefined
+  // `-u kim:'...'`
+  const isQuoted = isUser && /["']/.test(text[start] ?? "") && /[^\s"']/.test(text[start + 1] ?? "")
+  if (isQuoted) start++
   // `-u token:` has the token before the colon.
-  if (isUser && /["'\s]/.test(text[start] ?? " ")) start -= curlName(text, i, start)
+  else if (isUser && /["'\s]/.test(text[start] ?? " ")) start -= curlName(text, i, start)
   const own = strongAt(text, start)
   if (own !== undefined) return whole(text, own, 0)
   const quote = /["']/.exec(text.slice(i, start))?.[0]
@@ -78,7 +89,8 @@ export const flagAt = (text: string, i: number): Span | undefined => {
   bare.lastIndex = start
   const end = close !== -1 && close - start < 128 ? close : bare.test(text) ? bare.lastIndex : start
   const value = text.slice(start, end)
-  return value.length >= 3 && (isUser || isShort || /[^a-z]/.test(value)) && !isPlaceholderValue(value) &&
+  return value.length >= 3 && (!isInWord || /\d/.test(value)) && (isUser || isShort || /[^a-z]/.test(value)) &&
+      !isPlaceholderValue(value) &&
       !couldBeCode(text, start, end, { inQuotes: quote !== undefined, isTight: true, isConstant: true })
     ? { start, end, kind: "PASSWORD" }
     : undefined

@@ -1,5 +1,6 @@
 /** E-mail addresses. */
 import { escapeEnd } from "./boundary.ts"
+import { isNameOfVariable } from "./credentials.ts"
 import type { Span } from "./span.ts"
 
 const isLocal = (code: number): boolean =>
@@ -12,6 +13,8 @@ const isDomain = (code: number): boolean =>
 /** Names of files and units end like this, `icon@2x.png` and `user@1000.service`; no mail domain does. */
 const notDomains =
   /\.(?:png|jpe?g|gif|webp|svg|js|mjs|cjs|ts|tsx|css|scss|map|min|json|md|html|service|socket|timer|target|mount|local|localdomain)$/i
+
+const ofSsh = /^(?:openssh\.com|lysator\.liu\.se|libssh2?\.org)/
 
 /** The local part without an escape that stands before it: `\\nkim@`, `%3Dkim@`. */
 const afterEscapes = (text: string, start: number, sign: number): number => {
@@ -75,7 +78,13 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   while (end > at && text[end - 1] === "-") end--
   const top = text.charCodeAt(dot + 1)
   if (dot <= at + 1 || end - dot < 3 || (top >= 48 && top < 58)) return undefined
-  // Names of algorithms: `sk-ssh-ed25519@openssh.com` (RFC 4251, section 6).
-  if (text.startsWith("openssh.com", at + 1) && text.slice(start, sign).includes("-")) return undefined
+  const local = text.slice(start, sign)
+  // Names of algorithms and requests: `sk-ssh-ed25519@openssh.com` (RFC 4251, section 6).
+  if (ofSsh.test(text.slice(at + 1, end))) return undefined
+  // `this@Label.member` in Kotlin; `$ACTOR@host`, `user-%d@host`: what a program fills in.
+  if (text[start - 1] === ":" && isNameOfVariable.test(local)) return undefined
+  if (local === "this" || text[start - 1] === "$" || (text[start - 1] === "%" && /^[dsv]$/.test(local))) {
+    return undefined
+  }
   return notDomains.test(text.slice(at, end)) ? undefined : { start, end, kind: "EMAIL" }
 }

@@ -133,7 +133,10 @@ export const webhookAt = (text: string, i: number): Span | undefined => {
 
 /** A password that a program fills in, or that is masked already. */
 const isTemplate = (password: string): boolean =>
-  /^(?:\$\{.*|\$[A-Za-z_]\w*|\{.*\}|<.*>|%\w+%|\[.*\]|[*•x]{3,}|\.{3})$/i.test(password)
+  /^(?:\$\{.*|\$\(.*\)|\$[A-Za-z_]\w*|\{.*\}|<.*>|%\w+%|\[.*\]|[*•x]{3,}|\.{3})$/i.test(password) ||
+  isNameOfVariable.test(password)
+/** `BACKUP_PASSWORD`, in capitals. */
+export const isNameOfVariable = /^\[?(?:[A-Z]+_)*(?:PASSWORD|PASSWD|PASS|PWD|TOKEN|SECRET)\]?$/
 
 /** RFC 3986, section 3.2.1: the `user:password` of a URL. `i` stands at the colon of `://`. */
 export const urlCredentialsAt = (text: string, i: number): Span | undefined => {

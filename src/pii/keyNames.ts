@@ -150,6 +150,7 @@ const exempt = new Set([
   "source address",
   "thought signature",
   "turn token",
+  "progress token",
   "key token",
   "lexer token",
   "text signature",
@@ -257,9 +258,12 @@ const harmlessBeside = new Set([
   ..."name config configuration settings options mode manager generator service controller handler checker store".split(
     " "
   ),
-  ..."exempt cookie header param parameter selector support supported protection check login mismatch cors age".split(
-    " "
-  )
+  ..."reason reasons notification notifications management pattern patterns email change changes broker brokers guard visible visibility enroll enrollment"
+    .split(" "),
+  ..."withdraw reader encoder encode audit color colour button text exempt cookie header param parameter selector support supported protection check login mismatch cors age"
+    .split(
+      " "
+    )
 ])
 
 const classify = (key: string): Kind | undefined => {
@@ -329,6 +333,7 @@ export const weakName = (key: string): "key" | "session" | undefined => {
   if (key.includes("[") || name.length > 64 || exempt.has(name)) return undefined
   const parts = name.split(" ")
   const last = parts.at(-1) ?? ""
+  if (parts[0] === "tokenizer") return undefined
   if (last === "value" && parts.at(-2) === "token") return "session"
   if (weakLast.has(last) || /(?:session|sid)$/.test(last)) {
     return ["seed", "sign", "signed", "cipher", "tokens"].includes(last) ? "key" : "session"

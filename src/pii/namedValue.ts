@@ -40,7 +40,7 @@ const more = /[A-Za-z0-9+/=_.~-]{1,16384}/y
 /** A number with its groups: `130 692 544`, `AB 12 34 56 C`. */
 const grouped = /[A-Z]{0,4}[ -]?\d[\dA-Za-z]*(?:[ ./-]{1,2}(?=[\dA-Za-z]*\d)[\dA-Za-z]{1,12}){0,7}/iy
 const phoneValue = /\+?\(?\d[\d ./()-]{4,22}\d(?: ?(?:x|ext\.?|#) ?\d{1,6})?/iy
-const scheme = /(?:Bearer|Basic|Token|Digest|Bot|ApiKey|SSWS|OAuth|GenieKey|Key|Negotiate|NTLM|JWT)\s+/iy
+const scheme = /(?:Bearer|Basic|Token|Digest|Bot|ApiKey|SSWS|OAuth|GenieKey|Key|Negotiate|NTLM|JWT)[ \t]+/iy
 /** A scheme of `Authorization` that is no word of this list: RFC 9110, section 11.4. */
 const anyScheme = /[A-Za-z][A-Za-z0-9-]{1,31} {1,4}(?=\S)/y
 
@@ -57,6 +57,10 @@ export const isPasswordName =
   /pass|pwd|psw|^pw$|^pin$|парол|лозинк|密[码碼]|口令|パスワード|暗証|비밀번호|암호|كلمة|סיסמ|รหัส|khẩu|المرور|السر|has[lł]o|heslo|jelsz|[sş]ifre|l[öo]senord|salasana|adgangskode|contrase|senha|kennwort|wachtwoord|lozinka|geslo/i
 
 const url = /[a-z][a-z0-9+.-]{1,20}:\/\//iy
+
+const isoDate = /^\d{4}-\d\d-\d\d$/
+/** `session-1`, `weather-conversation-123`: what a person calls a session. */
+const wordsWithNumber = /^[a-z]+(?:[-_][a-z]+)*[-_]?\d{0,4}$/i
 
 /** What shows itself, whatever stands before it. */
 export const strongAt = (text: string, start: number): Span | undefined => {
@@ -166,6 +170,8 @@ export const valueAt = (text: string, from: number, kind: Kind, named: Named): S
   const value = text.slice(start, end)
   if (isScheme && /^[A-Za-z0-9+/_.-]{8,}={0,2}$/.test(value) && !isPlaceholderValue(value)) return { start, end, kind }
   if (!isValue(value, kind, quote !== undefined, named.typed)) return undefined
+  if (secretKinds.has(kind) && isoDate.test(value)) return undefined
+  if (kind === "COOKIE" && wordsWithNumber.test(value)) return undefined
   const { isConstant = false, isTight = false } = named
   if (secretKinds.has(kind) && couldBeCode(text, start, end, { inQuotes: quote !== undefined, isConstant, isTight })) {
     return undefined
@@ -178,7 +184,10 @@ export const valueAt = (text: string, from: number, kind: Kind, named: Named): S
 const headerAt = (text: string, start: number, quoteEnd: number | undefined): Span | undefined => {
   const line = /[^\r\n]{8,2048}/y
   line.lastIndex = start
-  if (quoteEnd !== undefined) return quoteEnd - start >= 8 ? { start, end: quoteEnd, kind: "PASSWORD" } : undefined
+  if (quoteEnd !== undefined) {
+    const isCode = couldBeCode(text, start, quoteEnd, { inQuotes: true, isTight: false, isConstant: false })
+    return quoteEnd - start >= 8 && !isCode ? { start, end: quoteEnd, kind: "PASSWORD" } : undefined
+  }
   if (!line.test(text)) return undefined
   const value = text.slice(start, line.lastIndex)
   const pairs = /^(?:[A-Za-z_-]{1,32}=("[^"\n]{0,512}"|[^\s,"']{1,1024}),?\s?){1,12}/.exec(value)

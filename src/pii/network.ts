@@ -11,15 +11,18 @@ const isHex = (code: number): boolean =>
 const isWord = (code: number): boolean =>
   (code >= 48 && code < 58) || (code >= 65 && code < 91) || (code >= 97 && code < 123) || code === 95
 
+/** The mask of a network is no address: 8 to 24 bits, by whole octets. */
+const mask = /^255\.(?:0\.0\.0|255\.0\.0|255\.255\.0)$/
+
 /** A version, not an address: `version 1.2.3.4`, `Chrome/113.0.0.0`, `libfoo-1.2.3.4`. */
 const versionBefore =
-  /(?:\b(?:version|ver|release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|§|tizen|android)[\s:="]*|[A-Za-z]\/v?|\bv|~)$/i
+  /(?:(?:\b|_)(?:version|ver|release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|core|rfc ?\d{3,5}|§|tizen|android)[\s:="]*|[A-Za-z]\/v?|\bv|~)$/i
 
 /** Dotted quads; a longer dotted number or a version (`v1.2.3.4`) is not one. */
 export const ipv4At = (text: string, start: number): Span | undefined => {
   ipv4Pattern.lastIndex = start
   const match = ipv4Pattern.exec(text)
-  if (match === null || !isIpv4(match[0].replaceAll("[.]", "."))) return undefined
+  if (match === null || !isIpv4(match[0].replaceAll("[.]", ".")) || mask.test(match[0])) return undefined
   const end = start + match[0].length
   if (isWord(text.charCodeAt(end)) || (text[end] === "." && isWord(text.charCodeAt(end + 1)))) return undefined
   if (start > 0 && (text[start - 1] === "." || text[start - 1] === "-")) return undefined
@@ -53,10 +56,12 @@ export const ipv6At = (text: string, i: number): Span | undefined => {
   while (end > start && (text[end - 1] === "." || (text[end - 1] === ":" && text[end - 2] !== ":"))) end--
   const candidate = text.slice(start, end)
   if (isWord(text.charCodeAt(end)) || candidate.length < 3 || (colons < 3 && !/\d/.test(candidate))) return undefined
-  // `rows[::2]`: a slice.
-  if (text[start - 1] === "[" && /^::\d{1,4}$/.test(candidate) && isWord(codeAt(text, start - 2, start))) {
+  // `rows[::2]`, `stereo[0::2]`: a slice.
+  if (text[start - 1] === "[" && /^\d{0,4}::\d{1,4}$/.test(candidate) && isWord(codeAt(text, start - 2, start))) {
     return undefined
   }
+  // What mapped addresses begin with (RFC 4291, section 2.5.5.2).
+  if (/^::ffff$/i.test(candidate)) return undefined
   return isIpv6(candidate) ? { start, end, kind: "IP" } : undefined
 }
 

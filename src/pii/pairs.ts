@@ -48,7 +48,9 @@ const ofThoughts = new Set([
   "id",
   "redactedContent",
   "index",
-  "content"
+  "content",
+  "format",
+  "data"
 ])
 /** Signatures of thoughts are long, those of requests and webhooks are not. */
 const isLong = (value: Json | undefined): boolean => typeof value === "string" && value.length > 160

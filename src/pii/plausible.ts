@@ -44,7 +44,7 @@ export const couldBeSecret = (weak: "key" | "session", value: string): boolean =
 const version = /^[\^~>=<v ]{0,4}\d{1,5}(?:\.(?:\d{1,6}|x|\*)){1,3}(?:[-+][\w.]{1,32})?(?: \|\| .*)?$/
 /** Variables, templates, markup, references into a document. */
 const standsForAnother =
-  /^(?:<[^<>]*>|\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\(.*\)|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,})$/i
+  /^(?:<[^<>]*>|\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\(.*\)|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,}|your[_ -].*|(?:(?:Bearer|Basic|Token) )?[\w-]*X{4,})$/i
 const aWord =
   /^(?:none|null|nil|undefined|true|false|yes|no|on|off|bearer|basic|digest|oauth2?|apikey|http|https|string|number|boolean|object|required|optional|default|inherit|auto|manual|enabled|disabled|password|secret|token|unknown|n\/a|empty|redacted|hidden|public|private)$/i
 /** Last words of names whose values are made by machines: not words. */
@@ -55,6 +55,8 @@ const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/[^\s@?]*$/i
 const couldBePassword = (last: string, text: string): boolean => {
   if (standsForAnother.test(text) || aWord.test(text) || url.test(text)) return false
   if (!machineMade.has(last)) return true
+  // What is signed by a machine has no spaces; a function's signature has.
+  if (last === "signature" && /\s/.test(text)) return false
   // `[CLS]`: a token of a language.
   if (/^\[[A-Z_|]{2,16}\]$/.test(text)) return false
   if (/^\s[A-Za-z]{0,12}$|^\s*$/.test(text)) return false
@@ -66,7 +68,8 @@ const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
 
 /** Whether a text under a key could be what the key names, by the last word of its name. */
 export const couldBeUnder = (kind: Kind, last: string, text: string): boolean => {
-  if (kind === "PERSON") return !/^[\w.-]+\/[\w.-]+$|:\/\//.test(text)
+  // A repository, an address, a function: `functions.weather`.
+  if (kind === "PERSON") return !/^[\w.-]+\/[\w.-]+$|:\/\/|^(?:functions|multi_tool_use|tools?|mcp)\.\w+$/.test(text)
   if (kind === "STREET_ADDRESS" && last === "address") {
     return /[\s\d,]/.test(text) && !/^[\w.-]+\.[a-z]{2,}(?::\d+)?$|^sha\d+-/i.test(text) && !version.test(text)
   }

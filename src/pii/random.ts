@@ -3,6 +3,7 @@
  * of a vendor's is needed, but one word and enough chance in the characters.
  */
 import { codeAt } from "./boundary.ts"
+import { withoutTechnical } from "./code.ts"
 import type { Span } from "./span.ts"
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
@@ -46,6 +47,14 @@ const startOf = (text: string, from: number): number => {
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
+/** Words of a name in camel case: four fifths of it, where chance makes runs of one or two letters. */
+const isWordy = (token: string): boolean => {
+  const plain = withoutTechnical(token)
+  if (!/\d/.test(plain)) return true
+  const words = plain.match(/[A-Z]?[a-z]{2,}/g)
+  return words !== null && words.join("").length * 5 >= plain.length * 4 && /[a-z][A-Z]/.test(plain)
+}
+
 /** How much chance there is in a token: not enough, that of an id, or that of a key. */
 const chanceIn = (token: string): "none" | "id" | "key" => {
   const length = token.length
@@ -80,6 +89,7 @@ const chanceIn = (token: string): "none" | "id" | "key" => {
   if (ofPart === 0) plainParts++
   if (digits < 2 || letters < 2) return "none"
   const alnum = digits + letters
+  if (isWordy(token)) return "none"
   if (parts === 1) return length >= 20 ? "key" : groups > 1 && length >= 16 ? "key" : "none"
   if (alnum < 20) return "none"
   // Words between the signs are those of a name or a path.

@@ -55,6 +55,72 @@ describe("what is left alone", () => {
     ) kept(code)
   })
 
+  it("types that may be missing, paths and calls with digits in their names, variables, words of a language", () => {
+    for (
+      const code of [
+        "func unlock(_ password: String?, account: String) {",
+        "public var setCookie: HTTPCookies? {",
+        "use_refresh_token: Authorization::Token.refresh_token_enabled?(server)",
+        "const signature = functionThoughtSignatures?.[tc.id];",
+        "MasterPasswordUnlock = MasterPasswordUnlock!.ToData(),",
+        "const INVALID_TOKEN = PasswordBroker::INVALID_TOKEN;",
+        "\t\t\tPassword: b64Pwd,",
+        "passwordDataV3 := passwordModelV3{",
+        "    pub credential: CredentialV3,",
+        "self._auth_token: OAuth2Token | None = auth_token",
+        "decoded_secret = base64.b64decode(secret[6:])",
+        "shared_secret = libcrux_ml_kem_mlkem768_portable_decapsulate(",
+        "Collection<Saml2X509Credential> getSigningX509Credentials() {",
+        "return CipherUtils.newSecretKey(\"PBKDF2WithHmacSHA256\", spec)",
+        "private X509AuthenticationFilter getFilter() {",
+        "const saltedPassword = await  crypto.deriveKey(salt)",
+        "const pass = distance <= threshold;",
+        "$dsn .= \";application_name='\".str_replace(\"'\", \"\", $name)",
+        "[LastPasswordChangeDate] = @LastPasswordChangeDate,",
+        "credential = this@toJs.credential",
+        "sdpMid = this@toJs.sdpMid",
+        "let credentials = \"\\(basic.username):\\(basic.password)\"",
+        ".header(\"Authorization\", \"Client-ID $IMGUR_CLIENT_ID\")",
+        "\t\topts.Token = token\n\t\tfallthrough\n",
+        "email := fmt.Sprintf(\"user-%d@example.com\", i)",
+        "git config user.email \"$GITHUB_ACTOR@users.noreply.github.com\"",
+        "stereo[0::2] = left",
+        "engineToken = 'Chr[o0]me|Chromium|Cronet';",
+        "broker_url=\"redis://localhost\""
+      ]
+    ) kept(code)
+  })
+
+  it("names of secrets, declarations, numbers of an enumeration, sentences, hyphens in words", () => {
+    for (
+      const text of [
+        "public const string SharedSecret = \"SharedSecret\";",
+        "static final String PASSWORD_MANAGEMENT = \"password-management\";",
+        "sslPass: \"tlsCertificateKeyFilePassword\",",
+        "authHeader = \"Authorization\",",
+        "PATTERN_CHANGE_PASSWORD = \"/.well-known/change-password\"",
+        "public class DefaultUserSession : IUserSession",
+        "alias pin='poetry init'",
+        "UserChangedPassword = 1001,\nCipherClientCopiedCardCode = 1113,",
+        "// First pass: collect all scalar values",
+        "log.Error(\"postUserResetPasswordComplete: update password for user\")",
+        "dependencies = [('authtoken', '0001_initial')]",
+        "Please update your call to pass :reviewers and :team_reviewers",
+        "return isGood ? 'pass' : 'skip'",
+        "The fields are treated as shared-secret methods. Returns raw per-token predictions.",
+        "https://mariadb.com/kb/en/caching_sha2_password-authentication-plugin/",
+        "MYSQL_ROOT_PASSWORD_FILE=/run/secrets/db-password",
+        "alias mysqlstatus='mysqladmin5 -u root -p ping'",
+        "session_id: 'weather-conversation-123'",
+        "the RFC 8414 AS metadata, and :rfc:`2231` too",
+        "# https://BOOKMYNAME_USERNAME:BOOKMYNAME_PASSWORD@www.example.com/dyndns",
+        "like 255.255.0.0, and ::ffff: before it",
+        "const apiToken = \"YourPingdomApiToken\"",
+        "if (password == \"x-oauth-basic\" || password[:4] == \"$2b$\") {"
+      ]
+    ) kept(text)
+  })
+
   it("versions, sections, and names of algorithms", () => {
     for (
       const text of [
@@ -82,6 +148,18 @@ describe("what is left alone", () => {
       securitySchemes: { ApiKeyAuth: { type: "http", scheme: "bearer" } },
       security: [{ shop_auth: ["write:pets"] }]
     })
+  })
+
+  it("other traffic of models: progress, plans of tools, tokenizers, signatures of functions and thoughts", () => {
+    keeps({ _meta: { progressToken: "abc12345" } })
+    keeps({ tool_uses: [{ recipient_name: "functions.getWeather", parameters: { place: "Rome" } }] })
+    keeps({ "tokenizer.ggml.tokens": "9efe405e229a45ff9916f54c475d151d2200cd2ab0006f347abfb069cf096c86" })
+    keeps({ name: "ChatPrompt", signature: "(*, messages: 'Iterable[Message]', model: str = 'm') -> Answer" })
+    keeps({
+      reasoning_details: [{ type: "reasoning.text", text: "t", signature: "EqoBCkgIARAB+x9", format: "f-v1", index: 0 }]
+    })
+    keeps({ env: { OLLAMA_API_KEY: "your_api_key_here", AUTHORIZATION: "Bearer github_pat_XXXX" } })
+    keeps({ system: "cc_version=2.1.233.223; entry=sdk" })
   })
 
   it("answers of language models: tokens, their probabilities, signatures of thoughts, settings of tokenizers", () => {
@@ -216,6 +294,22 @@ describe("what is found beside them", () => {
     ) assert.strictEqual(Pii.strip(text).value, wanted)
     // Random tokens of letters alone.
     for (const token of ["YLSJwLCRgPmxczKN", "AbcDefGhiJklMnoPqrStu"]) gone(`API_TOKEN=${token}`, token)
+  })
+
+  it("what stands in the same places and is one", () => {
+    gone("password: \"CorrectHorseBatteryStaple\"", "CorrectHorseBatteryStaple")
+    gone("password: Summer2024?", "Summer2024")
+    gone("mysqldump -phunter2 shop", "hunter2")
+    gone("curl --user kevin:'pRf7xq9T2w' https://example.com", "pRf7xq9T2w")
+    gone("ANY-password=dipPr165Gg! ANY-user=kim", "dipPr165Gg!")
+    gone("splunk-SECRET 8gNfR3bC7mJ6p9eK4t8wQ2 here", "8gNfR3bC7mJ6p9eK4t8wQ2")
+    gone("session_id: '9f8a7c6b5d4e3f2a1b0c'", "9f8a7c6b5d4e3f2a1b0c")
+    gone("git clone https://user:hunter2@example.com/x", "hunter2")
+    gone("Your RFC is GODE561231GR8 now", "GODE561231GR8")
+    gone("mask 255.255.255.0 of 10.1.2.3", "10.1.2.3")
+    gone("mail this.person@example.com", "this.person@example.com")
+    gone("\"password\": \"admin_2024!\"", "admin_2024!")
+    gone("Authorization: Bearer aGVsbG8gd29ybGQxMjM0", "aGVsbG8gd29ybGQxMjM0")
   })
 
   it("under keys: with white space around them, signs before them, and beside a description", () => {
