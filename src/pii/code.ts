@@ -128,9 +128,9 @@ const template = new RegExp(
     // Swift, shells, PHP: `\(user.name)`, `$API_KEY`, `'.csrf_token().'`
     "\\\\\\([\\w.]+\\)|^\\$[A-Z][A-Z0-9_]*$|\\$[A-Z]+_[A-Z_]+|^['\"]?\\s*\\.\\s*[\\w$>:-]+\\(.*\\.\\s*['\"]?$|\\$\\$?\\([\\w./ -]+\\)",
     // What is left between two other texts; a text in a text; signs alone.
-    "^\\.\\s?\\$\\w|^[;,)&].*[=('\"[]$|^\\\\[\"']|^[^A-Za-z0-9]+$",
+    "^\\.\\s?\\$\\w|^[;,)&+].*[=('\"[:]$|^#[a-z]+(?:-[a-z]+)+$|^/?[a-z]+(?:/[\\w@.-]+)+(?:#[a-z]+)?$|^\\\\[\"']|^[^A-Za-z0-9]+$",
     // Regular expressions.
-    "\\[[^\\]]*(?:a-z|A-Z|0-9)|\\\\[.+dws()[\\]*?|]|^[A-Za-z][\\w[\\]]*(?:\\|[A-Za-z][\\w[\\]]*)+$"
+    "\\[[^\\]]{0,64}(?:a-z|A-Z|0-9)|\\\\[.+dws()[\\]*?|]|^[A-Za-z][\\w[\\]]*(?:\\|[A-Za-z][\\w[\\]]*)+$"
   ].join("|")
 )
 /** A text that a program fills in, or matches with. */

@@ -1,5 +1,6 @@
 /** Keys, tokens and passwords. */
 import { codeAt, codeBefore } from "./boundary.ts"
+import { isDummy } from "./dummy.ts"
 import type { Span } from "./span.ts"
 import { vendorTokenEnd } from "./vendors.ts"
 
@@ -17,6 +18,8 @@ export const privateKeyAt = (text: string, start: number): Span | undefined => {
   if (match === null) return undefined
   const marker = `-----END ${match[1]!}-----`
   const found = text.indexOf(marker, start)
+  // Both markers, and nothing between them.
+  if (found === beginPattern.lastIndex) return undefined
   return { start, end: found === -1 ? text.length : found + marker.length, kind: "PRIVATE_KEY" }
 }
 
@@ -61,10 +64,10 @@ const none: ReadonlyArray<RegExp> = []
  */
 export const tokenEnd = (text: string, start: number): number => {
   const end = vendorTokenEnd(text, start)
-  if (end !== -1) return end
+  if (end !== -1) return isDummy(text.slice(start, end)) ? -1 : end
   for (const shape of shapesAt(text, start)) {
     shape.lastIndex = start
-    if (shape.test(text)) return shape.lastIndex
+    if (shape.test(text)) return isDummy(text.slice(start, shape.lastIndex)) ? -1 : shape.lastIndex
   }
   return -1
 }
@@ -100,7 +103,7 @@ export const secretAt = (text: string, start: number, wordEnd: number): Span | u
   const end = after === 46 || after === 58 || after === 45 || after === 47
     ? tokenEnd(text, start)
     : vendorTokenEnd(text, start)
-  return end === -1 ? undefined : { start, end, kind: "SECRET" }
+  return end === -1 || isDummy(text.slice(start, end)) ? undefined : { start, end, kind: "SECRET" }
 }
 
 const azure = /[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}/y

@@ -288,7 +288,10 @@ const classify = (key: string): Kind | undefined => {
   // Names qualify to the left: in `customer billing address` the last words say what it is.
   for (let start = 1; start < parts.length; start++) {
     const rest = parts.slice(start).join(" ")
-    if (exempt.has(rest)) return undefined
+    // `lexer key token`; of an API's key it is the key.
+    if (exempt.has(rest) && !(rest === "key token" && /^(?:api|access|secret)$/.test(parts[start - 1] ?? ""))) {
+      return undefined
+    }
     const found = byName.get(rest) ?? (rest.length < 7 ? undefined : glued.get(rest))
     if (found !== undefined) return found
   }

@@ -1,6 +1,7 @@
 /** A value behind a name that says what it is: where it ends, and whether it is one. */
 import { couldBeCode, isPlaceholderValue } from "./code.ts"
 import { azureSecretAt, jwtAt, privateKeyAt, tokenEnd, urlCredentialsAt, webhookAt } from "./credentials.ts"
+import { isDummy } from "./dummy.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { ssnAt } from "./numbers.ts"
@@ -170,7 +171,7 @@ export const valueAt = (text: string, from: number, kind: Kind, named: Named): S
   const value = text.slice(start, end)
   if (isScheme && /^[A-Za-z0-9+/_.-]{8,}={0,2}$/.test(value) && !isPlaceholderValue(value)) return { start, end, kind }
   if (!isValue(value, kind, quote !== undefined, named.typed)) return undefined
-  if (secretKinds.has(kind) && isoDate.test(value)) return undefined
+  if (secretKinds.has(kind) && (isoDate.test(value) || (!named.typed && isDummy(value)))) return undefined
   if (kind === "COOKIE" && wordsWithNumber.test(value)) return undefined
   const { isConstant = false, isTight = false } = named
   if (secretKinds.has(kind) && couldBeCode(text, start, end, { inQuotes: quote !== undefined, isConstant, isTight })) {

@@ -1,5 +1,6 @@
 /** Numbers that belong to a person: cards, accounts, social security, telephones, postal codes. */
 import { codeAt, codeBefore } from "./boundary.ts"
+import { isPossible } from "./callingCodes.ts"
 import type { Span } from "./span.ts"
 import { ibanLength, isCard, isIban, isSsn } from "./validate.ts"
 
@@ -162,9 +163,13 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   const digits = match[0].replace(/\D/g, "")
   if (digits.length > 17) return undefined
   if (match[0].startsWith("+")) {
-    return digits.startsWith("0") || digits.length < 7
-      ? undefined
-      : { start, end, kind: "PHONE" }
+    if (digits.startsWith("0") || digits.length < 7) return undefined
+    // `+44 (0)20 ...`: the nought is not dialled from abroad.
+    const dialled = match[0].includes("(0)") ? match[0].replace("(0)", "").replace(/\D/g, "") : digits
+    // Too long or too short for its country, and no word says that it is one.
+    return isPossible(dialled) || phoneBefore.test(text.slice(Math.max(0, start - 48), start))
+      ? { start, end, kind: "PHONE" }
+      : undefined
   }
   if (isWholeNumber(text, start, end, digits)) return { start, end, kind: "PHONE" }
   // "call 12345678 times": few digits in one piece are a number only after a noun.

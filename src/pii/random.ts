@@ -4,6 +4,7 @@
  */
 import { codeAt } from "./boundary.ts"
 import { withoutTechnical } from "./code.ts"
+import { isDummy } from "./dummy.ts"
 import type { Span } from "./span.ts"
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
@@ -150,5 +151,7 @@ export const randomAt = (text: string, start: number, end: number, length: numbe
   }
   if (first === 0) return undefined
   const chance = chanceIn(text.slice(first, last))
-  return chance !== "none" && isCued(text, first, chance) ? { start: first, end: last, kind: "SECRET" } : undefined
+  return chance !== "none" && isCued(text, first, chance) && !isDummy(text.slice(first, last))
+    ? { start: first, end: last, kind: "SECRET" }
+    : undefined
 }

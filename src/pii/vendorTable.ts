@@ -271,6 +271,7 @@ Onfido | api_sandbox | (?:_ca|_us)?\.${w}{11}\.${w}{32} | betterleaks:onfido.go
 Bannerbear | bb_ | (?:pr|ma)_${hex}{30} | trufflehog:bannerbear/v2
 Branch | key_live_ | ${a}{16,40} | titus:branchio.yml
 Canva | cnvca | (?=[A-Za-z_-]*\d)${w}{51} | betterleaks:canva.go
+JSON Web Token in base64 | ZXlK | [A-Za-z0-9+/]{32,8192}={0,2} | gitleaks:jwt.go
 Close | api_ | (?=[A-Za-z_-]*\d)[A-Za-z0-9.]{45} | trufflehog:closecrm
 Fleetbase | flb_ | (?:live|test)_${a}{20,64} | trufflehog:fleetbase
 FullStory | na1. | (?=[A-Za-z_-]*\d)[A-Za-z0-9+/]{100} | trufflehog:fullstory/v2

@@ -121,6 +121,19 @@ describe("what is left alone", () => {
     ) kept(text)
   })
 
+  it("tokens that a person made up for a document, keys without a body, numbers too long for their country", () => {
+    for (
+      const text of [
+        "glpat-xxxxxxxxxxxxxxxxxxxx and glrt-tx_xxxxxxxxxxxxxxxxxxxxxxxxxxx.xxxxxxxxx",
+        "NEON_API_KEY=napi_0000000000000000000000000000000000000000000000000000000000000000",
+        "-----BEGIN OPENSSH PRIVATE KEY----------END OPENSSH PRIVATE KEY-----",
+        "this.addPassword = \"#add-password\"; '/forgot-password' => 'cms/sites/passwords#update'",
+        "+9745614988556",
+        "+96633221097"
+      ]
+    ) kept(text)
+  })
+
   it("versions, sections, and names of algorithms", () => {
     for (
       const text of [
@@ -309,6 +322,14 @@ describe("what is found beside them", () => {
     gone("mask 255.255.255.0 of 10.1.2.3", "10.1.2.3")
     gone("mail this.person@example.com", "this.person@example.com")
     gone("\"password\": \"admin_2024!\"", "admin_2024!")
+    gone("call +974 5614 9885 56 now", "5614 9885 56")
+    gone("write to +44 (0)20 7946 0958", "7946 0958")
+    gone("+52 1 55 1234 5678", "55 1234 5678")
+    gone(
+      "wandb_api_keyToken = \"9f8a7c6b5d4e3f2a1b0c9f8a7c6b5d4e3f2a1b0c\"",
+      "9f8a7c6b5d4e3f2a1b0c9f8a7c6b5d4e3f2a1b0c"
+    )
+    gone("glpat-x7xKq2xxRt9LmZ3vBn5w", "glpat-x7xKq2xxRt9LmZ3vBn5w")
     gone("Authorization: Bearer aGVsbG8gd29ybGQxMjM0", "aGVsbG8gd29ybGQxMjM0")
   })
 
