@@ -75,16 +75,20 @@ class Pending<A, B> implements Entry<A, B> {
   /** What it has in common with entries that may be held up together. */
   readonly key: string | undefined
   readonly expiresAt: number
+  /** The place of its call among all. */
+  readonly order: number
   state: "waiting" | "writing" | "settled" = "waiting"
   private readonly resume: (exit: Exit.Exit<B, AuditError>) => void
   constructor(
     value: A,
     key: string | undefined,
+    order: number,
     expiresAt: number,
     resume: (exit: Exit.Exit<B, AuditError>) => void
   ) {
     this.value = value
     this.key = key
+    this.order = order
     this.expiresAt = expiresAt
     this.resume = resume
   }
@@ -164,6 +168,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   private current: Batch<A, B> | undefined
   private isDue = false
   private closed = false
+  private calls = 0
   private watcher: Fiber.Fiber<void> | undefined
   private watching = false
   private readonly services: Context.Context<never>
@@ -211,10 +216,10 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
     return taken
   }
 
-  /** Entries stay in the order of their deadlines, and of their calls. */
+  /** Entries stay in the order of their calls, which is that of their deadlines. */
   takeBack(entries: ReadonlyArray<Pending<A, B>>): void {
     for (const entry of entries) entry.state = "waiting"
-    this.queue = [...entries, ...this.queue].sort((a, b) => a.expiresAt - b.expiresAt)
+    this.queue = [...entries, ...this.queue].sort((a, b) => a.order - b.order)
     this.recount()
   }
 
@@ -376,7 +381,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
     if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
     const expiresAt = elapsedMillis(this.clock) + this.deadline
-    const entry = new Pending<A, B>(value, this.options.keyOf?.(value), expiresAt, resume)
+    const entry = new Pending<A, B>(value, this.options.keyOf?.(value), this.calls++, expiresAt, resume)
     this.queue.push(entry)
     this.idle.closeUnsafe()
     if (this.isApart(entry)) this.apartCount++

@@ -492,6 +492,51 @@ describe("a writer that does not write at once", () => {
       assert.deepStrictEqual(taken, [[1, 2, 3], [1, 2, 3], [1, 3, 4]])
     }))
 
+  it.effect("gives back in any order: it is written again in the order of the calls", () =>
+    Effect.gen(function*() {
+      const taken: Array<ReadonlyArray<number>> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        write: (waiting) =>
+          Effect.sync(() => {
+            const entries = waiting.take()
+            taken.push(ns(entries))
+            if (taken.length > 1) return settle(entries)
+            waiting.giveBack(entries.slice(0, 1))
+            waiting.giveBack(entries.slice(2))
+            settle(entries.slice(1, 2))
+          })
+      })
+      const results = yield* Effect.all([1, 2, 3].map((n) => append(value(n))), { concurrency: "unbounded" })
+      assert.deepStrictEqual(results, [1, 2, 3])
+      assert.deepStrictEqual(taken, [[1, 2, 3], [1, 3]])
+    }))
+
+  it.effect("a writer that takes again has what it took before and did not settle: all of it hears how it ends", () =>
+    Effect.gen(function*() {
+      const [more, begun] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let writes = 0
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) =>
+          Effect.gen(function*() {
+            const first = waiting.take()
+            if (++writes > 1) return settle(first)
+            settle(first.slice(0, 1))
+            yield* Deferred.succeed(begun, undefined)
+            yield* Deferred.await(more)
+            waiting.take()
+            return yield* Effect.die("of the writer")
+          })
+      })
+      const early = yield* Effect.forEach([1, 2], (n) => start(append(value(n))))
+      yield* Deferred.await(begun)
+      const late = yield* Effect.forEach([3, 4, 5], (n) => start(append(value(n))))
+      yield* Deferred.succeed(more, undefined)
+      const exits = yield* Effect.forEach([...early, ...late], Fiber.join)
+      assert.deepStrictEqual(exits.map(tag), ["ok", "CommitUnknown", "CommitUnknown", "CommitUnknown", "ok"])
+    }))
+
   it.effect("gives back nothing that has an outcome: its deadline may have come meanwhile", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
