@@ -29,6 +29,9 @@ import { AuditError, type AuditReason, CommitUnknown, SinkClosed, SinkOverloaded
 import type { EventId } from "../DatasetEvent.ts"
 import { elapsedMillis } from "./elapsed.ts"
 import { tellNow } from "./telling.ts"
+import { type Entry, Pending, type Waiting, type Write } from "./waiting.ts"
+
+export type { Entry, Waiting, Write } from "./waiting.ts"
 
 /** How long the watch on deadlines sleeps at once, in milliseconds. */
 const watchMillis = 100
@@ -38,28 +41,6 @@ export const queueDepth = Metric.gauge("audit_queue_depth", {
   description: "Events that wait for a commit, or are in it"
 })
 
-/** One caller's value on its way. `settle` ends the caller's wait; only the first call counts. */
-export interface Entry<A, B> {
-  readonly value: A
-  readonly settle: (exit: Exit.Exit<B, AuditError>) => void
-}
-
-/** What a writer sees of the queue. */
-export interface Waiting<A, B> {
-  /** Takes what waits, oldest first; from now on the outcome of these is the writer's. */
-  readonly take: () => ReadonlyArray<Entry<A, B>>
-  /** Gives back what was taken, all of it unless given, in its order: nothing has been done with it. */
-  readonly giveBack: (entries?: ReadonlyArray<Entry<A, B>> | undefined) => void
-  readonly isEmpty: () => boolean
-  /** Writes the entries of a key apart: until `write` has ended, it alone takes them. */
-  readonly apart: (key: string, write: Write<A, B>) => void
-  /** The medium is free, before what was taken is settled: the next commit may begin. */
-  readonly free: () => void
-}
-
-/** Commits what it takes, and never fails. */
-export type Write<A, B> = (waiting: Waiting<A, B>) => Effect.Effect<void>
-
 /** Bounds of a queue. */
 export interface Options {
   /** Entries that may wait to be written; callers beyond it wait for room. */
@@ -68,35 +49,6 @@ export interface Options {
   readonly maxBatch: number
   /** How long a caller waits for its outcome, and closing for the queue to empty. */
   readonly deadline: Duration.Input
-}
-
-class Pending<A, B> implements Entry<A, B> {
-  readonly value: A
-  /** What it has in common with entries that may be held up together. */
-  readonly key: string | undefined
-  readonly expiresAt: number
-  /** The place of its call among all. */
-  readonly order: number
-  state: "waiting" | "writing" | "settled" = "waiting"
-  private readonly resume: (exit: Exit.Exit<B, AuditError>) => void
-  constructor(
-    value: A,
-    key: string | undefined,
-    order: number,
-    expiresAt: number,
-    resume: (exit: Exit.Exit<B, AuditError>) => void
-  ) {
-    this.value = value
-    this.key = key
-    this.order = order
-    this.expiresAt = expiresAt
-    this.resume = resume
-  }
-  readonly settle = (exit: Exit.Exit<B, AuditError>): void => {
-    if (this.state === "settled") return
-    this.state = "settled"
-    this.resume(exit)
-  }
 }
 
 /** What commits entries, and how it is named in errors. */
