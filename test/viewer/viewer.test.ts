@@ -157,6 +157,13 @@ describe("the viewer", () => {
         yield* Effect.promise(() => page.waitForSelector("[role=alert] >> text=nonsense"))
         yield* Effect.promise(() => page.setViewportSize({ width: 420, height: 800 }))
         assert.deepStrictEqual(yield* violations(page), [])
+        yield* search(page, "")
+        // What was done, and how it ended, is seen without scrolling.
+        const outcome = yield* Effect.promise(() => page.locator("[data-index='0'] .outcome").boundingBox())
+        assert(outcome !== null)
+        assert.isAtMost(outcome.x + outcome.width, 420)
+        yield* Effect.promise(() => page.setViewportSize({ width: 1280, height: 800 }))
+        yield* Effect.promise(() => page.waitForSelector("[role=columnheader]:nth-child(2) >> text=Time"))
         assert.deepStrictEqual(complaints, [])
       }),
     60_000

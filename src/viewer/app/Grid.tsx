@@ -129,17 +129,39 @@ const useWindow = ({ hasMore, items, onMore, selected }: Pick<Props, "hasMore" |
 const stepOf = (item: Item | undefined): string | undefined =>
   item === undefined || item.erased ? undefined : item.event.step_id
 
-/** The columns: of a run the steps come first. */
-const columnsOf = ({ agents: { run }, shown }: Pick<Props, "agents" | "shown">): ReadonlyArray<string> =>
-  run === undefined ? shown : ["step", ...shown.filter((name) => name !== "step")]
+const narrow = matchMedia("(max-width: 800px)")
+const useNarrow = (): boolean => {
+  const [isNarrow, setNarrow] = useState(narrow.matches)
+  useLayoutEffect(() => {
+    const changed = () => setNarrow(narrow.matches)
+    narrow.addEventListener("change", changed)
+    return () => narrow.removeEventListener("change", changed)
+  }, [])
+  return isNarrow
+}
+
+/** The columns: of a run the steps come first; on a narrow screen what was done, and how it ended, without scrolling. */
+const columnsOf = (
+  { agents: { run }, shown }: Pick<Props, "agents" | "shown">,
+  isNarrow: boolean
+): ReadonlyArray<string> => {
+  const first = [...(run === undefined ? [] : ["step"]), ...(isNarrow ? ["action", "outcome"] : [])]
+    .filter((name) => name === "step" || shown.includes(name))
+  return [...first, ...shown.filter((name) => !first.includes(name))]
+}
+/** The most that a column takes on a narrow screen unless someone made it wider. */
+const narrowWidth = 150
 
 export const Grid = (
   { agents, hasMore, items, onMore, onOpen, onScrolled, onSelect, onWidth, selected, widths, ...chosen }: Props
 ) => {
-  const shown = columnsOf({ agents, ...chosen })
+  const isNarrow = useNarrow()
+  const shown = columnsOf({ agents, ...chosen }, isNarrow)
   const { box, first, last, setTop } = useWindow({ hasMore, items, onMore, selected })
-  const widthOf = (name: string) => widths[name] ?? columns[name]?.width ?? 120
-  const template = `92px ${shown.map((name) => `${widthOf(name)}px`).join(" ")}`
+  const usualWidth = (name: string) => columns[name]?.width ?? 120
+  const widthOf = (name: string) =>
+    widths[name] ?? (isNarrow ? Math.min(narrowWidth, usualWidth(name)) : usualWidth(name))
+  const template = `${isNarrow ? 64 : 92}px ${shown.map((name) => `${widthOf(name)}px`).join(" ")}`
 
   const onKey = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 20, PageUp: -20 }[event.key]
