@@ -103,15 +103,21 @@ const strong =
 const between = "[\"'`\\])}]{0,3}(?:\\s{0,4}(?:is|was|:=|=>|->|=|:|,|>|\\||-|–|_|\\(|\\{|\\[)){0,3}\\s{0,4}[\"'`]{0,3}$"
 const strongCue = new RegExp(`(${strong})(?:[_ -]?(?:keys?|tokens?|secret|value|string))?${between}`, "i")
 const weakCue = new RegExp(`(?:keys?|private|access)${between}`, "i")
-/** Keys and tokens that are no secrets. */
-const exempt =
-  /(?:public|primary|foreign|partition|shard|sort|cache|idempotency|object|row|hash|page|next|continuation|pagination|cursor|sync|resume|lock|composite|unique|natural|surrogate|routing|message|map|group|index|query|dedup\w{0,12}|host|translation|i18n|node|react|by|stop|eos|bos|pad|unk|special|start|end|design|registry|id|etag|redis|keys)[_ -]?$/i
+/** Keys and tokens that are no secrets, by the word before. */
+const exempt = new Set(
+  ("public primary foreign partition shard sort cache idempotency object row hash page next continuation pagination cursor sync resume " +
+    "lock composite unique natural surrogate routing message map group index query dedup deduplication host translation i18n node react " +
+    "by stop eos bos pad unk special start end design registry id etag redis keys").split(" ")
+)
+const lastWord = /([A-Z]?[a-z\d]+|[A-Z]+)[_ -]?$/
 
 /** Whether what stands before a token says that it is one. */
 const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {
   const before = text.slice(Math.max(0, start - 56), start)
   const cue = strongCue.exec(before) ?? (chance === "key" ? weakCue.exec(before) : null)
-  return cue !== null && !exempt.test(before.slice(0, cue.index))
+  if (cue === null) return false
+  const word = lastWord.exec(before.slice(0, cue.index))?.[1]
+  return word === undefined || !exempt.has(word.toLowerCase())
 }
 
 /**
