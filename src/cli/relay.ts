@@ -18,15 +18,28 @@ const relayFlag = Flag.String("relay").pipe(Flag.withDescription("The relay's na
 
 const time = (millis: number): string => new Date(millis).toISOString()
 
+/** A relay that has run here: a misspelt name would be a relay of its own. */
+const known = Effect.fnUntraced(function*(name: string) {
+  const state = yield* RelayState
+  const found = (yield* state.all).find(({ relay }) => relay === name)
+  return found ?? (yield* new Failed({ message: `no relay has run here with the name ${name}` }))
+})
+
 const status = Command.make(
   "status",
   {
     ...storeFlags,
+    relay: relayFlag.pipe(Flag.optional, Flag.withDescription("One relay; all unless given")),
+    tenant: tenantFlag.pipe(Flag.optional, Flag.withDescription("The logs of one tenant; of all unless given")),
     json: Flag.Boolean("json").pipe(Flag.withDefault(false), Flag.withDescription("Print lines of JSON"))
   },
-  ({ config, db, json }) =>
+  ({ config, db, json, relay, tenant }) =>
     failing(
-      Effect.flatMap(Relay.status, (relays) => {
+      Effect.flatMap(Option.isSome(relay) ? Effect.andThen(known(relay.value), Relay.status) : Relay.status, (all) => {
+        const relays = all.filter((one) => Option.isNone(relay) || one.relay === relay.value).map((one) => ({
+          ...one,
+          logs: one.logs.filter(({ tenantId }) => Option.isNone(tenant) || tenantId === tenant.value)
+        }))
         if (json) return print(relays.map((relay) => `${JSON.stringify(relay)}\n`).join(""))
         const rows = relays.flatMap(({ failure, holder, isPaused, logs, parked, relay }) =>
           logs.map(({ env, lag, next, size, tenantId }) => [
@@ -50,13 +63,6 @@ const status = Command.make(
     "How far each relay has delivered each log, and what failed last. Exit 0: done, 2: could not be done."
   )
 )
-
-/** A relay that has run here: a misspelt name would be a relay of its own. */
-const known = Effect.fnUntraced(function*(name: string) {
-  const state = yield* RelayState
-  const found = (yield* state.all).find(({ relay }) => relay === name)
-  return found ?? (yield* new Failed({ message: `no relay has run here with the name ${name}` }))
-})
 
 /** A verb that tells a relay something. */
 const telling = (name: string, isPaused: boolean, description: string) =>

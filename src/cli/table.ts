@@ -11,9 +11,11 @@ export const printable = (text: string): string =>
 
 const clip = (text: string, width: number): string => text.length <= width ? text : `${text.slice(0, width - 1)}…`
 
-/** Columns as wide as their widest cell, at most 60 characters. */
+/** Columns as wide as their widest cell, at most 60 characters; the last one, which may say why, 240. */
 export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const cells = [head, ...rows].map((row) => row.map((cell) => clip(printable(cell), 60)))
+  const cells = [head, ...rows].map((row) =>
+    row.map((cell, column) => clip(printable(cell), column === head.length - 1 ? 240 : 60))
+  )
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
   return cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n")
 }
