@@ -1,5 +1,5 @@
 /** Values in a text that stand after a name: `password=...`, `"apiKey": "..."`, `Authorization: Bearer ...`. */
-import { couldBeCode, isPlaceholderValue } from "./code.ts"
+import { couldBeCode, isChance, isPlaceholderValue } from "./code.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { anyForm, isPasswordName, isValue, longestQuoted, strongAt, valueAt } from "./namedValue.ts"
@@ -8,7 +8,10 @@ import type { Span } from "./span.ts"
 
 const kindOf = (name: string): Kind | undefined => {
   const dotted = name.lastIndexOf(".")
-  const kind = keyKind(dotted === -1 ? name.replace(/^-+/, "") : name.slice(dotted + 1))
+  // `app.secret.key`: the last word may be the end of a name.
+  const kind = dotted === -1
+    ? keyKind(name.replace(/^-+/, ""))
+    : keyKind(name.slice(dotted + 1)) ?? keyKind(name.slice(name.lastIndexOf(".", dotted - 1) + 1))
   // Where words are not separated the name is the end of what stands before the sign.
   return kind ?? (name.charCodeAt(name.length - 1) > 0x0e00 ? keyKind(name.slice(-2)) ?? keyKind(name.slice(-4)) : kind)
 }
@@ -49,22 +52,43 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   if (/^(?:@|[bBuUrRfFL]{1,2})["']/.test(text.slice(from, from + 3))) {
     from += text[from + 1] === "\"" || text[from + 1] === "'" ? 1 : 2
   }
-  const found = valueAt(text, from, kind, {
-    typed: isPasswordName.test(name),
-    authorization: /authorization$/i.test(name),
-    isTight: text[i - 1] !== " " && text[i + 1] !== " ",
-    isConstant: /^[A-Z][A-Z0-9_]{2,}$/.test(name)
-  })
-  return found === undefined || saysNothing(text, name, found) ? undefined : found
+  const isConstant = /^[A-Z][A-Z0-9_]{2,}$/.test(name)
+  const isTight = text[i - 1] !== " " && text[i + 1] !== " "
+  const typed = isPasswordName.test(name)
+  const authorization = /authorization$/i.test(name)
+  const found = valueAt(text, from, kind, { typed, authorization, isTight, isConstant })
+  if (found !== undefined && saysNothing(text, name, found)) return undefined
+  return kind === "PASSWORD" && typed && (isTight || text[i] === ":") ? wholeLine(text, first, from, found) : found
+}
+
+const beginsLine = /(?:^|\n)[ \t]*(?:- )?(?:export |set |ENV |-e )?["']?$/
+/**
+ * A line of a configuration that is a name and its value: no sign ends the value before the line does. What is not
+ * found otherwise is one if it was made by chance.
+ */
+const wholeLine = (text: string, first: number, from: number, found: Span | undefined): Span | undefined => {
+  if (found !== undefined && found.start !== from) return found
+  if (!beginsLine.test(text.slice(Math.max(0, first - 48), first))) return found
+  const line = /[^\s"'`]{3,256}(?=[ \t]*(?:\r?\n|$))/y
+  line.lastIndex = from
+  if (!line.test(text)) return found
+  const value = text.slice(from, line.lastIndex)
+  const end = line.lastIndex - (/[,;]$/.test(value) ? 1 : 0)
+  if (found === undefined) return isChance(value) ? { start: from, end, kind: "PASSWORD" } : undefined
+  const rest = text.slice(found.end, end)
+  return rest === "" || /[,;&]\w+[=:]|^[;&]\w*$/.test(rest) || (/^[)\]}({[]+$/.test(rest)) ? found : { ...found, end }
 }
 
 /** What begins a declaration, a command, or a count of turns: the word behind it is named so, and has no value. */
 const declares = /(?:\b(?:class|struct|interface|extension|record|enum|protocol|trait|alias)\s+|\?\s?["'])$/
 const turns = /\b(?:first|second|third|fourth|last|next|final|single|one|two|each|initial)\s$/i
+const inText = /\?\s?["'][^"'\n]{1,40}$|["']\/[\w/-]*$|\burn:[\w:.-]*$/
 /** `class DefaultUserSession : IUserSession`, `alias pin='...'`, `Second pass: ...`, `ok ? "pass" : "skip"`. */
 const isNoName = (text: string, first: number, name: string): boolean => {
   const before = text.slice(Math.max(0, first - 16), first)
-  return declares.test(before) || (/^pass(?:es)?$/i.test(name) && turns.test(before))
+  if (declares.test(before) || (/^pass(?:es)?$/i.test(name) && turns.test(before))) return true
+  // `x ? "Hide password" : ...`, `"/login/reset_password" => ...`, `urn:k8s:secret:...`
+  return inText.test(text.slice(Math.max(0, first - 64), first))
 }
 
 const lettersOf = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "")
@@ -83,9 +107,14 @@ const saysNothing = (text: string, name: string, { end, kind, start }: Span): bo
     return /^\s*(?:[,;]|\/\/|$)/.test(text.slice(end, end + 4))
   }
   if (kind === "CVV") return false
+  // `pin: "left"`
+  if (/^pins?$/i.test(name) && !/\d/.test(value)) return true
   const letters = lettersOf(value)
   // `SharedSecret = "SharedSecret"`, `Authorization = "Authorization"`
-  if (letters.length >= 6 && !/[^\w.-]/.test(value) && lettersOf(name).endsWith(letters)) return true
+  if (
+    letters.length >= 6 && !/[^\w.-]/.test(value) &&
+    lettersOf(name).replace(/s$/, "").endsWith(letters.replace(/s$/, ""))
+  ) return true
   // `send_password_change_notification: notify the user`
   return isNamed && /^[a-z]+(?:-[a-z]+)*$/.test(value) && text[start - 1] === " " &&
     /^ [a-z]+[ .,]/.test(text.slice(end, end + 24))

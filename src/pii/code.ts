@@ -7,16 +7,27 @@ const placeholder = new RegExp(
     "(?:yes|no|ok|on|off|all|any|set|fail|failed|pass|passed|check|self|auto|manual|default|basic|bearer|digest|prompt|inherit|hidden|text|hashed|encrypted|plain|bytes|routes|buffer|uint8array|disabled|enabled|valid|unknown|value)$",
     "(?:password|passwd|passphrase|secret|token|key|apikey|credentials?|authorization|oauth2?|saml2?|oidc|openid|ldap|kerberos|jwt|mtls|x509)$",
     "(?:%5B)?redacted|process\\.env|os\\.environ|env\\.|your[ _-]|my[_-]?(?:password|secret|token)$|put[_-]|insert[_-]|enter[_-]|replace[_-]|change[_-]?me|arn:|id=|SecretString:|resolve:|urn:|sha\\d{1,3}//",
-    "x-oauth-basic$|x-access-token$|id_(?:rsa|dsa|ecdsa|ed25519)$|\\$\\w{1,2}\\$$|--?[\\w-]+=$",
-    "/[\\w.$][\\w./-]*$|/$|\\.{1,2}/|~/|[A-Za-z_.]+\\(|(?:[A-Z]+_)+[A-Z]+$"
+    "SECRET\\[|\\?[a-z]+$|x-oauth-basic$|x-access-token$|id_(?:rsa|dsa|ecdsa|ed25519)$|\\$\\w{1,2}\\$$|--?[\\w-]+=$",
+    "/[\\w.$][\\w./{}-]*$|/$|\\.{1,2}/|~/|[A-Za-z_.]+\\(|(?:[A-Z]+_)+[A-Z]+$"
   ].join("|") + ")",
   "i"
 )
 
+/** What begins and ends like a template, a variable, a path. */
+const enclosed =
+  /^(?:<.*>|\{.*\}|\[.*\]|%.*%|\$[{(].*|\$[A-Za-z_]\w*|:[a-z_]+|[&/~.][\w./-]*;?|#\{.*|\{\{.*|.*\}\}.*)$/s
+/**
+ * Whether a value that begins with a sign was made by chance, as a generator of passwords makes them: both cases and a
+ * digit, and no template around it.
+ */
+const isMade = (value: string): boolean =>
+  value.length >= 8 && value.length <= 128 && /^[^\w\s"'`]/.test(value) && !/[\s"'`]/.test(value) && /\d/.test(value) &&
+  /[a-z]/.test(value) && /[A-Z]/.test(value) && !enclosed.test(value)
+
 /** Whether a text stands for a value: a variable, a template, a mask, a type, a version. */
 export const isPlaceholderValue = (value: string): boolean =>
-  (placeholder.test(value) && !/^\/[A-Za-z0-9+/]{30,}=*$/.test(value)) ||
-  /\[[A-Z_]{2,32}(?::[^\]]{1,64})?\]/.test(value) ||
+  (placeholder.test(value) && !/^\/[A-Za-z0-9+/]{30,}=*$/.test(value) && !isMade(value) && !isMixed(value)) ||
+  /\[(?:IP|[A-Z_]{3,32})(?::[^\]]{1,64})?\]/.test(value) ||
   isRepeated(value) || value.endsWith("...") || /^Your[A-Z]/.test(value) ||
   /(?:^|[_-])(?:example|placeholder)(?:[_-]|$)|your[-_]?(?:api|secret|token|key|pass)/i.test(value)
 
@@ -46,6 +57,12 @@ const isIdentifier = (value: string): boolean => {
   // Words are longer than the runs that chance makes.
   return words !== null && words.length > 1 && words.join("") === name && name.length >= words.length * 3.5
 }
+const aWord = /^(?:[a-z]*|[A-Z]+|[A-Z][a-z]+)$/
+/** `LKBzaq_bTKkVZQfga`: letters in both cases, and no words. */
+const isMixed = (value: string): boolean =>
+  /^[A-Za-z]+(?:_[A-Za-z]+)+$/.test(value) &&
+  value.split("_").some((part) => !aWord.test(part) && !isIdentifier(part))
+
 /** What code begins a path with. */
 const root =
   /^[*&!#]{0,2}(?:this|self|args?|argv|options?|opts?|config|cfg|conf|params?|props|req|request|res|response|process|os|env|environ|settings?|ctx|context|user|data|body|var|local|module|secrets?|event|account|row|form|model|client|session|credentials?|creds|input|payload|state|store|app|server|auth)\b/
@@ -82,13 +99,25 @@ export const couldBeCode = (text: string, start: number, end: number, place: Pla
   return isPath(value, after, place) || (!place.isConstant && isWordOfCode(value, after, place.isTight))
 }
 
+/** A call, an element, a type with others in it, at the end of a line. */
+const ends = /^[*&!]{0,2}[\w.$:]*(?:[([<{].*[)\]>}]|[([{])?[,;]?$/
+/**
+ * Whether what a line of a configuration has behind a name was made by chance: both cases, a digit and a sign, and
+ * neither code nor template.
+ */
+export const isChance = (value: string): boolean =>
+  value.length >= 8 && value.length <= 128 && /\d/.test(value) && /[a-z]/.test(value) && /[A-Z]/.test(value) &&
+  /[^\w.:,;-]/.test(value) && !ends.test(value) && !enclosed.test(value) && !path.test(value.replace(/[,;]$/, ""))
+
 /** A call, an element, a path. */
 const isPath = (value: string, after: string, place: Place): boolean => {
   const isCall = /^[([]|^\.\[|^\?\.|^!\.|^->|^::|^</.test(after) || (after.startsWith("{") && !place.isTight)
   if (numbered.test(value)) return false
   if (/^\.[a-z]\w*$/.test(value)) return after.startsWith("(")
+  // `.Values.auth.secret`: a path in a template of Go.
+  if (/^\.[A-Z]\w*(?:\.\w+)+$/.test(value)) return true
   if (/^[*&!]{0,2}[A-Za-z_$][\w$.]*$/.test(value) && isCall) {
-    return !place.isConstant || /^[([]/.test(after) && /[a-z][A-Z.]|^[a-z_]+$/.test(value)
+    return !place.isConstant || /^[([<]/.test(after) && /[a-z][A-Z.]|^[a-z_]+$/.test(value)
   }
   if (!path.test(value)) return false
   return codeSign.test(value) || root.test(value) || (saysSo.test(value) && !place.isConstant) ||
@@ -126,12 +155,17 @@ const template = new RegExp(
     // `#{password}`, `{{ token }}`, `" + x + "`, `%s`, `:name`
     "^\\s*[#$%]?\\{[^{}]*\\}\\}?\\s*$|^\\{\\{|\\$\\{[^${}]*\\}|#\\{[^#{}]*\\}|^\\s*\\+\\s|\\s\\+\\s*$|^%[sdv]$|[ /]%[sdv][ /]|^:[a-z_]+$",
     // Swift, shells, PHP: `\(user.name)`, `$API_KEY`, `'.csrf_token().'`
-    "\\\\\\([\\w.]+\\)|^\\$[A-Z][A-Z0-9_]*$|\\$[A-Z]+_[A-Z_]+|^['\"]?\\s*\\.\\s*[\\w$>:-]+\\(.*\\.\\s*['\"]?$|\\$\\$?\\([\\w./ -]+\\)",
+    "\\\\\\([\\w.]+\\)|^\\$[A-Z][A-Z0-9_]*$|^\\$_?[A-Za-z]*(?:[Kk]ey|[Tt]oken|[Ss]ecret|[Pp]assword)\\w*$|\\$[A-Z]+_[A-Z_]+|^['\"]?\\s*\\.\\s*[\\w$>:-]+\\(.*\\.\\s*['\"]?$|\\$\\$?\\([\\w./ -]+\\)",
     // What is left between two other texts; a text in a text; signs alone.
     "^\\.\\s?\\$\\w|^[;,)&+].*[=('\"[:]$|^#[a-z]+(?:-[a-z]+)+$|^/?[a-z]+(?:/[\\w@.-]+)+(?:#[a-z]+)?$|^\\\\[\"']|^[^A-Za-z0-9]+$",
+    // Routes, rates, rules of a validation.
+    "^[a-z_]+#[a-z_]+$|^\\d+/[a-z]+(?:/[a-z]+)*$|^(?:required|nullable|sometimes|confirmed|string)\\|",
+    // Sentences.
+    "^\\p{Lu}\\p{L}*(?: \\p{L}+){2,}[.!?]$",
     // Regular expressions.
-    "\\[[^\\]]{0,64}(?:a-z|A-Z|0-9)|\\\\[.+dws()[\\]*?|]|^[A-Za-z][\\w[\\]]*(?:\\|[A-Za-z][\\w[\\]]*)+$"
-  ].join("|")
+    "\\[[^\\]]{0,64}(?:a-z|A-Z|0-9)|\\\\[.+dws()[\\]*?|]|^[A-Z]?[a-z]*(?:\\[\\w+\\][a-z]*)*(?:\\|[A-Z]?[a-z]+)+$"
+  ].join("|"),
+  "u"
 )
 /** A text that a program fills in, or matches with. */
 const isTemplate = (value: string): boolean => template.test(value)

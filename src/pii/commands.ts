@@ -45,7 +45,9 @@ const afterStatement = (text: string, end: number, isSql: boolean): Span | undef
   if (from === -1) return undefined
   const value = valueAt(text, from, "PASSWORD", { typed: true, isTight: true, isConstant: true })
   // "identified by name": prose.
-  return value !== undefined && (text[value.start - 1] !== " " || /[^a-z]/.test(text.slice(value.start, value.end)))
+  const isStatement = !isSql || text.slice(end - 10, end) === "IDENTIFIED"
+  return value !== undefined && (isStatement || text[value.start - 1] !== " ") &&
+      (text[value.start - 1] !== " " || /[^a-z]/.test(text.slice(value.start, value.end)))
     ? value
     : undefined
 }

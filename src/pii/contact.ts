@@ -14,6 +14,7 @@ const isDomain = (code: number): boolean =>
 const notDomains =
   /\.(?:png|jpe?g|gif|webp|svg|js|mjs|cjs|ts|tsx|css|scss|map|min|json|md|html|service|socket|timer|target|mount|local|localdomain)$/i
 
+const userOfUrl = /(?:ssh|git|sftp|rsync):\/\/$/i
 const ofSsh = /^(?:openssh\.com|lysator\.liu\.se|libssh2?\.org)/
 
 /** The local part without an escape that stands before it: `\\nkim@`, `%3Dkim@`. */
@@ -83,6 +84,8 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   if (ofSsh.test(text.slice(at + 1, end))) return undefined
   // `this@Label.member` in Kotlin; `$ACTOR@host`, `user-%d@host`: what a program fills in.
   if (text[start - 1] === ":" && isNameOfVariable.test(local)) return undefined
+  // `ssh://git@host.example`: a user of a machine.
+  if (text[start - 1] === "/" && userOfUrl.test(text.slice(Math.max(0, start - 10), start))) return undefined
   if (local === "this" || text[start - 1] === "$" || (text[start - 1] === "%" && /^[dsv]$/.test(local))) {
     return undefined
   }

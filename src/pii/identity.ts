@@ -226,7 +226,7 @@ export const identityAt = (text: string, start: number): Span | undefined => {
   const match = lower.exec(text) ?? value.exec(text)
   if (match === null) return undefined
   // `RFC 2617` is a document; the number of a Mexican taxpayer begins with letters.
-  if (/^[\d/]+(?: [A-Z]+)?$/.test(match[0]) && /\bRFC\W{0,3}$/i.test(behind)) return undefined
+  if (/^\d{3,5}\b[\d/. ]*(?: ?[A-Z]+)?$/.test(match[0]) && /\bRFC\W{0,3}$/i.test(behind)) return undefined
   // A device's name beside a browser's.
   if (text.startsWith("Mozilla/")) return undefined
   const digits = match[0].replace(/\D/g, "").length

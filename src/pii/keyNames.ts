@@ -151,6 +151,8 @@ const exempt = new Set([
   "thought signature",
   "turn token",
   "progress token",
+  "existing secret",
+  "existing secrets",
   "key token",
   "lexer token",
   "text signature",
@@ -260,7 +262,7 @@ const harmlessBeside = new Set([
   ),
   ..."reason reasons notification notifications management pattern patterns email change changes broker brokers guard visible visibility enroll enrollment"
     .split(" "),
-  ..."withdraw reader encoder encode audit color colour button text exempt cookie header param parameter selector support supported protection check login mismatch cors age"
+  ..."mtime time date map maps withdraw reader encoder encode audit color colour button text exempt cookie header param parameter selector support supported protection check login mismatch cors age"
     .split(
       " "
     )
@@ -299,7 +301,8 @@ const classify = (key: string): Kind | undefined => {
     const singular = byName.get([...parts.slice(0, -1), last.slice(0, -1)].join(" ")) ?? byName.get(last.slice(0, -1))
     if (singular !== undefined) return singular
   }
-  if (ending.test(last)) return "PASSWORD"
+  // `KMSAPIKey`: two abbreviations in one.
+  if (ending.test(last) || (last === "key" && /[a-z]api$/.test(parts.at(-2) ?? ""))) return "PASSWORD"
   if (parts.length > 1 && says.test(name) && !harmlessBeside.has(last)) return "PASSWORD"
   if (harmlessLast.has(last)) return undefined
   const digits = /^(.*?)\s?\d{1,2}$/.exec(name)

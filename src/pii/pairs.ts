@@ -56,7 +56,16 @@ const ofThoughts = new Set([
 const isLong = (value: Json | undefined): boolean => typeof value === "string" && value.length > 160
 
 /** What stands beside a token of a model's answer. */
-const besideTokens = ["logprob", "log_probability", "logProbability", "tokenId", "token_id", "bytes", "top_logprobs"]
+const besideTokens = [
+  "logprob",
+  "log_probability",
+  "logProbability",
+  "tokenId",
+  "token_id",
+  "bytes",
+  "top_logprobs",
+  "token_str"
+]
 
 /**
  * Whether a key of an object is one of a language model's answer: a token, which is a piece of text beside its

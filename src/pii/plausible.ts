@@ -35,6 +35,7 @@ const namedForm =
 
 /** Whether a value may be the secret that the name of its key only hints at. */
 export const couldBeSecret = (weak: "key" | "session", value: string): boolean => {
+  if (/^[A-Z]{2}[0-9a-f]{32}$/.test(value)) return false // ids of Twilio
   if (value.length < (weak === "key" ? 16 : 12) || value.length > 8192 || !/^[\x21-\x7e]+$/.test(value)) return false
   if (!/\d/.test(value) || !/[A-Za-z]/.test(value) || plainForm.test(value) || namedForm.test(value)) return false
   return weak === "session" || !uuidForm.test(value)
@@ -68,6 +69,10 @@ const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
 
 /** Whether a text under a key could be what the key names, by the last word of its name. */
 export const couldBeUnder = (kind: Kind, last: string, text: string): boolean => {
+  // `sample_email`: what stands in the place of one.
+  if (/^(?:sample|example|dummy)(?:_[a-z]+)+$/.test(text)) return false
+  // `session_abc`: what a person calls a session.
+  if (kind === "COOKIE" && /^[a-z]+(?:[-_][a-z]+)*[-_]?\d{0,4}$/i.test(text) && /[-_]/.test(text)) return false
   // A repository, an address, a function: `functions.weather`.
   if (kind === "PERSON") return !/^[\w.-]+\/[\w.-]+$|:\/\/|^(?:functions|multi_tool_use|tools?|mcp)\.\w+$/.test(text)
   if (kind === "STREET_ADDRESS" && last === "address") {

@@ -115,6 +115,17 @@ describe("what is left alone", () => {
         "the RFC 8414 AS metadata, and :rfc:`2231` too",
         "# https://BOOKMYNAME_USERNAME:BOOKMYNAME_PASSWORD@www.example.com/dyndns",
         "like 255.255.0.0, and ::ffff: before it",
+        "return isShown ? \"Hide password\" : \"Show password\"",
+        "\"/login/reset_password\" => \"login#reset_password\",",
+        "token = \"SECRET[vault.token]\"",
+        "passwordResetLinkInvalid: ?string;",
+        "{{- $userSecret := .Values.auth.acl.userSecret }}",
+        "kafka.auth.tls.existingSecrets[0]=kafka-jks-0",
+        "'password' => 'Adgangskoden er helt forkert.',",
+        "{ key: 'name', pin: 'left' }",
+        "git push ssh://dokku@dokku.example.com:22/app",
+        "✓ it should be identified by Amavis",
+        "see RFC 2616 3.7 for it",
         "const apiToken = \"YourPingdomApiToken\"",
         "if (password == \"x-oauth-basic\" || password[:4] == \"$2b$\") {"
       ]
@@ -172,6 +183,9 @@ describe("what is left alone", () => {
       reasoning_details: [{ type: "reasoning.text", text: "t", signature: "EqoBCkgIARAB+x9", format: "f-v1", index: 0 }]
     })
     keeps({ env: { OLLAMA_API_KEY: "your_api_key_here", AUTHORIZATION: "Bearer github_pat_XXXX" } })
+    keeps({ score: 0.022, token: 1867, token_str: "day" })
+    keeps({ trace: { sessionId: "session_abc" }, email: "sample_email", first_name: "sample_first_name" })
+    keeps({ sid: "HX5fcd0000000000000000000000000000" })
     keeps({ system: "cc_version=2.1.233.223; entry=sdk" })
   })
 
@@ -307,6 +321,31 @@ describe("what is found beside them", () => {
     ) assert.strictEqual(Pii.strip(text).value, wanted)
     // Random tokens of letters alone.
     for (const token of ["YLSJwLCRgPmxczKN", "AbcDefGhiJklMnoPqrStu"]) gone(`API_TOKEN=${token}`, token)
+  })
+
+  it("a password to the end of its line, whatever signs it has", () => {
+    for (
+      const password of [
+        "Vector2026!",
+        "kX9&vR2qLw7",
+        "kX9)vR2qLw7+x",
+        "%kX9vR2qLw7",
+        "[kX9vR2qLw7",
+        "kX9(vR2q[Lw7",
+        "1[WE]JmK;XMCxV",
+        "<kX9|vR2qLw7",
+        "{kX9vR2qLw7,a"
+      ]
+    ) {
+      gone(`# settings\nADMIN_PASSWORD=${password}\nPORT=1`, password)
+      gone(`  password: ${password}\n  port: 1`, password)
+      gone(`password="${password}"`, password)
+    }
+    gone("app.secret.key=\"kX9vR2qLw7mT\"", "kX9vR2qLw7mT")
+    gone("EnvKMSAPIKey: \"k1:MBDtmC9ZAf3Wi4-oGglgKx_6T1\"", "MBDtmC9ZAf3Wi4-oGglgKx_6T1")
+    gone("password = \"LKBzaq_bTKkVZQfga\"", "LKBzaq_bTKkVZQfga")
+    gone("CREATE USER kim IDENTIFIED BY hunter2", "hunter2")
+    gone("{ code: 'x', pin: '4711' }", "4711")
   })
 
   it("what stands in the same places and is one", () => {
