@@ -4,6 +4,7 @@ import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { anyForm, isPasswordName, isValue, longestQuoted, strongAt, valueAt } from "./namedValue.ts"
 import { nameBefore, nameIn } from "./names.ts"
+import { saysNothing } from "./saysNothing.ts"
 import type { Span } from "./span.ts"
 
 const kindOf = (name: string): Kind | undefined => {
@@ -38,7 +39,7 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   if (named === undefined) return undefined
   const [first, name] = named
   const kind = twoWords(text, first, name) ?? kindOf(name)
-  if (kind === undefined || !anyForm.has(kind) || isNoName(text, first, name)) return undefined
+  if (kind === undefined || !anyForm.has(kind)) return undefined
   let from = i + 1
   while (from - i < 4 && (text[from] === "=" || text[from] === ">" || text[from] === ":")) from++
   while (from < text.length && from - i < 48 && (text[from] === " " || text[from] === "\t")) from++
@@ -57,7 +58,7 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   const typed = isPasswordName.test(name)
   const authorization = /authorization$/i.test(name)
   const found = valueAt(text, from, kind, { typed, authorization, isTight, isConstant })
-  if (found !== undefined && saysNothing(text, name, found)) return undefined
+  if (found !== undefined && saysNothing(text, named, found)) return undefined
   return kind === "PASSWORD" && typed && (isTight || text[i] === ":") ? wholeLine(text, first, from, found) : found
 }
 
@@ -77,47 +78,6 @@ const wholeLine = (text: string, first: number, from: number, found: Span | unde
   if (found === undefined) return isChance(value) ? { start: from, end, kind: "PASSWORD" } : undefined
   const rest = text.slice(found.end, end)
   return rest === "" || /[,;&]\w+[=:]|^[;&]\w*$/.test(rest) || (/^[)\]}({[]+$/.test(rest)) ? found : { ...found, end }
-}
-
-/** What begins a declaration, a command, or a count of turns: the word behind it is named so, and has no value. */
-const declares = /(?:\b(?:class|struct|interface|extension|record|enum|protocol|trait|alias)\s+|\?\s?["'])$/
-const turns = /\b(?:first|second|third|fourth|last|next|final|single|one|two|each|initial)\s$/i
-const inText = /\?\s?["'][^"'\n]{1,40}$|["']\/[\w/-]*$|\burn:[\w:.-]*$/
-/** `class DefaultUserSession : IUserSession`, `alias pin='...'`, `Second pass: ...`, `ok ? "pass" : "skip"`. */
-const isNoName = (text: string, first: number, name: string): boolean => {
-  const before = text.slice(Math.max(0, first - 16), first)
-  if (declares.test(before) || (/^pass(?:es)?$/i.test(name) && turns.test(before))) return true
-  // `x ? "Hide password" : ...`, `"/login/reset_password" => ...`, `urn:k8s:secret:...`
-  return inText.test(text.slice(Math.max(0, first - 64), first))
-}
-
-const lettersOf = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "")
-
-/** A value that only says its name again, counts names, or goes on as a sentence. */
-const saysNothing = (text: string, name: string, { end, kind, start }: Span): boolean => {
-  // `:rfc:\`2231\``: the number of a document; a taxpayer's has letters.
-  if (kind === "NATIONAL_ID") return /^rfc$/i.test(name) && /^\d{1,5}$/.test(text.slice(start, end))
-  if (kind !== "PASSWORD" && kind !== "SECRET" && kind !== "CVV") return false
-  const value = text.slice(start, end)
-  const isNamed = /[a-z][A-Z]|_/.test(name)
-  // `call pass :reviewers`: a symbol of Ruby.
-  if (text[start - 1] === ":" && text[start - 2] === " " && /^[a-z_]+$/.test(value)) return true
-  // `UserChangedPassword = 1001,`
-  if (/^(?:[A-Z][a-z0-9]+){2,}$/.test(name) && /^\d{1,5}$/.test(value)) {
-    return /^\s*(?:[,;]|\/\/|$)/.test(text.slice(end, end + 4))
-  }
-  if (kind === "CVV") return false
-  // `pin: "left"`
-  if (/^pins?$/i.test(name) && !/\d/.test(value)) return true
-  const letters = lettersOf(value)
-  // `SharedSecret = "SharedSecret"`, `Authorization = "Authorization"`
-  if (
-    letters.length >= 6 && !/[^\w.-]/.test(value) &&
-    lettersOf(name).replace(/s$/, "").endsWith(letters.replace(/s$/, ""))
-  ) return true
-  // `send_password_change_notification: notify the user`
-  return isNamed && /^[a-z]+(?:-[a-z]+)*$/.test(value) && text[start - 1] === " " &&
-    /^ [a-z]+[ .,]/.test(text.slice(end, end + 24))
 }
 
 /** RFC 6265, section 4.2.1: the pairs that a browser sends, whatever their names. */
@@ -163,8 +123,6 @@ export const elementAt = (text: string, i: number): Span | undefined => {
   const tag = openTag.exec(text.slice(Math.max(0, i - 160), i + 1))
   if (tag === null) return undefined
   const own = tag[1]!
-  // Documentation of a parameter, as C# has it.
-  if (own === "param") return undefined
   const given = (tag[2] === undefined ? undefined : nameAttribute.exec(tag[2])?.[1]) ?? own
   const [kind, name] = [given, own].map((of) => of.slice(Math.max(of.lastIndexOf(":"), of.lastIndexOf(".")) + 1))
     .map((of) => [keyKind(of), of] as const).find(([of]) => of !== undefined) ?? [undefined, own]
@@ -174,6 +132,8 @@ export const elementAt = (text: string, i: number): Span | undefined => {
   const content = text.slice(i + 1, i + 1 + close)
   const inside = content.trim()
   const start = i + 1 + content.length - content.trimStart().length
+  // Documentation of a parameter, as C# has it.
+  if (own === "param" && /\s|\.$/.test(inside)) return undefined
   // An encrypted value of Jenkins stands in braces.
   const value = inside.startsWith("{") && inside.endsWith("}") ? inside.slice(1, -1).trim() : inside
   if (!isValue(value.slice(value.lastIndexOf(" ") + 1), kind, true, isPasswordName.test(name))) return undefined

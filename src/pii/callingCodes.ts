@@ -31,11 +31,16 @@ for (const [sizes = "", codes = ""] of table.flatMap((row) => row.split(";")).ma
   for (const code of codes.split(" ")) lengths.set(code, known)
 }
 
-/** Whether a number in its international form, digits alone, is as long as numbers of its country are. */
+/**
+ * Whether a number in its international form, digits alone, is as long as numbers of its country are, also with the
+ * nought or eight that one dials at home, which many write by mistake.
+ */
 export const isPossible = (digits: string): boolean => {
   for (let size = 1; size <= 3; size++) {
     const known = lengths.get(digits.slice(0, size))
-    if (known !== undefined) return known.has(digits.length - size)
+    if (known === undefined) continue
+    const length = digits.length - size
+    return known.has(length) || (/^[08]/.test(digits.slice(size)) && known.has(length - 1))
   }
   return false
 }

@@ -45,7 +45,8 @@ const afterStatement = (text: string, end: number, isSql: boolean): Span | undef
   if (from === -1) return undefined
   const value = valueAt(text, from, "PASSWORD", { typed: true, isTight: true, isConstant: true })
   // "identified by name": prose.
-  const isStatement = !isSql || text.slice(end - 10, end) === "IDENTIFIED"
+  const isStatement = !isSql || text.slice(end - 10, end) === "IDENTIFIED" ||
+    /\b(?:user|role|login)\b[^\n]{0,80}$/i.test(text.slice(Math.max(0, end - 100), end - 10))
   return value !== undefined && (isStatement || text[value.start - 1] !== " ") &&
       (text[value.start - 1] !== " " || /[^a-z]/.test(text.slice(value.start, value.end)))
     ? value
@@ -53,7 +54,7 @@ const afterStatement = (text: string, end: number, isSql: boolean): Span | undef
 }
 
 const isWordBefore = /[\w/.]/
-const curlUser = /-(?:u|-user|-proxy-user)[ =]["']?[^\s:"'{]{0,64}:/y
+const curlUser = /-(?:u|-user|-proxy-user)[ =]["']?[^\s:"']{0,64}(?<!\$\{):/y
 const flag = /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?key|app-key|auth-key)[ =]["']?(?!-)/iy
 
 /**
@@ -61,7 +62,10 @@ const flag = /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?
  * it follows without a space.
  */
 const shortFlag = /-(?:p ?|a )["']?(?=[^\s"'-])/y
-const takesItTight = /\b(?:mysql|mariadb)\w*[^\n|;&]{0,96}$/i
+const programs =
+  /\b(sshpass|mysql|mariadb|psexec|smbclient|plink|pscp|docker login|podman login|helm registry login|net use|az login)\w*/gi
+/** Whether `-p` of the program before takes no value behind a space. */
+const takesItTight = (before: string): boolean => /^m/i.test([...before.matchAll(programs)].at(-1)?.[1] ?? "")
 const takesPassword =
   /(?:\b(?:sshpass|mysql\w*|mariadb\w*|psexec(?:\.exe)?|smbclient|plink|pscp|docker login|podman login|helm registry login|net use)\b|\bredis-cli\b|\baz login\b)[^\n|;&]{0,96}$/i
 
@@ -76,7 +80,8 @@ export const flagAt = (text: string, i: number): Span | undefined => {
   const isLong = !isUser && flag.test(text)
   const isShort = !isInWord && !isUser && !isLong && text[i - 1] !== "-" && shortFlag.test(text) &&
     takesPassword.test(text.slice(Math.max(0, i - 128), i)) &&
-    (text[i + 2] !== " " || !takesItTight.test(text.slice(Math.max(0, i - 128), i)))
+    (text[i + 2] !== " " || /^\S*\d/.test(text.slice(i + 3, i + 67)) ||
+      !takesItTight(text.slice(Math.max(0, i - 128), i)))
   let start = isUser ? curlUser.lastIndex : isShort ? shortFlag.lastIndex : isLong ? flag.lastIndex : -1
   if (start === -1) return undefined
   // `-u kim:'...'`

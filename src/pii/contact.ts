@@ -14,8 +14,9 @@ const isDomain = (code: number): boolean =>
 const notDomains =
   /\.(?:png|jpe?g|gif|webp|svg|js|mjs|cjs|ts|tsx|css|scss|map|min|json|md|html|service|socket|timer|target|mount|local|localdomain)$/i
 
+const ofMachine = /^(?:git|root|svn|hg|deploy|dokku)$/
 const userOfUrl = /(?:ssh|git|sftp|rsync):\/\/$/i
-const ofSsh = /^(?:openssh\.com|lysator\.liu\.se|libssh2?\.org)/
+const ofSsh = /^(?:openssh\.com|lysator\.liu\.se|libssh\.org)$/
 
 /** The local part without an escape that stands before it: `\\nkim@`, `%3Dkim@`. */
 const afterEscapes = (text: string, start: number, sign: number): number => {
@@ -81,12 +82,17 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   if (dot <= at + 1 || end - dot < 3 || (top >= 48 && top < 58)) return undefined
   const local = text.slice(start, sign)
   // Names of algorithms and requests: `sk-ssh-ed25519@openssh.com` (RFC 4251, section 6).
-  if (ofSsh.test(text.slice(at + 1, end))) return undefined
+  if (local.includes("-") && ofSsh.test(text.slice(at + 1, end))) return undefined
   // `this@Label.member` in Kotlin; `$ACTOR@host`, `user-%d@host`: what a program fills in.
   if (text[start - 1] === ":" && isNameOfVariable.test(local)) return undefined
   // `ssh://git@host.example`: a user of a machine.
-  if (text[start - 1] === "/" && userOfUrl.test(text.slice(Math.max(0, start - 10), start))) return undefined
-  if (local === "this" || text[start - 1] === "$" || (text[start - 1] === "%" && /^[dsv]$/.test(local))) {
+  if (text[start - 1] === "/" && ofMachine.test(local) && userOfUrl.test(text.slice(Math.max(0, start - 10), start))) {
+    return undefined
+  }
+  if (
+    (local === "this" && /[A-Z]/.test(text.slice(at + 1, end))) ||
+    (text[start - 1] === "$" && /^[A-Z_]\w*$/.test(local)) || (text[start - 1] === "%" && /^[dsv]$/.test(local))
+  ) {
     return undefined
   }
   return notDomains.test(text.slice(at, end)) ? undefined : { start, end, kind: "EMAIL" }

@@ -227,8 +227,8 @@ export const identityAt = (text: string, start: number): Span | undefined => {
   if (match === null) return undefined
   // `RFC 2617` is a document; the number of a Mexican taxpayer begins with letters.
   if (/^\d{3,5}\b[\d/. ]*(?: ?[A-Z]+)?$/.test(match[0]) && /\bRFC\W{0,3}$/i.test(behind)) return undefined
-  // A device's name beside a browser's.
-  if (text.startsWith("Mozilla/")) return undefined
+  // The name of a device beside a browser's: `Le Pan TC802A`.
+  if (text.startsWith("Mozilla/") && /\bPan $/.test(behind)) return undefined
   const digits = match[0].replace(/\D/g, "").length
   const letters = match[0].replace(/[^A-Za-z]/g, "").length
   return (digits >= 5 || (digits >= 3 && letters >= 2 && digits + letters >= 6)) && digits <= 22 &&

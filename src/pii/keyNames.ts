@@ -151,8 +151,6 @@ const exempt = new Set([
   "thought signature",
   "turn token",
   "progress token",
-  "existing secret",
-  "existing secrets",
   "key token",
   "lexer token",
   "text signature",
@@ -260,9 +258,9 @@ const harmlessBeside = new Set([
   ..."name config configuration settings options mode manager generator service controller handler checker store".split(
     " "
   ),
-  ..."reason reasons notification notifications management pattern patterns email change changes broker brokers guard visible visibility enroll enrollment"
+  ..."reason reasons notification notifications management broker brokers guard visible visibility enroll enrollment"
     .split(" "),
-  ..."mtime time date map maps withdraw reader encoder encode audit color colour button text exempt cookie header param parameter selector support supported protection check login mismatch cors age"
+  ..."mtime time date map maps color colour button exempt cookie header param parameter selector support supported protection check login mismatch cors age"
     .split(
       " "
     )

@@ -61,7 +61,7 @@ const url = /[a-z][a-z0-9+.-]{1,20}:\/\//iy
 
 const isoDate = /^\d{4}-\d\d-\d\d$/
 /** `session-1`, `weather-conversation-123`: what a person calls a session. */
-const wordsWithNumber = /^[a-z]+(?:[-_][a-z]+)*[-_]?\d{0,4}$/i
+export const wordsWithNumber = /^(?=.{1,32}$)(?=.*[-_])[a-z]{2,12}(?:[-_][a-z]{2,12})*(?:[-_]\d{1,4})?$/
 
 /** What shows itself, whatever stands before it. */
 export const strongAt = (text: string, start: number): Span | undefined => {
@@ -171,7 +171,7 @@ export const valueAt = (text: string, from: number, kind: Kind, named: Named): S
   const value = text.slice(start, end)
   if (isScheme && /^[A-Za-z0-9+/_.-]{8,}={0,2}$/.test(value) && !isPlaceholderValue(value)) return { start, end, kind }
   if (!isValue(value, kind, quote !== undefined, named.typed)) return undefined
-  if (secretKinds.has(kind) && (isoDate.test(value) || (!named.typed && isDummy(value)))) return undefined
+  if (secretKinds.has(kind) && !named.typed && (isoDate.test(value) || isDummy(value))) return undefined
   if (kind === "COOKIE" && wordsWithNumber.test(value)) return undefined
   const { isConstant = false, isTight = false } = named
   if (secretKinds.has(kind) && couldBeCode(text, start, end, { inQuotes: quote !== undefined, isConstant, isTight })) {

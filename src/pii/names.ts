@@ -6,7 +6,8 @@ const isName = (code: number): boolean =>
   code === 46 || (code > 127 && isLetter.test(String.fromCharCode(code)))
 const isLetter = /[\p{L}\p{M}]/u
 
-type Name = readonly [start: number, name: string]
+/** A name, and where it begins. */
+export type Name = readonly [start: number, name: string]
 
 /** The name that ends before `end`, and where it starts. */
 export const nameBefore = (text: string, end: number): Name | undefined => {

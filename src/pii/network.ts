@@ -16,7 +16,7 @@ const mask = /^255\.(?:0\.0\.0|255\.0\.0|255\.255\.0)$/
 
 /** A version, not an address: `version 1.2.3.4`, `Chrome/113.0.0.0`, `libfoo-1.2.3.4`. */
 const versionBefore =
-  /(?:(?:\b|_)(?:version|ver|release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|core|rfc ?\d{3,5}|§|tizen|android)[\s:="]*|[A-Za-z]\/v?|\bv|~)$/i
+  /(?:(?:(?:\b|_)(?:version|ver)|\b(?:release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|connect core|§|tizen|android))[\s:="]*|[A-Za-z]\/v?|\bv|~)$/i
 
 /** Dotted quads; a longer dotted number or a version (`v1.2.3.4`) is not one. */
 export const ipv4At = (text: string, start: number): Span | undefined => {
@@ -57,7 +57,7 @@ export const ipv6At = (text: string, i: number): Span | undefined => {
   const candidate = text.slice(start, end)
   if (isWord(text.charCodeAt(end)) || candidate.length < 3 || (colons < 3 && !/\d/.test(candidate))) return undefined
   // `rows[::2]`, `stereo[0::2]`: a slice.
-  if (text[start - 1] === "[" && /^\d{0,4}::\d{1,4}$/.test(candidate) && isWord(codeAt(text, start - 2, start))) {
+  if (text[start - 1] === "[" && /^\d{0,3}::\d{1,4}$/.test(candidate) && isWord(codeAt(text, start - 2, start))) {
     return undefined
   }
   // What mapped addresses begin with (RFC 4291, section 2.5.5.2).

@@ -164,10 +164,9 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   if (digits.length > 17) return undefined
   if (match[0].startsWith("+")) {
     if (digits.startsWith("0") || digits.length < 7) return undefined
-    // `+44 (0)20 ...`: the nought is not dialled from abroad.
-    const dialled = match[0].includes("(0)") ? match[0].replace("(0)", "").replace(/\D/g, "") : digits
-    // Too long or too short for its country, and no word says that it is one.
-    return isPossible(dialled) || phoneBefore.test(text.slice(Math.max(0, start - 48), start))
+    // In one piece, too long or too short for its country, and no word says that it is one.
+    return digits.length + 1 < match[0].length || isPossible(digits) ||
+        phoneBefore.test(text.slice(Math.max(0, start - 48), start))
       ? { start, end, kind: "PHONE" }
       : undefined
   }

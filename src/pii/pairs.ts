@@ -49,11 +49,14 @@ const ofThoughts = new Set([
   "redactedContent",
   "index",
   "content",
-  "format",
-  "data"
+  "format"
 ])
 /** Signatures of thoughts are long, those of requests and webhooks are not. */
 const isLong = (value: Json | undefined): boolean => typeof value === "string" && value.length > 160
+
+/** With a `format` only where its type says that it is reasoning. */
+const isOfReasoning = ({ format, type }: JsonObject): boolean =>
+  format === undefined || (typeof type === "string" && type.startsWith("reasoning"))
 
 /** What stands beside a token of a model's answer. */
 const besideTokens = [
@@ -74,7 +77,7 @@ const besideTokens = [
 export const isOfModel = (object: JsonObject, key: string): boolean =>
   key === "token" || key === "tokens"
     ? besideTokens.some((name) => Object.hasOwn(object, name))
-    : key === "signature" && Object.keys(object).every((name) => ofThoughts.has(name)) &&
+    : key === "signature" && isOfReasoning(object) && Object.keys(object).every((name) => ofThoughts.has(name)) &&
       (Object.keys(object).length > 1 || isLong(object["signature"]))
 
 /**

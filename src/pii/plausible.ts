@@ -1,5 +1,6 @@
 /** What a value under a key can be: a key such as `pan` or `mobile` may mean something else. */
 import type { Kind } from "./Kind.ts"
+import { wordsWithNumber } from "./namedValue.ts"
 import { scan } from "./scanner.ts"
 import { isSsn } from "./validate.ts"
 
@@ -45,7 +46,9 @@ export const couldBeSecret = (weak: "key" | "session", value: string): boolean =
 const version = /^[\^~>=<v ]{0,4}\d{1,5}(?:\.(?:\d{1,6}|x|\*)){1,3}(?:[-+][\w.]{1,32})?(?: \|\| .*)?$/
 /** Variables, templates, markup, references into a document. */
 const standsForAnother =
-  /^(?:<[^<>]*>|\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\(.*\)|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,}|your[_ -].*|(?:(?:Bearer|Basic|Token) )?[\w-]*X{4,})$/i
+  /^(?:<[^<>]*>|\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\(.*\)|\{\{.*\}\}|%\w+%|#\/.*|\*+|x{3,}|\.{3,}|your[_-][a-z_-]+)$/i
+/** `Bearer github_pat_XXXX` */
+const masked = /^(?:(?:Bearer|Basic|Token) )?[A-Za-z_-]{0,16}X{4,64}$/
 const aWord =
   /^(?:none|null|nil|undefined|true|false|yes|no|on|off|bearer|basic|digest|oauth2?|apikey|http|https|string|number|boolean|object|required|optional|default|inherit|auto|manual|enabled|disabled|password|secret|token|unknown|n\/a|empty|redacted|hidden|public|private)$/i
 /** Last words of names whose values are made by machines: not words. */
@@ -54,10 +57,10 @@ const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/[^\s@?]*$/i
 
 /** Whether a text may be the password, token or key that the name of its key says. */
 const couldBePassword = (last: string, text: string): boolean => {
-  if (standsForAnother.test(text) || aWord.test(text) || url.test(text)) return false
+  if (standsForAnother.test(text) || masked.test(text) || aWord.test(text) || url.test(text)) return false
   if (!machineMade.has(last)) return true
   // What is signed by a machine has no spaces; a function's signature has.
-  if (last === "signature" && /\s/.test(text)) return false
+  if (last === "signature" && /^\(.*\s/.test(text)) return false
   // `[CLS]`: a token of a language.
   if (/^\[[A-Z_|]{2,16}\]$/.test(text)) return false
   if (/^\s[A-Za-z]{0,12}$|^\s*$/.test(text)) return false
@@ -70,9 +73,9 @@ const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
 /** Whether a text under a key could be what the key names, by the last word of its name. */
 export const couldBeUnder = (kind: Kind, last: string, text: string): boolean => {
   // `sample_email`: what stands in the place of one.
-  if (/^(?:sample|example|dummy)(?:_[a-z]+)+$/.test(text)) return false
+  if (!secretKinds.has(kind) && /^(?:sample|example|dummy)(?:_[a-z]+)+$/.test(text)) return false
   // `session_abc`: what a person calls a session.
-  if (kind === "COOKIE" && /^[a-z]+(?:[-_][a-z]+)*[-_]?\d{0,4}$/i.test(text) && /[-_]/.test(text)) return false
+  if (kind === "COOKIE" && wordsWithNumber.test(text)) return false
   // A repository, an address, a function: `functions.weather`.
   if (kind === "PERSON") return !/^[\w.-]+\/[\w.-]+$|:\/\/|^(?:functions|multi_tool_use|tools?|mcp)\.\w+$/.test(text)
   if (kind === "STREET_ADDRESS" && last === "address") {
