@@ -90,7 +90,6 @@ const chanceIn = (token: string): "none" | "id" | "key" => {
   if (ofPart === 0) plainParts++
   if (digits < 2 || letters < 2) return "none"
   const alnum = digits + letters
-  if (isWordy(token)) return "none"
   if (parts === 1) return length >= 20 ? "key" : groups > 1 && length >= 16 ? "key" : "none"
   if (alnum < 20) return "none"
   // Words between the signs are those of a name or a path.
@@ -157,7 +156,8 @@ export const randomAt = (text: string, start: number, end: number, length: numbe
   }
   if (first === 0) return undefined
   const chance = chanceIn(text.slice(first, last))
-  return chance !== "none" && isCued(text, first, chance) && !isDummy(text.slice(first, last))
+  return chance !== "none" && isCued(text, first, chance) && !isWordy(text.slice(first, last)) &&
+      !isDummy(text.slice(first, last))
     ? { start: first, end: last, kind: "SECRET" }
     : undefined
 }
