@@ -116,8 +116,10 @@ export class Committer {
       if (sent.length === 0) return Effect.void
       const { params, text } = this.appender.appending.skipping(sent.map(({ addition }) => addition))
       return Effect.flatMap(Effect.result(this.appender.options.database.run(text, params)), (result) => {
+        // What is remembered is right before the next statement begins, which it may at once.
+        const left = this.left(sent, result)
         waiting.free()
-        for (const { entries, key } of this.left(sent, result)) {
+        for (const { entries, key } of left) {
           if (Result.isFailure(result) && isLost(result.failure)) this.failAll(entries, result.failure, true)
           // What is wrong, if anything, is found under the lock.
           else this.apart(waiting, key, entries, Result.isFailure(result))

@@ -1,0 +1,88 @@
+/** What other processes do between two statements of one: what it remembers of a log is never put in the place of it. */
+import { assert, describe, it } from "@effect/vitest"
+import { type Context, Effect, Fiber, Layer, Stream } from "effect"
+import { AuditLogger, type RequestContext } from "effect-audit"
+import { Ledger } from "effect-audit/ledger"
+import { Postgres } from "effect-audit/postgres"
+import { SqlClient } from "effect/sql/SqlClient"
+import { storedEvents, within } from "../support.ts"
+import { freshSchema, serverOfFile, storeAt, whileLocked } from "./server.ts"
+
+const file = serverOfFile()
+const emit = (n: number, more: Partial<RequestContext.Json> = {}) =>
+  AuditLogger.emit({ action: "note.create", input: { n } }).pipe(within(more))
+const emitAll = (from: number, count: number) =>
+  Effect.all(Array.from({ length: count }, (_, n) => emit(from + n)), { concurrency: "unbounded" })
+
+/** A client that runs each statement which appends without waiting as it is told. */
+const meddled = (meddle: <A, E>(statement: Effect.Effect<A, E>) => Effect.Effect<A, unknown>) =>
+  Layer.effect(
+    SqlClient,
+    Effect.map(SqlClient, (client): SqlClient => {
+      const plain = client.withoutTransforms()
+      const unsafe = (text: string, params: ReadonlyArray<unknown>) =>
+        text.includes("SKIP LOCKED") ? meddle(plain.unsafe(text, params)) : plain.unsafe(text, params)
+      const own = Object.create(plain, { unsafe: { value: unsafe } })
+      return Object.create(client, { withoutTransforms: { value: () => own } })
+    })
+  ).pipe(Layer.provide(file.server.client()))
+
+/** Stores of two processes: what the second one does is done by `meddle`, once, around a statement of the first. */
+const racing = (
+  meddle: (
+    statement: Effect.Effect<unknown, unknown>,
+    schema: string
+  ) => Effect.Effect<unknown, unknown, AuditLogger.AuditLogger | SqlClient>
+) =>
+  Effect.gen(function*() {
+    const schema = freshSchema()
+    const other: Context.Context<AuditLogger.AuditLogger | SqlClient> = yield* Layer.build(storeAt(file, schema))
+    let isArmed = false
+    const client = meddled((statement) => {
+      if (!isArmed) return statement
+      isArmed = false
+      return Effect.provideContext(meddle(statement, schema), other) as never
+    })
+    const first = yield* Layer.build(
+      Ledger.layer.pipe(
+        Layer.provideMerge(AuditLogger.layer()),
+        Layer.provideMerge(Postgres.layer({ schema })),
+        Layer.provideMerge(client)
+      )
+    )
+    const arm = Effect.sync(() => {
+      isArmed = true
+    })
+    return { arm, first }
+  })
+
+const holds = Effect.gen(function*() {
+  const findings = yield* Stream.runCollect(Ledger.verify())
+  assert.deepStrictEqual(findings.filter(({ _tag }) => _tag === "Fault"), [])
+})
+
+describe("another process that appends as many events as a statement was to", () => {
+  it.live("while that left them out, since the log was locked: the next statement does not complete a bundle of others", () =>
+    Effect.gen(function*() {
+      const { arm, first } = yield* racing((statement, schema) =>
+        Effect.gen(function*() {
+          const result = yield* whileLocked(schema, () => statement)
+          yield* emitAll(1000, 16)
+          return result
+        })
+      )
+      yield* Effect.gen(function*() {
+        // The first event of a log, and what is known of it from then on: 239 entries.
+        yield* emit(0)
+        yield* emitAll(1, 237)
+        assert.strictEqual((yield* storedEvents).length, 239)
+        yield* arm
+        // Sixteen begin a statement at once; as many wait when it has ended.
+        const early = yield* Effect.forkChild(emitAll(300, 16), { startImmediately: true })
+        const late = yield* Effect.forkChild(emitAll(400, 40), { startImmediately: true })
+        yield* Effect.forEach([early, late], Fiber.join)
+        assert.strictEqual((yield* storedEvents).length, 239 + 16 + 16 + 40)
+        yield* holds
+      }).pipe(Effect.provideContext(first))
+    }))
+})
