@@ -45,6 +45,8 @@ const completing = (size: number, count: number): ReadonlyArray<Run> => {
 export class Frontier implements TreeRows {
   /** Entries that it has: with `version` of the log, what it is good for. */
   size: number
+  /** The commitment of the last of them; `undefined` where there is none. */
+  last: Uint8Array | undefined
   puts: Puts = { bundles: [], subtrees: [] }
   private readonly growth = new Growth(this)
   private readonly log: number
@@ -53,11 +55,13 @@ export class Frontier implements TreeRows {
   private readonly first: number
   private readonly tail: Uint8Array
 
-  private constructor(log: number, size: number, first: number, tail: Uint8Array) {
+  /** `ending` are the commitments from a position to before `size`, its last one among them. */
+  private constructor(log: number, size: number, first: number, ending: Uint8Array) {
     this.log = log
     this.size = size
+    this.last = ending.length < hashBytes ? undefined : ending.subarray(-hashBytes)
     this.first = first
-    this.tail = tail
+    this.tail = size === first ? none : ending
   }
 
   /** Reads what `count` entries need after the first `size` of a log. */
@@ -74,9 +78,10 @@ export class Frontier implements TreeRows {
       (_, n): Run => ({ tier: 0, first: first + n * runLength, count: runLength })
     )
     const runs = [...bundles, ...completing(size, count)]
-    const rows = size === first ? Effect.succeed(none) : reader.commitments(log, first, size)
-    return Effect.map(Effect.all([reader.tiles(log, runs), rows]), ([tiles, tail]) => {
-      const frontier = new Frontier(log.id, size, first, tail)
+    const rows = size === 0 ? Effect.succeed(none) : reader.commitments(log, Math.min(first, size - 1), size)
+    return Effect.map(Effect.all([reader.tiles(log, runs), rows]), ([tiles, ending]) => {
+      const frontier = new Frontier(log.id, size, first, ending)
+      const { tail } = frontier
       for (const [at, run] of runs.entries()) {
         const found = tiles[at] ?? none
         if (run.tier === 0) frontier.bundles.set(run.first / runLength, found)
@@ -103,7 +108,10 @@ export class Frontier implements TreeRows {
   /** Adds the next entry; returns why not. */
   add(commitment: Uint8Array): IntegrityReason | undefined {
     const refused = this.growth.add(this.log, this.size, commitment)
-    if (refused === undefined) this.size++
+    if (refused === undefined) {
+      this.size++
+      this.last = commitment
+    }
     return refused
   }
 

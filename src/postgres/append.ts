@@ -2,8 +2,9 @@
  * The one statement that appends: events of many logs, their idempotency keys, and what they complete of the trees.
  *
  * It takes the lock of each log, moves its head, and writes the rows of those that it moved. A head is moved where it
- * is believed to be; where others have moved it meanwhile, only if no bundle of the tree is completed. A log that was
- * changed in another way, or whose lock someone else has, is left out, and nothing of it is written.
+ * is believed to be, behind the very entry that is believed to be its last; where others have moved it meanwhile, only
+ * if no bundle of the tree is completed. A log that was changed in another way, or whose lock someone else has, is left
+ * out, and nothing of it is written.
  */
 import type { UsedKey } from "../internal/decided.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
@@ -17,6 +18,8 @@ export interface Addition {
   readonly version: number
   /** Entries that it has before, as far as is known. */
   readonly size: number | undefined
+  /** The commitment of the last of these, as far as is known. */
+  readonly last: Uint8Array | undefined
   /** Their positions follow each other, from `size` on, or from where the head is found. */
   readonly rows: ReadonlyArray<SealedRow>
   readonly keys: ReadonlyArray<UsedKey>
@@ -41,7 +44,7 @@ const more = (s: string): string =>
   `, keys AS (
   INSERT INTO ${s}.idempotency_key (log, key_hash, position, digest)
   SELECT k.log, k.hash, k.position, k.digest
-  FROM unnest($11::int8[], $12::bytea[], $13::int8[], $14::bytea[]) AS k(log, hash, position, digest)
+  FROM unnest($12::int8[], $13::bytea[], $14::int8[], $15::bytea[]) AS k(log, hash, position, digest)
   JOIN moved m ON m.log = k.log
 ), bundles AS (
   INSERT INTO ${s}.bundle (log, idx, commitments, low, high)
@@ -50,13 +53,13 @@ const more = (s: string): string =>
       AND e.position >= b.idx * ${runLength} AND e.position < m.size)),
     greatest(to_timestamp(b.high::float8 / 1000), (SELECT max(e.recorded_at) FROM ${s}.event e WHERE e.log = b.log
       AND e.position >= b.idx * ${runLength} AND e.position < m.size))
-  FROM unnest($15::int8[], $16::int8[], $17::bytea[], $18::int8[], $19::int8[]) AS b(log, idx, commitments, low, high)
+  FROM unnest($16::int8[], $17::int8[], $18::bytea[], $19::int8[], $20::int8[]) AS b(log, idx, commitments, low, high)
   JOIN moved m ON m.log = b.log AND m.size = m.believed
   ON CONFLICT (log, idx) DO UPDATE SET commitments = excluded.commitments, low = excluded.low, high = excluded.high
 ), subtrees AS (
   INSERT INTO ${s}.subtree (log, level, idx, hash)
   SELECT t.log, t.level, t.idx, t.hash
-  FROM unnest($20::int8[], $21::int8[], $22::int8[], $23::bytea[]) AS t(log, level, idx, hash)
+  FROM unnest($21::int8[], $22::int8[], $23::int8[], $24::bytea[]) AS t(log, level, idx, hash)
   JOIN moved m ON m.log = t.log AND m.size = m.believed
 )`
 
@@ -68,13 +71,15 @@ WITH limits AS MATERIALIZED (
   SELECT ${waits === undefined ? "" : `set_config('lock_timeout', '${waits}', true),`}
     current_setting('synchronous_commit') IN (${commits.map((commit) => `'${commit}'`).join(", ")}) AS durable
 ), want AS (
-  SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[])
-    AS w(log, version, size, count, first)
+  SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::bytea[])
+    AS w(log, version, size, count, first, last)
 ), mine AS (
   SELECT h.log, h.size, w.size AS believed, w.first, CASE WHEN h.size = w.size THEN w.count
     ELSE least(w.count, ${runLength - 1} - h.size % ${runLength}) END AS count
   FROM limits l CROSS JOIN want w JOIN ${s}.head h ON h.log = w.log WHERE l.durable
-  AND h.version = w.version AND (h.size = w.size OR h.size % ${runLength} < ${runLength - 1})
+  AND h.version = w.version AND CASE WHEN h.size = w.size THEN w.last = '' OR EXISTS (SELECT FROM ${s}.event e
+    WHERE e.log = h.log AND e.position = h.size - 1 AND e.commitment = w.last)
+    ELSE h.size % ${runLength} < ${runLength - 1} END
   ORDER BY h.log FOR UPDATE OF h${waits === undefined ? " SKIP LOCKED" : ""}
 ), moved AS (
   UPDATE ${s}.head h SET size = m.size + m.count, changed = pg_current_xact_id() FROM mine m WHERE h.log = m.log
@@ -82,10 +87,10 @@ WITH limits AS MATERIALIZED (
 ), events AS (
   INSERT INTO ${s}.event (log, position, recorded_at, event_id, commitment, salt, body, terms)
   SELECT e.log, m.size + e.n - m.first, to_timestamp(e.millis::float8 / 1000),
-    encode(substring($10::bytea FROM (e.n * 80 - 79)::int4 FOR 16), 'hex')::uuid,
-    substring($10::bytea FROM (e.n * 80 - 63)::int4 FOR 32), substring($10::bytea FROM (e.n * 80 - 31)::int4 FOR 32),
+    encode(substring($11::bytea FROM (e.n * 80 - 79)::int4 FOR 16), 'hex')::uuid,
+    substring($11::bytea FROM (e.n * 80 - 63)::int4 FOR 32), substring($11::bytea FROM (e.n * 80 - 31)::int4 FOR 32),
     e.body, e.terms::int4[]
-  FROM unnest($6::int8[], $7::int8[], $8::bytea[], $9::text[]) WITH ORDINALITY AS e(log, millis, body, terms, n)
+  FROM unnest($7::int8[], $8::int8[], $9::bytea[], $10::text[]) WITH ORDINALITY AS e(log, millis, body, terms, n)
   JOIN moved m ON m.log = e.log AND e.n - m.first < m.count
 )${rest}
 SELECT log::float8 AS log, size::float8 AS size, count::float8 AS count FROM moved`
@@ -121,15 +126,19 @@ const timesIn = ({ rows, size = 0 }: Addition, index: number): readonly [number,
   return [low, high]
 }
 
+/** In place of a last entry that is not known. */
+const unknown = new Uint8Array(0)
+
 /** Logs are locked in the order of their ids, so that no two wait for each other. */
 const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
   const [ids, versions, sizes, counts, firsts]: Array<Array<bigint>> = [[], [], [], [], []]
   const [logs, times]: Array<Array<bigint>> = [[], []]
+  const lasts: Array<Uint8Array> = []
   const bodies: Array<Uint8Array> = []
   const terms: Array<string> = []
   const fixed = Buffer.allocUnsafe(additions.reduce((sum, { rows }) => sum + rows.length, 0) * 80)
   let n = 0
-  for (const { log, rows, size, version } of additions) {
+  for (const { last = unknown, log, rows, size, version } of additions) {
     const id = BigInt(log)
     const bound = logTerm(log)
     ids!.push(id)
@@ -137,6 +146,7 @@ const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
     sizes!.push(BigInt(size ?? -1))
     counts!.push(BigInt(rows.length))
     firsts!.push(BigInt(n + 1))
+    lasts.push(last)
     for (let i = 0; i < rows.length; i++, n++) {
       const row = rows[i]!
       logs!.push(id)
@@ -148,7 +158,7 @@ const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
       fixed.set(row.salt, n * 80 + 48)
     }
   }
-  return [ids, versions, sizes, counts, firsts, logs, times, bodies, terms, fixed]
+  return [ids, versions, sizes, counts, firsts, lasts, logs, times, bodies, terms, fixed]
 }
 
 const restParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {

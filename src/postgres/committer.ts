@@ -185,14 +185,16 @@ export class Committer {
       if (policy !== undefined && !this.policies.has(policy)) return undefined
     }
     const { frontier, id, version } = seen
-    if (frontier === undefined) return { log: id, version, size: undefined, rows, keys: [], puts: noPuts }
-    const { size } = frontier
+    if (frontier === undefined) {
+      return { log: id, version, size: undefined, last: undefined, rows, keys: [], puts: noPuts }
+    }
+    const { last, size } = frontier
     for (const { commitment } of rows) {
       if (frontier.add(commitment) === undefined) continue
       this.seens.delete(key)
       return undefined
     }
-    return { log: id, version, size, rows, keys: [], puts: frontier.taken() }
+    return { log: id, version, size, last, rows, keys: [], puts: frontier.taken() }
   }
 
   /** Writes the events of one log, and waits for its lock: by one statement each, as long as that goes. */

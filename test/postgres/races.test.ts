@@ -53,7 +53,7 @@ const racing = (
     const arm = Effect.sync(() => {
       isArmed = true
     })
-    return { arm, first }
+    return { arm, first, other, schema }
   })
 
 const holds = Effect.gen(function*() {
@@ -85,4 +85,38 @@ describe("another process that appends as many events as a statement was to", ()
         yield* holds
       }).pipe(Effect.provideContext(first))
     }))
+})
+
+describe("a server that has lost the end of a log, and got as many events of others", () => {
+  const withKeys = (from: number, count: number) =>
+    Effect.all(
+      Array.from({ length: count }, (_, n) =>
+        AuditLogger.emit({ action: "note.create", input: { n } }, { idempotencyKey: `k${from + n}` }).pipe(within())),
+      { concurrency: "unbounded" }
+    )
+  for (const [name, next] of [["events", emitAll], ["events with keys", withKeys]] as const) {
+    it.live(`gets the tree of what is there, for ${name} that follow`, () =>
+      Effect.gen(function*() {
+        const { first, other, schema } = yield* racing((statement) => statement)
+        yield* Effect.gen(function*() {
+          yield* emit(0)
+          yield* emitAll(1, 237)
+          const sql = yield* SqlClient
+          // As a replica that was promoted without what its primary had last.
+          yield* sql.withTransaction(Effect.andThen(
+            sql.unsafe("SET LOCAL session_replication_role = replica"),
+            Effect.andThen(
+              sql.unsafe(`DELETE FROM ${schema}.event WHERE position >= 223`),
+              sql.unsafe(`UPDATE ${schema}.head SET size = 223`)
+            )
+          ))
+          yield* Effect.provideContext(emitAll(1000, 16), other)
+          assert.strictEqual((yield* storedEvents).length, 239)
+          yield* next(300, 3)
+          yield* next(400, 40)
+          assert.strictEqual((yield* storedEvents).length, 239 + 43)
+          yield* holds
+        }).pipe(Effect.provideContext(first))
+      }))
+  }
 })
