@@ -45,7 +45,7 @@ const completing = (size: number, count: number): ReadonlyArray<Run> => {
 export class Frontier implements TreeRows {
   /** Entries that it has: with `version` of the log, what it is good for. */
   size: number
-  /** The commitment of the last of them; `undefined` where there is none. */
+  /** The commitment of the last of them, if there are any. */
   last: Uint8Array | undefined
   puts: Puts = { bundles: [], subtrees: [] }
   private readonly growth = new Growth(this)

@@ -3,7 +3,7 @@ import { couldBeCode, isChance, isPlaceholderValue } from "./code.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { anyForm, isPasswordName, isValue, longestQuoted, strongAt, valueAt } from "./namedValue.ts"
-import { nameBefore, nameIn } from "./names.ts"
+import { type Name, nameBefore, nameIn } from "./names.ts"
 import { saysNothing } from "./saysNothing.ts"
 import type { Span } from "./span.ts"
 
@@ -59,7 +59,7 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   const authorization = /authorization$/i.test(name)
   const found = valueAt(text, from, kind, { typed, authorization, isTight, isConstant })
   if (found !== undefined && saysNothing(text, named, found)) return undefined
-  return kind === "PASSWORD" && typed && (isTight || text[i] === ":") ? wholeLine(text, first, from, found) : found
+  return kind === "PASSWORD" && typed && (isTight || text[i] === ":") ? wholeLine(text, named, from, found) : found
 }
 
 const beginsLine = /(?:^|\n)[ \t]*(?:- )?(?:export |set |ENV |-e )?["']?$/
@@ -67,17 +67,21 @@ const beginsLine = /(?:^|\n)[ \t]*(?:- )?(?:export |set |ENV |-e )?["']?$/
  * A line of a configuration that is a name and its value: no sign ends the value before the line does. What is not
  * found otherwise is one if it was made by chance.
  */
-const wholeLine = (text: string, first: number, from: number, found: Span | undefined): Span | undefined => {
+const wholeLine = (text: string, [first, name]: Name, from: number, found: Span | undefined): Span | undefined => {
   if (found !== undefined && found.start !== from) return found
   if (!beginsLine.test(text.slice(Math.max(0, first - 48), first))) return found
   const line = /[^\s"'`]{3,256}(?=[ \t]*(?:\r?\n|$))/y
   line.lastIndex = from
   if (!line.test(text)) return found
   const value = text.slice(from, line.lastIndex)
-  const end = line.lastIndex - (/[,;]$/.test(value) ? 1 : 0)
+  // In a file of settings in capitals nothing but the value stands there.
+  const isSetting = /^[A-Z][A-Z0-9_]{2,}$/.test(name) && text[from - 1] === "="
+  const end = line.lastIndex - (!isSetting && /[,;]$/.test(value) ? 1 : 0)
   if (found === undefined) return isChance(value) ? { start: from, end, kind: "PASSWORD" } : undefined
   const rest = text.slice(found.end, end)
-  return rest === "" || /[,;&]\w+[=:]|^[;&]\w*$/.test(rest) || (/^[)\]}({[]+$/.test(rest)) ? found : { ...found, end }
+  // Another name with its value, or a command.
+  const other = isSetting ? /[,;&][A-Z_]{3,}=/ : /[,;&]\w+[=:]|^[;&]\w*$/
+  return rest === "" || other.test(rest) || (!isSetting && /^[)\]}({[]+$/.test(rest)) ? found : { ...found, end }
 }
 
 /** RFC 6265, section 4.2.1: the pairs that a browser sends, whatever their names. */

@@ -109,14 +109,16 @@ export const couldBeCode = (text: string, start: number, end: number, place: Pla
 }
 
 /** A call, an element, a type with others in it, at the end of a line. */
-const ends = /^[*&!]{0,2}[\w.$:]*(?:[([<{].*[)\]>}]|[([{])?[,;]?$/
+const ends = /^[*&!]{0,2}[\w.$:]*(?:[([<{].*[)\]>}]|[([{])?\??[,;]?$/
+const ofPassword = [/\d/, /[a-z]/, /[A-Z]/]
 /**
- * Whether what a line of a configuration has behind a name was made by chance: both cases, a digit and a sign, and
- * neither code nor template.
+ * Whether what a line of a configuration has behind a name was made by chance: a sign, and two of small letters,
+ * capitals and digits, and neither code nor template.
  */
 export const isChance = (value: string): boolean =>
-  value.length >= 8 && value.length <= 128 && /\d/.test(value) && /[a-z]/.test(value) && /[A-Z]/.test(value) &&
-  /[^\w.:,;-]/.test(value) && !ends.test(value) && !enclosed.test(value) && !path.test(value.replace(/[,;]$/, ""))
+  value.length >= 8 && value.length <= 128 && /[^\w.:,;-]/.test(value) &&
+  ofPassword.filter((kind) => kind.test(value)).length > 1 && !ends.test(value) && !enclosed.test(value) &&
+  !path.test(value.replace(/[,;]$/, ""))
 
 /** A call, an element, a path. */
 const isPath = (value: string, after: string, place: Place): boolean => {

@@ -60,6 +60,7 @@ describe("what is left alone", () => {
       const code of [
         "func unlock(_ password: String?, account: String) {",
         "public var setCookie: HTTPCookies? {",
+        "    val storePassword: String?,\n    val store: String?,\n",
         "use_refresh_token: Authorization::Token.refresh_token_enabled?(server)",
         "const signature = functionThoughtSignatures?.[tc.id];",
         "MasterPasswordUnlock = MasterPasswordUnlock!.ToData(),",
@@ -332,7 +333,9 @@ describe("what is found beside them", () => {
         "kX9(vR2q[Lw7",
         "1[WE]JmK;XMCxV",
         "<kX9|vR2qLw7",
-        "{kX9vR2qLw7,a"
+        "{kX9vR2qLw7,a",
+        "j;y=i<eURY$H",
+        "x;pbBj~;X~fh;"
       ]
     ) {
       gone(`# settings\nADMIN_PASSWORD=${password}\nPORT=1`, password)
