@@ -20,7 +20,7 @@ import type { AuditError } from "./AuditError.ts"
 import { type AuditDraft, audited, type AuditedOptions, AuditLogger } from "./AuditLogger.ts"
 import type { Resource, Severity, StorageClass } from "./DatasetEvent.ts"
 import { type Given, type Read, type Reading, reading } from "./internal/actionDraft.ts"
-import { actionPattern, ReadDraft } from "./internal/draft.ts"
+import { actionPattern, ourOwn, ReadDraft } from "./internal/draft.ts"
 import { resourceTypePattern } from "./internal/draftFields.ts"
 import { annotation } from "./internal/fieldMarks.ts"
 import type { Mark, Marked } from "./internal/marks.ts"
@@ -245,20 +245,20 @@ export function make(name: string, options: Made["options"] = {}): object {
     /** The draft of a half or of a failure as well: whom it is about is known from the input. */
     const complete = (draft: AuditDraft) =>
       action.draft(
-        draft instanceof ReadDraft || draft.subjectIds !== undefined || known.people.length === 0
+        ReadDraft.isRefused(draft) || draft.subjectIds !== undefined || known.people.length === 0
           ? draft
           : { ...draft, subjectIds: known.people }
       )
     return (recorded: (receipt: Receipt) => void) =>
       Effect.flatMap(write, (emit) =>
         Effect.flatMap(Effect.serviceOption(AuditLogger), (outer) => {
-          const logger = AuditLogger.of({
+          const logger = ourOwn(AuditLogger.of({
             emit: (draft, how) =>
               Effect.tap(
                 emit(read instanceof ReadDraft ? read : complete(draft), how),
                 (receipt) => Effect.sync(() => recorded(receipt))
               )
-          })
+          }))
           // What the effect records itself is recorded as it would be without this.
           const inside = Option.isSome(outer) ? Effect.provideService(effect, AuditLogger, outer.value) : effect
           return Effect.provideService(record(inside), AuditLogger, logger)

@@ -193,6 +193,8 @@ describe("an action", () => {
       const [intent, inner, event] = yield* AuditTest.events()
       assert.strictEqual(inner?.action, "inner.done")
       assert.strictEqual(intent?.phase, "intent")
+      // Whom it is about is known from the input already.
+      assert.deepStrictEqual(intent?.subject_ids?.map(String), ["secret-customer"])
       assert.strictEqual(receipt.eventId, event?.event_id)
       assert.deepStrictEqual(event?.output, { invoice: "i7", token: null })
       assert.deepStrictEqual(event?.resource, { type: "order", id: "i7" })

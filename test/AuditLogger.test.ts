@@ -64,6 +64,53 @@ describe("AuditLogger.audited", () => {
       for (const event of list) assert.isAtLeast(event.duration_ms ?? -1, 0)
     }).pipe(Effect.provide(memory)))
 
+  it.effect("says how the effect ended, whatever its options hold beside what the event says", () =>
+    Effect.gen(function*() {
+      const draft = {
+        action: "note.create",
+        outcome: "failure" as const,
+        errorTag: "Zap",
+        phase: "intent" as const,
+        operationId: "o1",
+        durationMillis: 99_999,
+        analytics: { event_type: "x" },
+        metadata: { n: 1 }
+      }
+      yield* AuditLogger.audited(Effect.succeed(1), { ...draft }).pipe(within())
+      const [event] = yield* events
+      assert.deepStrictEqual(
+        [event?.outcome, event?.error_tag, event?.phase, event?.operation_id, event?.metadata["n"]],
+        ["success", undefined, undefined, undefined, 1]
+      )
+      assert.isBelow(event?.duration_ms ?? Infinity, 99_999)
+      const parsed = JSON.parse("{\"action\":\"note.create\",\"__proto__\":{\"outcome\":\"denied\"}}")
+      const refused = yield* Effect.flip(AuditLogger.audited(Effect.succeed(1), parsed).pipe(within()))
+      assert(refused instanceof AuditError.AuditError && refused.reason._tag === "InvalidInput")
+      assert.strictEqual(refused.reason.path, "/__proto__")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("shows a logger of someone else's drafts that are frozen, of each half and outcome", () =>
+    Effect.gen(function*() {
+      const own = yield* AuditLogger.AuditLogger
+      const seen: Array<readonly [string | undefined, boolean]> = []
+      const logger = AuditLogger.AuditLogger.of({
+        emit: (draft, options) => {
+          seen.push([draft.outcome, Object.isFrozen(draft) && Object.isFrozen(draft.metadata)])
+          return own.emit(draft, options)
+        }
+      })
+      const options = { action: "note.create", intent: true, metadata: { n: 1 }, output: () => 1 }
+      yield* Effect.provideService(
+        Effect.andThen(
+          AuditLogger.audited(Effect.succeed(1), options),
+          Effect.exit(AuditLogger.audited(Effect.fail(new Forbidden()), options))
+        ).pipe(within()),
+        AuditLogger.AuditLogger,
+        logger
+      )
+      assert.deepStrictEqual(seen, [["success", true], ["success", true], ["success", true], ["failure", true]])
+    }).pipe(Effect.provide(memory)))
+
   it.effect("records an interruption", () =>
     Effect.gen(function*() {
       const started = yield* Deferred.make<void>()

@@ -80,8 +80,15 @@ const guarding = Effect.gen(function*() {
     reading: (operation: Operation, draft: AuditDraft) =>
       Effect.andThen(refusing(operation, draft), logger.emit(draft)),
     /** Whether what goes on is still allowed; that it no longer is is recorded. */
-    isAllowed: (operation: Operation, draft: AuditDraft) =>
-      Effect.match(refusing(operation, draft), { onSuccess: () => true, onFailure: () => false })
+    isAllowed: (
+      operation: Operation,
+      draft: AuditDraft
+    ): Effect.Effect<boolean, AuditError, RequestContext.RequestContext> =>
+      Effect.catchIf(
+        Effect.as(refusing(operation, draft), true),
+        (error): error is Forbidden => error instanceof Forbidden,
+        () => Effect.succeed(false)
+      )
   }
 })
 

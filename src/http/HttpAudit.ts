@@ -167,6 +167,7 @@ const prepare = Effect.fnUntraced(function*<R>(options: Options<R>) {
   const identify = (request: HttpServerRequest): Effect.Effect<Principal, Unauthenticated> => {
     const identity = Result.try(() => options.identify(request))
     if (identity._tag === "Failure") return Effect.die(identity.failure)
+    if (!Effect.isEffect(identity.success)) return Effect.die(new TypeError("identify gave no effect"))
     return isKnown(identity.success) ? identity.success : Effect.provide(identity.success, services)
   }
   /** Refuses a request that is nobody's; a flood of them is counted. */
@@ -351,11 +352,11 @@ export const router = HttpRouter.middleware<{ provides: RequestContext.RequestCo
   Effect.map(HttpAudit, (audit) => (handler) => audit.around(handler))
 )
 
-/** Whether the escapes of a path can be read (RFC 3986, section 2.1); what cannot reaches no route. */
+/** Whether the escapes of a path, which ends at a `;`, can be read (RFC 3986, section 2.1); else no route is for it. */
 const isReadable = (url: string): boolean => {
   if (!url.includes("%")) return true
   try {
-    return decodeURI(url.split(/[?#]/, 1)[0] ?? "") !== undefined
+    return decodeURI(url.split(/[?#;]/, 1)[0] ?? "") !== undefined
   } catch {
     return false
   }

@@ -106,7 +106,10 @@ export const contextFor = (
   headers: HttpServerRequest["headers"] | ReturnType<typeof meant>,
   span: Tracer.AnySpan | undefined
 ): Result.Result<RequestContext.Fields, HeaderProblem | AuditError> => {
-  const fields = contextOf(principal, headers, { address: addressOf(request), newId })
+  // What is no object, or throws when it is read, is no principal either.
+  const read = Result.try(() => contextOf(principal, headers, { address: addressOf(request), newId }))
+  if (read._tag === "Failure") return Result.fail(notPrincipal())
+  const fields = read.success
   if (fields._tag === "Failure") return Result.fail(fields.failure)
   const { spanId, traceId } = parseTraceparent(headers["traceparent"]) ?? span ?? newTrace()
   return Result.mapError(RequestContext.decodeResult({ ...fields.success, traceId, spanId }), notPrincipal)

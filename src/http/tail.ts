@@ -7,7 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AuditError } from "../AuditError.ts"
+import { type AuditError, fail, SinkUnavailable } from "../AuditError.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import { telling } from "../internal/telling.ts"
 import type { Item } from "../trail/AuditTrail.ts"
@@ -50,7 +50,11 @@ export const tailing = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   /** When the connection took something last: what it does not ask for it does not get. */
   let since = elapsedMillis(clock)
-  const withdrawn = Effect.repeat(Effect.andThen(Effect.sleep(patience / 4), isAllowed), { until: (is) => !is })
+  const asked = Effect.catchDefect(
+    isAllowed,
+    () => Effect.fail(fail("AuditApi.tail", new SinkUnavailable({ detail: "the policy could not be asked" })))
+  )
+  const withdrawn = Effect.repeat(Effect.andThen(Effect.sleep(patience / 4), asked), { until: (is) => !is })
   const frames = items.pipe(
     Stream.interruptWhen(withdrawn),
     Stream.chunks,

@@ -219,6 +219,10 @@ export class ReadDraft implements Draft {
   static refused(path: string, detail: string): ReadDraft {
     return new ReadDraft(new Refusal(path, detail))
   }
+  /** Whether a draft was read and is refused. */
+  static isRefused(draft: Draft): boolean {
+    return draft instanceof ReadDraft && draft.#fields instanceof Refusal
+  }
   /** A draft for a service: frozen, unless that is ours, so that nothing is changed after it was checked. */
   static for(service: object, draft: ReadDraft): ReadDraft {
     if (!ours.has(service)) freeze(draft)

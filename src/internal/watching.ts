@@ -15,7 +15,6 @@ import { Transactions } from "../Transactions.ts"
 import { ReadDraft } from "./draft.ts"
 import { elapsedMillis } from "./elapsed.ts"
 import { Entropy, makeUuid7 } from "./entropy.ts"
-import { Refusal } from "./json.ts"
 import { OpenTransaction, recordIn } from "./openTransaction.ts"
 
 /** What happened, without a storage class: what `AuditLogger` writes is `audit`. */
@@ -134,15 +133,28 @@ const describe = <E>(cause: Cause.Cause<E>, denied: ((error: E) => boolean) | un
 
 /** What `audited` is told beside what the event says. */
 const ofWatching: ReadonlySet<string> = new Set(["denied", "idempotencyKey", "intent", "output", "transaction"])
+/** What the event says of every outcome. */
+const ofEvent: ReadonlySet<string> = new Set([
+  "action",
+  "resource",
+  "related",
+  "input",
+  "metadata",
+  "change",
+  "subjectIds",
+  "severity",
+  "occurredAt"
+])
 
 /** The options as they were at the call; a draft that is refused stays refused. */
 export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
-  const given: { action: string; [field: string]: unknown } = { action: options.action }
-  for (const [name, value] of Object.entries(options)) {
-    // What is a function is asked once the effect has ended.
-    if (!ofWatching.has(name) && typeof value !== "function") given[name] = value
-  }
-  return ReadDraft.of(given)
+  // What is a function is asked once the effect has ended.
+  const given = Object.entries(options).filter(([name, value]) => !ofWatching.has(name) && typeof value !== "function")
+  const read = ReadDraft.of({ action: options.action, ...Object.fromEntries(given) })
+  if (ReadDraft.isRefused(read) || given.every(([name]) => ofEvent.has(name))) return read
+  // How it ended is for the effect to say.
+  const { action, change, input, metadata, occurredAt, related, resource, severity, subjectIds } = read
+  return ReadDraft.of({ action, resource, related, input, metadata, change, subjectIds, severity, occurredAt })
 }
 
 /** Records one event of class `audit`. */
@@ -150,7 +162,7 @@ export type Emit = (draft: AuditDraft, options?: EmitOptions | undefined) => Rec
 
 /** Records with a logger; what was read is frozen for one that is not of this package. */
 export const emitWith = (logger: { readonly emit: Emit }): Emit => (draft, options) =>
-  logger.emit(draft instanceof ReadDraft ? ReadDraft.for(logger, draft) : draft, options)
+  logger.emit(ReadDraft.for(logger, ReadDraft.of(draft)), options)
 
 type Recording = Effect.Effect<Receipt, AuditError, RequestContext>
 
@@ -188,7 +200,7 @@ const watching = <A, E>(
     emit: (more, how) => {
       const facts = { ...phase("result"), ...(how === undefined ? took() : {}) }
       // What was refused when it was read is passed on as it is, so that it stays refused.
-      const isWhole = Object.keys(more).length === 0 || ReadDraft.fieldsOf(draft) instanceof Refusal
+      const isWhole = Object.keys(more).length === 0 || ReadDraft.isRefused(draft)
       return emit(isWhole ? ReadDraft.with(draft, facts) : { ...draft, ...facts, ...more }, how)
     }
   }

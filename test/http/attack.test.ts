@@ -200,6 +200,18 @@ describe("a caller who would leave no event", () => {
         }
       })
       assert.strictEqual((yield* throwing.call("POST", "/probe", "{}", json)).status, 500)
+      for (const principal of [undefined, null, "ada"]) {
+        const nobody = yield* serve({ identify: () => Effect.succeed(principal as never) })
+        assert.strictEqual((yield* nobody.call("POST", "/probe", "{}", json)).status, 500)
+        assert.deepStrictEqual(
+          (yield* nobody.events("t_public")).map(({ error_tag }) => error_tag),
+          ["PrincipalInvalid"],
+          String(principal)
+        )
+      }
+      const plain = yield* serve({ identify: () => undefined as never })
+      assert.strictEqual((yield* plain.call("POST", "/probe", "{}", json)).status, 500)
+      assert.deepStrictEqual((yield* plain.events("t_public")).map(({ error_tag }) => error_tag), ["Defect"])
       assert.deepStrictEqual((yield* throwing.events("t_public")).map(({ error_tag }) => error_tag), ["Defect"])
       assert.deepStrictEqual((yield* events("t_public")).map(({ error_tag }) => error_tag), ["Defect"])
       assert.deepStrictEqual((yield* other.events("t_public")).map(({ error_tag }) => error_tag), ["PrincipalInvalid"])
@@ -212,6 +224,8 @@ describe("a caller who would leave no event", () => {
         assert.strictEqual((yield* call("GET", path)).status, 404, path)
       }
       assert.strictEqual((yield* call("POST", "/pay?note=%zz", "{\"note\":\"a\"}", json)).status, 200)
+      // A path ends at a `;`: what is behind it is no part of it.
+      assert.strictEqual((yield* call("POST", "/pay;x=%E4", "{\"note\":\"a\"}", json)).status, 200)
       assert.deepStrictEqual(
         (yield* events("t_public")).map(({ error_tag }) => error_tag),
         ["RouteNotFound", "RouteNotFound", "RouteNotFound"]
@@ -392,7 +406,10 @@ describe("readers of the trail", () => {
         const routes = Layer.mergeAll(
           at("/quiet", quiet, () => true),
           at("/full", full, () => true),
-          at("/withdrawn", quiet, () => ++asked < 3)
+          at("/withdrawn", quiet, () => ++asked < 3),
+          at("/broken", quiet, () => {
+            throw new Error("the policy's database is away")
+          })
         )
         const server = createServer()
         const services = yield* Layer.build(
@@ -427,6 +444,10 @@ describe("readers of the trail", () => {
         assert.strictEqual(yield* beats("/quiet", 8), 8)
         assert.isAtMost(yield* beats("/withdrawn", 8), 3)
         assert.strictEqual(asked, 3)
+        const ended = yield* Effect.promise(() =>
+          fetch(`http://127.0.0.1:${port}/broken`).then((response) => response.text())
+        )
+        assert.include(ended, "event: broken")
         gone.abort()
       }),
     20_000
