@@ -148,13 +148,19 @@ const ofEvent: ReadonlySet<string> = new Set([
 
 /** The options as they were at the call; a draft that is refused stays refused. */
 export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
-  // What is a function is asked once the effect has ended.
-  const given = Object.entries(options).filter(([name, value]) => !ofWatching.has(name) && typeof value !== "function")
-  const read = ReadDraft.of({ action: options.action, ...Object.fromEntries(given) })
-  if (ReadDraft.isRefused(read) || given.every(([name]) => ofEvent.has(name))) return read
+  const given: { [field: string]: unknown } = Object.create(null)
+  let isOfEvent = true
+  for (const [name, value] of Object.entries(options)) {
+    // What is a function is asked once the effect has ended.
+    if (ofWatching.has(name) || typeof value === "function") continue
+    given[name] = value
+    isOfEvent &&= ofEvent.has(name)
+  }
+  const read = ReadDraft.of({ action: options.action, ...given }, "audit")
+  if (isOfEvent || ReadDraft.isRefused(read)) return read
   // How it ended is for the effect to say.
   const { action, change, input, metadata, occurredAt, related, resource, severity, subjectIds } = read
-  return ReadDraft.of({ action, resource, related, input, metadata, change, subjectIds, severity, occurredAt })
+  return ReadDraft.of({ action, resource, related, input, metadata, change, subjectIds, severity, occurredAt }, "audit")
 }
 
 /** Records one event of class `audit`. */
@@ -162,7 +168,7 @@ export type Emit = (draft: AuditDraft, options?: EmitOptions | undefined) => Rec
 
 /** Records with a logger; what was read is frozen for one that is not of this package. */
 export const emitWith = (logger: { readonly emit: Emit }): Emit => (draft, options) =>
-  logger.emit(ReadDraft.for(logger, ReadDraft.of(draft)), options)
+  logger.emit(ReadDraft.for(logger, ReadDraft.of(draft, "audit")), options)
 
 type Recording = Effect.Effect<Receipt, AuditError, RequestContext>
 
