@@ -20,6 +20,8 @@ interface Tiles {
 
 /** Rows that are to be written. */
 export interface Puts {
+  /** What the first of the bundles goes on from: the commitments of the entry before it, and of those it had before. */
+  readonly after: Uint8Array
   readonly bundles: Array<{ readonly index: number; readonly commitments: Uint8Array }>
   readonly subtrees: Array<{ readonly level: number; readonly index: number; readonly hash: Hash }>
 }
@@ -45,23 +47,26 @@ const completing = (size: number, count: number): ReadonlyArray<Run> => {
 export class Frontier implements TreeRows {
   /** Entries that it has: with `version` of the log, what it is good for. */
   size: number
-  /** The commitment of the last of them, if there are any. */
-  last: Uint8Array | undefined
-  puts: Puts = { bundles: [], subtrees: [] }
+  private puts: Pick<Puts, "bundles" | "subtrees"> = { bundles: [], subtrees: [] }
+  /** The size when they were taken last. */
+  private known: number
   private readonly growth = new Growth(this)
   private readonly log: number
   private readonly bundles = new Map<number, Uint8Array>()
   private readonly hashes = new Map<string, Hash>()
   private readonly first: number
   private readonly tail: Uint8Array
+  /** The commitment of the entry before the bundle that is not complete. */
+  private before: Uint8Array
 
-  /** `ending` are the commitments from a position to before `size`, its last one among them. */
-  private constructor(log: number, size: number, first: number, ending: Uint8Array) {
+  /** `before` is the commitment of the entry before `first`, and `tail` are those from there to before `size`. */
+  private constructor(log: number, size: number, first: number, before: Uint8Array, tail: Uint8Array) {
     this.log = log
     this.size = size
-    this.last = ending.length < hashBytes ? undefined : ending.subarray(-hashBytes)
+    this.known = size
     this.first = first
-    this.tail = size === first ? none : ending
+    this.before = before
+    this.tail = tail
   }
 
   /** Reads what `count` entries need after the first `size` of a log. */
@@ -78,10 +83,11 @@ export class Frontier implements TreeRows {
       (_, n): Run => ({ tier: 0, first: first + n * runLength, count: runLength })
     )
     const runs = [...bundles, ...completing(size, count)]
-    const rows = size === 0 ? Effect.succeed(none) : reader.commitments(log, Math.min(first, size - 1), size)
+    const from = Math.max(0, first - 1)
+    const rows = size === 0 ? Effect.succeed(none) : reader.commitments(log, from, size)
     return Effect.map(Effect.all([reader.tiles(log, runs), rows]), ([tiles, ending]) => {
-      const frontier = new Frontier(log.id, size, first, ending)
-      const { tail } = frontier
+      const tail = ending.subarray((first - from) * hashBytes)
+      const frontier = new Frontier(log.id, size, first, ending.subarray(0, (first - from) * hashBytes), tail)
       for (const [at, run] of runs.entries()) {
         const found = tiles[at] ?? none
         if (run.tier === 0) frontier.bundles.set(run.first / runLength, found)
@@ -108,10 +114,7 @@ export class Frontier implements TreeRows {
   /** Adds the next entry; returns why not. */
   add(commitment: Uint8Array): IntegrityReason | undefined {
     const refused = this.growth.add(this.log, this.size, commitment)
-    if (refused === undefined) {
-      this.size++
-      this.last = commitment
-    }
+    if (refused === undefined) this.size++
     return refused
   }
 
@@ -122,10 +125,14 @@ export class Frontier implements TreeRows {
 
   /** What was put since the last time. */
   taken(): Puts {
-    const { puts } = this
+    const { before, known, puts } = this
     this.puts = { bundles: [], subtrees: [] }
+    this.known = this.size
+    const [first, last] = [puts.bundles[0], puts.bundles.at(-1)]
+    if (first === undefined || last === undefined) return { ...puts, after: none }
     for (const { index } of puts.bundles) this.bundles.delete(index)
-    return puts
+    this.before = last.commitments.subarray(-hashBytes)
+    return { ...puts, after: Buffer.concat([before, first.commitments.subarray(0, known % runLength * hashBytes)]) }
   }
 
   bundle(_log: number, index: number): Uint8Array {

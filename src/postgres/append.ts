@@ -2,14 +2,14 @@
  * The one statement that appends: events of many logs, their idempotency keys, and what they complete of the trees.
  *
  * It takes the lock of each log, moves its head, and writes the rows of those that it moved. A head is moved where it
- * is believed to be, behind the very entry that is believed to be its last; where others have moved it meanwhile, only
- * if no bundle of the tree is completed. A log that was changed in another way, or whose lock someone else has, is left
- * out, and nothing of it is written.
+ * is believed to be; where others have moved it meanwhile, only if no bundle of the tree is completed. A bundle is
+ * completed behind the very entries that are believed to be there. A log that was changed in another way, or whose lock
+ * someone else has, is left out, and nothing of it is written.
  */
 import type { UsedKey } from "../internal/decided.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
 import type { Puts } from "../ledger/frontier.ts"
-import { runLength } from "../ledger/treeReader.ts"
+import { hashBytes, runLength } from "../ledger/treeReader.ts"
 import { logTerm } from "../trail/terms.ts"
 
 /** What one log gets. */
@@ -18,8 +18,6 @@ export interface Addition {
   readonly version: number
   /** Entries that it has before, as far as is known. */
   readonly size: number | undefined
-  /** The commitment of the last of these, as far as is known. */
-  readonly last: Uint8Array | undefined
   /** Their positions follow each other, from `size` on, or from where the head is found. */
   readonly rows: ReadonlyArray<SealedRow>
   readonly keys: ReadonlyArray<UsedKey>
@@ -72,14 +70,14 @@ WITH limits AS MATERIALIZED (
     current_setting('synchronous_commit') IN (${commits.map((commit) => `'${commit}'`).join(", ")}) AS durable
 ), want AS (
   SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::bytea[])
-    AS w(log, version, size, count, first, last)
+    AS w(log, version, size, count, first, after)
 ), mine AS (
   SELECT h.log, h.size, w.size AS believed, w.first, CASE WHEN h.size = w.size THEN w.count
     ELSE least(w.count, ${runLength - 1} - h.size % ${runLength}) END AS count
   FROM limits l CROSS JOIN want w JOIN ${s}.head h ON h.log = w.log WHERE l.durable
-  AND h.version = w.version AND CASE WHEN h.size = w.size THEN w.last = '' OR EXISTS (SELECT FROM ${s}.event e
-    WHERE e.log = h.log AND e.position = h.size - 1 AND e.commitment = w.last)
-    ELSE h.size % ${runLength} < ${runLength - 1} END
+  AND h.version = w.version AND CASE WHEN h.size <> w.size THEN h.size % ${runLength} < ${runLength - 1}
+    ELSE w.after = '' OR w.after = (SELECT string_agg(e.commitment, '' ORDER BY e.position) FROM ${s}.event e
+    WHERE e.log = h.log AND e.position >= h.size - octet_length(w.after) / ${hashBytes} AND e.position < h.size) END
   ORDER BY h.log FOR UPDATE OF h${waits === undefined ? " SKIP LOCKED" : ""}
 ), moved AS (
   UPDATE ${s}.head h SET size = m.size + m.count, changed = pg_current_xact_id() FROM mine m WHERE h.log = m.log
@@ -126,19 +124,16 @@ const timesIn = ({ rows, size = 0 }: Addition, index: number): readonly [number,
   return [low, high]
 }
 
-/** In place of a last entry that is not known. */
-const unknown = new Uint8Array(0)
-
 /** Logs are locked in the order of their ids, so that no two wait for each other. */
 const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
   const [ids, versions, sizes, counts, firsts]: Array<Array<bigint>> = [[], [], [], [], []]
   const [logs, times]: Array<Array<bigint>> = [[], []]
-  const lasts: Array<Uint8Array> = []
+  const afters: Array<Uint8Array> = []
   const bodies: Array<Uint8Array> = []
   const terms: Array<string> = []
   const fixed = Buffer.allocUnsafe(additions.reduce((sum, { rows }) => sum + rows.length, 0) * 80)
   let n = 0
-  for (const { last = unknown, log, rows, size, version } of additions) {
+  for (const { log, puts: { after }, rows, size, version } of additions) {
     const id = BigInt(log)
     const bound = logTerm(log)
     ids!.push(id)
@@ -146,7 +141,7 @@ const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
     sizes!.push(BigInt(size ?? -1))
     counts!.push(BigInt(rows.length))
     firsts!.push(BigInt(n + 1))
-    lasts.push(last)
+    afters.push(after)
     for (let i = 0; i < rows.length; i++, n++) {
       const row = rows[i]!
       logs!.push(id)
@@ -158,7 +153,7 @@ const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
       fixed.set(row.salt, n * 80 + 48)
     }
   }
-  return [ids, versions, sizes, counts, firsts, lasts, logs, times, bodies, terms, fixed]
+  return [ids, versions, sizes, counts, firsts, afters, logs, times, bodies, terms, fixed]
 }
 
 const restParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {

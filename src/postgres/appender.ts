@@ -17,6 +17,7 @@ import { type Head, stoppedBy } from "../ledger/extends.ts"
 import { Frontier } from "../ledger/frontier.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
 import { stopReason } from "../ledger/stopReason.ts"
+import { runLength } from "../ledger/treeReader.ts"
 import type { LogName } from "../RequestContext.ts"
 import { admits } from "../WritePolicy.ts"
 import { appending } from "./append.ts"
@@ -56,8 +57,6 @@ interface Locked {
   readonly id: number
   readonly size: number
   readonly version: number
-  /** The commitment of its last entry, unless it came while the lock was waited for. */
-  readonly last: Uint8Array | undefined
   readonly policy: string | undefined
 }
 
@@ -76,7 +75,6 @@ export class Appender {
       `coalesce(nullif($3, ''), current_setting('lock_timeout')), true)) ` +
       `SELECT l.id::float8 AS id, h.size::float8 AS size, h.version::float8 AS version, ` +
       `(SELECT value FROM ${s}.store WHERE name = 'policy') AS policy, ` +
-      `(SELECT commitment FROM ${s}.event e WHERE e.log = l.id AND e.position = h.size - 1) AS last, ` +
       `current_setting('synchronous_commit') AS synchronous_commit FROM t CROSS JOIN ${s}.log l ` +
       `JOIN ${s}.head h ON h.log = l.id WHERE l.tenant_id = $1 AND l.env = $2 FOR UPDATE OF h`
   }
@@ -94,7 +92,7 @@ export class Appender {
       const [id, size, version] = [integerOf(row, "id"), integerOf(row, "size"), integerOf(row, "version")]
       const commit = stringOf(row, "synchronous_commit") ?? ""
       if (commits.includes(commit) && id !== undefined && size !== undefined && version !== undefined) {
-        return Effect.succeed({ id, size, version, last: blobOf(row, "last"), policy: stringOf(row, "policy") })
+        return Effect.succeed({ id, size, version, policy: stringOf(row, "policy") })
       }
       const detail = `the transaction would not be durable: synchronous_commit is ${commit}`
       return Effect.fail(new AuditError({ method, reason: new SinkRejected({ detail }) }))
@@ -218,7 +216,7 @@ export class Appender {
     // Another process made it between the two.
     if (created === undefined) locked ??= yield* this.locked(first, options)
     if (created !== undefined) {
-      locked = { id: created.id, size: 0, version: 0, last: undefined, policy: yield* this.policy() }
+      locked = { id: created.id, size: 0, version: 0, policy: yield* this.policy() }
     }
     if (locked === undefined) {
       return yield* new AuditError({ method, reason: new SinkRejected({ detail: "the log cannot be made" }) })
@@ -264,7 +262,7 @@ export class Appender {
 
   private readonly write = Effect.fnUntraced(function*(
     this: Appender,
-    { id, last: found, policy, size, version }: Locked,
+    { id, policy, size, version }: Locked,
     seen: Omit<Seen, "frontier">,
     rows: ReadonlyArray<SealedRow>,
     { before, durability }: { readonly before: Seen | undefined; readonly durability: Durability }
@@ -276,17 +274,14 @@ export class Appender {
       policies.set(fingerprint, yield* this.admitted(fingerprint, policy))
     }
     const remembered = before?.version === version && before.frontier?.size === size ? before.frontier : undefined
-    // What is remembered is of this very log as it is: not of one that a server has lost the end of.
-    const isOfLog = remembered?.last !== undefined && found !== undefined &&
-      Buffer.compare(remembered.last, found) === 0
-    const frontier = isOfLog && remembered.reaches(rows.length)
+    // A bundle is completed by what is there, which may not be what is remembered: a server may have lost its end.
+    const frontier = remembered !== undefined && size % runLength + rows.length < runLength
       ? remembered
       : yield* Frontier.read(new LogRows(run, schema, method), seen, size, rows.length)
-    const { last } = frontier
     const { added, keys, outcomes } = decided(rows, { ...seen, frontier }, known, policies, durability)
     if (added.length > 0) {
       const { params, text } = this.appending.skipping([
-        { log: id, version, size, last, rows: added, keys, puts: frontier.taken() }
+        { log: id, version, size, rows: added, keys, puts: frontier.taken() }
       ])
       const moved = yield* run(text, params)
       if (moved.length === 0) {

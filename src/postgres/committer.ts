@@ -75,7 +75,7 @@ const writtenTo = (
       : []
   )
 
-const noPuts: Puts = { bundles: [], subtrees: [] }
+const noPuts: Puts = { after: new Uint8Array(0), bundles: [], subtrees: [] }
 
 /** What is told of the logs that something was committed to. */
 export type Told = (keys: ReadonlySet<string>) => void
@@ -186,15 +186,15 @@ export class Committer {
     }
     const { frontier, id, version } = seen
     if (frontier === undefined) {
-      return { log: id, version, size: undefined, last: undefined, rows, keys: [], puts: noPuts }
+      return { log: id, version, size: undefined, rows, keys: [], puts: noPuts }
     }
-    const { last, size } = frontier
+    const { size } = frontier
     for (const { commitment } of rows) {
       if (frontier.add(commitment) === undefined) continue
       this.seens.delete(key)
       return undefined
     }
-    return { log: id, version, size, last, rows, keys: [], puts: frontier.taken() }
+    return { log: id, version, size, rows, keys: [], puts: frontier.taken() }
   }
 
   /** Writes the events of one log, and waits for its lock: by one statement each, as long as that goes. */
