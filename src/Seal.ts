@@ -10,6 +10,7 @@ import { hash } from "node:crypto"
 import { type Authorization, Decided, type Idempotency, type ReadApproval, Sealed, type Stamp } from "./DatasetEvent.ts"
 import type { Json } from "./internal/json.ts"
 import { made } from "./internal/made.ts"
+import { timeText } from "./internal/time.ts"
 
 /** Bytes of a salt. */
 export const saltBytes = 32
@@ -152,7 +153,7 @@ export const seal = (
 ): Sealed => {
   if (!Decided.is(event)) throw new TypeError("only an event that was decided by TrainingPreferences can be sealed")
   const { piiFlags, stamp } = event.stripped
-  const json = JSON.stringify(toWire(event, new Date(recordedAtMillis).toISOString()))
+  const json = JSON.stringify(toWire(event, timeText(recordedAtMillis)))
   // One buffer holds salt and body: it is hashed as a whole, and stored as two views.
   const bytes = Buffer.allocUnsafe(saltBytes + Buffer.byteLength(json, "utf8"))
   bytes.set(salt, 0)

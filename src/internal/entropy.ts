@@ -58,10 +58,22 @@ export const makeUuid7 = (entropy: Entropy): (millis: number) => string => {
   }
 }
 
+/** The values of hexadecimal digits, by their characters. */
+const digits = new Uint8Array(128)
+for (let value = 0; value < 16; value++) {
+  digits[value.toString(16).charCodeAt(0)] = value
+  digits[value.toString(16).toUpperCase().charCodeAt(0)] = value
+}
+
 /** The 16 bytes of a UUID. */
 export const uuidBytes = (uuid: string): Uint8Array => {
-  const bytes = Buffer.allocUnsafe(16)
-  bytes.write(uuid.replaceAll("-", ""), "hex")
+  const bytes = new Uint8Array(16)
+  let at = 0
+  for (let i = 0; i < 16; i++) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) at++
+    bytes[i] = digits[uuid.charCodeAt(at)]! << 4 | digits[uuid.charCodeAt(at + 1)]!
+    at += 2
+  }
   return bytes
 }
 

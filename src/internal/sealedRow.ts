@@ -119,8 +119,9 @@ export const unpack = ({ bytes, count, logs, texts }: Packed): ReadonlyArray<Sea
   }
   const text = (index: number): string | undefined => index === none ? undefined : texts[index]
   return Array.from({ length: count }, (): SealedRow => {
-    const numbers = Array.from({ length: 7 }, (_, i) => view.getUint32(at + i * 4, true))
-    const [log = 0, policy = none, key = none, repeated, saltLength = 0, bodyLength = 0, termCount = 0] = numbers
+    const number = (index: number): number => view.getUint32(at + index * 4, true)
+    const [log, policy, key, repeated] = [number(0), number(1), number(2), number(3)]
+    const [saltLength, bodyLength, termCount] = [number(4), number(5), number(6)]
     const recordedAtMillis = view.getFloat64(at + 32, true)
     at += 40
     const [id, commitment] = [take(16), take(32)]
@@ -129,8 +130,8 @@ export const unpack = ({ bytes, count, logs, texts }: Packed): ReadonlyArray<Sea
     const idempotency: Idempotency | undefined = used === undefined
       ? undefined
       : { key: used, digest: take(digestBytes), formerDigest: take(digestBytes) }
-    const terms = Int32Array.from({ length: termCount }, (_, i) => view.getInt32(at + i * 4, true))
-    at += termCount * 4
+    const terms = new Int32Array(termCount)
+    for (let i = 0; i < termCount; i++, at += 4) terms[i] = view.getInt32(at, true)
     const name = logs[log]
     if (name === undefined) throw new RangeError("a row of no log")
     return {

@@ -5,6 +5,7 @@ import type { Agent, Content, EventId, Stamp, Stripped } from "../DatasetEvent.t
 import type { About, Fields } from "../RequestContext.ts"
 import type { DraftFields } from "./draft.ts"
 import { idPattern } from "./draftFields.ts"
+import { timeText } from "./time.ts"
 
 /** What acts, beyond its id, if the context says more of it. */
 const agentOf = ({ instanceId, model, version }: About): Agent | undefined =>
@@ -59,7 +60,7 @@ export const stampOf = (
     durationMillis: draft.durationMillis,
     severity: draft.severity,
     storageClass: draft.storageClass ?? "ops",
-    occurredAt: draft.occurredAt ?? new Date(now).toISOString(),
+    occurredAt: draft.occurredAt ?? timeText(now),
     record: draft.record
   }
 }

@@ -85,7 +85,7 @@ export const eachTerm = (keys: SearchKeys, add: (term: number) => void): void =>
 export const termsOf = (eventId: string, keys: SearchKeys): Int32Array => {
   const terms = [idTerm(eventId)]
   eachTerm(keys, (term) => void terms.push(term))
-  return Int32Array.from(terms)
+  return new Int32Array(terms)
 }
 
 /** The postings of a segment lie in 64 buckets, so that a look-up reads little and a segment has few rows. */
