@@ -21,11 +21,12 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { isIpv4, isIpv6 } from "./internal/address.ts"
 import { claimed, onwards, personOf } from "./internal/delegation.ts"
+import { envPattern, idPattern, tenantIdPattern, traceIdPattern, versionPattern } from "./internal/patterns.ts"
 import { parseTraceparent } from "./internal/traceparent.ts"
 
 /** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
 export const TenantId = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, {
+  Schema.isPattern(tenantIdPattern, {
     expected: "a tenant id: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with a letter or digit"
   })
 ).pipe(Schema.brand("TenantId"))
@@ -33,7 +34,7 @@ export type TenantId = typeof TenantId.Type
 
 /** The deployment stage: `dev`, `staging`, `prod`, ... */
 export const Env = Schema.String.check(
-  Schema.isPattern(/^[a-z][a-z0-9_-]{0,31}$/, { expected: "an env: [a-z][a-z0-9_-], at most 32 characters" })
+  Schema.isPattern(envPattern, { expected: "an env: [a-z][a-z0-9_-], at most 32 characters" })
 ).pipe(Schema.brand("Env"))
 export type Env = typeof Env.Type
 
@@ -47,20 +48,20 @@ export type Mode = typeof Mode.Type
 
 /** An id of the context: 1 to 128 of `A-Z a-z 0-9 . _ : | / + = -`. An e-mail address is not an id. */
 export const Id = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9._:|/+=-]{1,128}$/, { expected: "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -" })
+  Schema.isPattern(idPattern, { expected: "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -" })
 ).pipe(Schema.brand("Id"))
 export type Id = typeof Id.Type
 const isId = Schema.is(Id)
 
 /** A trace id: 1 to 128 printable ASCII characters. W3C ids have 32 hexadecimal digits. */
 export const TraceId = Schema.String.check(
-  Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { expected: "a trace id: 1 to 128 printable ASCII characters" })
+  Schema.isPattern(traceIdPattern, { expected: "a trace id: 1 to 128 printable ASCII characters" })
 ).pipe(Schema.brand("TraceId"))
 export type TraceId = typeof TraceId.Type
 
 /** A version or a model: 1 to 128 of `A-Z a-z 0-9 . _ : | / + = @ -`, but no e-mail address. */
 export const Version = Schema.String.check(
-  Schema.isPattern(/^(?!.*@[A-Za-z0-9.-]*\.[A-Za-z]{2})[A-Za-z0-9._:|/+=@-]{1,128}$/, {
+  Schema.isPattern(versionPattern, {
     expected: "a version or model: 1 to 128 of A-Z a-z 0-9 . _ : | / + = @ -, and no e-mail address"
   })
 )

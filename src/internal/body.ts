@@ -4,12 +4,12 @@
  * Bodies are of `Seal`'s making. Verification and search also meet bytes that someone changed: what cannot be read has
  * no fields there, and it is the commitment that says so.
  */
-import type * as Result from "effect/Result"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { PiiFlags, SearchKeys, Wire } from "../DatasetEvent.ts"
 import { WireFromText } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
-import { WireFields } from "./wire.ts"
+import { hasWireShape } from "./wireShape.ts"
 
 type Fields = { readonly [key: string]: unknown }
 
@@ -63,14 +63,22 @@ export const keysIn = (fields: Fields): SearchKeys => {
   }
 }
 
-const decodeOpen = Schema.decodeUnknownResult(WireFromText)
-const decodeFixed = Schema.decodeUnknownResult(Schema.fromJsonString(WireFields))
-/** Texts in which a field of an open name may stand: one that begins with its prefix, also where that is escaped. */
-const mayBeOpen = /"(?:utm_|seo_|[a-z]{0,3}\\)/
+const decode = Schema.decodeUnknownResult(WireFromText)
 
-/** Decodes a stored event. To look at each name for an open one takes as long as the rest: most events have none. */
-export const decodeEvent = (text: string): Result.Result<Wire, Schema.SchemaError> =>
-  mayBeOpen.test(text) ? decodeOpen(text) : decodeFixed(text)
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The schema says why.
+    return undefined
+  }
+}
+
+/** Decodes a stored event: by its schema, unless it has the very shape of one. */
+export const decodeEvent = (text: string): Result.Result<Wire, Schema.SchemaError> => {
+  const event = parsed(text)
+  return hasWireShape(event) ? Result.succeed(event) : decode(text)
+}
 
 /** What the first receipt of a stored event said; `undefined` if the bytes are not those of an event. */
 export const receiptOf = (

@@ -1,6 +1,7 @@
 /** The one form that an event has when it is stored, queried and exported, and the values by which it is found. */
 import * as Schema from "effect/Schema"
 import { ActorType, Env, Id, Mode, Party, TenantId, TraceId, Version } from "../RequestContext.ts"
+import { timePattern } from "./patterns.ts"
 
 /** UUIDv7 of an event, made when it is stamped. */
 export const EventId = Schema.String.check(Schema.isUUID(7)).pipe(Schema.brand("EventId"))
@@ -48,7 +49,7 @@ export interface PiiFlags extends Schema.Schema.Type<typeof PiiFlags> {}
 
 const Text = Schema.optionalKey(Schema.String)
 const Time = Schema.String.check(
-  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, { expected: "RFC 3339 in UTC with milliseconds" })
+  Schema.isPattern(timePattern, { expected: "RFC 3339 in UTC with milliseconds" })
 )
 const Resource = Schema.Struct({ type: Schema.String, id: Schema.String })
 const AnalyticsKey = Schema.TemplateLiteral([Schema.Literals(["utm_", "seo_"]), Schema.String])

@@ -120,14 +120,18 @@ export const encodeBuckets = (postings: ReadonlyMap<number, ReadonlyArray<number
   })
 }
 
+const readOffsets = (view: DataView, at: number, count: number): Array<number> => {
+  const offsets: Array<number> = []
+  for (let i = 0; i < count; i++) offsets.push(view.getUint16(at + i * 2, true))
+  return offsets
+}
+
 /** The offsets of one term in a bucket, ascending; none if the term is not in it. */
 export const offsetsOf = (bucket: Uint8Array, wanted: number): Array<number> => {
   const view = new DataView(bucket.buffer, bucket.byteOffset, bucket.byteLength)
   for (let at = 0; at + 6 <= bucket.length;) {
     const count = view.getUint16(at + 4, true)
-    if (view.getInt32(at, true) === wanted) {
-      return Array.from({ length: count }, (_, i) => view.getUint16(at + 6 + i * 2, true))
-    }
+    if (view.getInt32(at, true) === wanted) return readOffsets(view, at + 6, count)
     at += 6 + count * 2
   }
   return []
@@ -140,7 +144,7 @@ export const postingsOf = (bucket: Uint8Array): ReadonlyMap<number, ReadonlyArra
   for (let at = 0; at + 6 <= bucket.length;) {
     const count = view.getUint16(at + 4, true)
     const first = at + 6
-    postings.set(view.getInt32(at, true), Array.from({ length: count }, (_, i) => view.getUint16(first + i * 2, true)))
+    postings.set(view.getInt32(at, true), readOffsets(view, first, count))
     at = first + count * 2
   }
   return postings
