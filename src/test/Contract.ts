@@ -13,8 +13,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as AuditLogger from "../AuditLogger.ts"
+import { EventId } from "../DatasetEvent.ts"
 import { EventSink } from "../EventSink.ts"
 import * as LoggingEngine from "../LoggingEngine.ts"
+import { TenantId } from "../RequestContext.ts"
 import { AuditTrail } from "../trail/AuditTrail.ts"
 import { TrainingPreferences } from "../TrainingPreferences.ts"
 import { Transactions } from "../Transactions.ts"
@@ -249,6 +251,11 @@ export const auditTrail: ReadonlyArray<Clause<SinkServices>> = [
       yield* same("cursor", yield* reasonOf(trail.query({ ...other, limit: 1, cursor: next })), "InvalidCursor")
       yield* same("id", yield* reasonOf(trail.get({ ...other, eventId })), "NotFound")
       yield* same("own id", (yield* trail.get({ ...log, eventId })).position, 1)
+      const unknown = EventId.make("01900000-0000-7000-8000-000000000000")
+      yield* same("id of no event", yield* reasonOf(trail.get({ ...log, eventId: unknown })), "NotFound")
+      const nowhere = { tenantId: TenantId.make("nobody"), env: log.env }
+      yield* same("id in no log", yield* reasonOf(trail.get({ ...nowhere, eventId })), "NotFound")
+      yield* same("no log", (yield* trail.query(nowhere)).items, [])
       yield* same("logs", (yield* trail.logs).map(({ size, tenantId }) => [tenantId, size]), [["contract", 3], [
         "other",
         2
