@@ -254,6 +254,41 @@ describe("an approval", () => {
       assert.deepStrictEqual(yield* Done, [])
     }).pipe(Effect.provide(agent([asks, [finish()], [finish()], [finish()]]).layer)))
 
+  it.effect("is of one call, and a refusal of another, that were asked for together", () => {
+    const both = [call("send", { to: "kim" }, "c1"), call("send", { to: "eve" }, "c2"), finish("tool-calls")]
+    return Effect.gen(function*() {
+      const history = after(yield* generate("go"))
+      const [first, second] = AuditAi.pendingApprovals(history)
+      assert(first !== undefined && second !== undefined)
+      const content = [
+        yield* AuditAi.deny(second, { reason: "not her" }).pipe(boss),
+        yield* AuditAi.approve(first).pipe(boss)
+      ]
+      yield* generate(Prompt.fromMessages([...history.content, Prompt.makeMessage("tool", { content })]))
+      assert.deepStrictEqual(yield* Done, ["send kim"])
+      const calls = (yield* AuditTest.events()).filter(({ action }) => action === "tool.call")
+      assert.deepStrictEqual(calls.map(({ metadata, outcome, phase }) => [metadata["tool_call_id"], phase, outcome]), [
+        ["c2", undefined, "denied"],
+        ["c1", "intent", "success"],
+        ["c1", "result", "success"]
+      ])
+    }).pipe(Effect.provide(agent([both, [finish()]]).layer))
+  })
+
+  it.effect("that was refused is recorded before the model is asked, whatever it says then", () =>
+    Effect.gen(function*() {
+      const { history, pending } = yield* asked
+      const refused = answered(history, yield* AuditAi.deny(pending, { reason: "no" }).pipe(boss))
+      yield* Effect.flip(generate(refused))
+      assert.deepStrictEqual((yield* told).slice(3), [
+        "tool.call send denied",
+        "model.call unknown failure InvalidOutputError"
+      ])
+      yield* LanguageModel.generateText({ prompt: refused, toolkit: Tools, disableToolCallResolution: true }).pipe(bot)
+      assert.deepStrictEqual((yield* told).slice(5), ["tool.call send denied", "model.call unknown success"])
+      assert.deepStrictEqual(yield* Done, [])
+    }).pipe(Effect.provide(agent([asks, [call("nowhere", {}, "c9"), finish()], [finish()]]).layer)))
+
   it.effect("is no matter of a call that needs none, though it has the same id", () =>
     Effect.gen(function*() {
       const { history, pending } = yield* asked

@@ -110,6 +110,8 @@ describe("a stored event", () => {
     "2026-01-01T00:00:00Z",
     "2026-01-01T00:00:00.000Z",
     whole.event_id.toUpperCase(),
+    `0${whole.event_id}`,
+    `${whole.event_id}0`,
     whole.event_id.replace("-7", "-4"),
     [],
     [1],
