@@ -70,7 +70,7 @@ export const uuidBytes = (uuid: string): Uint8Array => {
   const bytes = new Uint8Array(16)
   let at = 0
   for (let i = 0; i < 16; i++) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) at++
+    if (uuid.charCodeAt(at) === 45) at++
     bytes[i] = digits[uuid.charCodeAt(at)]! << 4 | digits[uuid.charCodeAt(at + 1)]!
     at += 2
   }

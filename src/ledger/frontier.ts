@@ -18,10 +18,15 @@ interface Tiles {
   readonly commitments: (log: Pick<LogRef, "id">, from: number, to: number) => Effect.Effect<Uint8Array, AuditError>
 }
 
+/** Where a log ends: how many entries it has, and which one a medium has as the last. */
+export interface Ending {
+  readonly size: number
+  /** A commitment; nothing where the medium does not keep it. */
+  readonly last: Uint8Array
+}
+
 /** Rows that are to be written. */
 export interface Puts {
-  /** What the first of the bundles goes on from: the commitments of the entry before it, and of those it had before. */
-  readonly after: Uint8Array
   readonly bundles: Array<{ readonly index: number; readonly commitments: Uint8Array }>
   readonly subtrees: Array<{ readonly level: number; readonly index: number; readonly hash: Hash }>
 }
@@ -47,35 +52,33 @@ const completing = (size: number, count: number): ReadonlyArray<Run> => {
 export class Frontier implements TreeRows {
   /** Entries that it has: with `version` of the log, what it is good for. */
   size: number
-  private puts: Pick<Puts, "bundles" | "subtrees"> = { bundles: [], subtrees: [] }
-  /** The size when they were taken last. */
-  private known: number
+  /** The commitment that the medium has as that of the last of them; nothing where it has none. */
+  last: Uint8Array
+  puts: Puts = { bundles: [], subtrees: [] }
   private readonly growth = new Growth(this)
   private readonly log: number
   private readonly bundles = new Map<number, Uint8Array>()
   private readonly hashes = new Map<string, Hash>()
   private readonly first: number
   private readonly tail: Uint8Array
-  /** The commitment of the entry before the bundle that is not complete. */
-  private before: Uint8Array
 
-  /** `before` is the commitment of the entry before `first`, and `tail` are those from there to before `size`. */
-  private constructor(log: number, size: number, first: number, before: Uint8Array, tail: Uint8Array) {
+  /** `tail` are the commitments from `first` to before `size`. */
+  private constructor(log: number, { last, size }: Ending, first: number, tail: Uint8Array) {
     this.log = log
     this.size = size
-    this.known = size
+    this.last = last
     this.first = first
-    this.before = before
     this.tail = tail
   }
 
-  /** Reads what `count` entries need after the first `size` of a log. */
+  /** Reads what `count` entries need after the end of a log. */
   static readonly read = (
     reader: Tiles,
     log: Pick<LogRef, "id">,
-    size: number,
+    ending: Ending,
     count: number
   ): Effect.Effect<Frontier, AuditError> => {
+    const { size } = ending
     const index = Math.floor(size / runLength)
     const first = index * runLength
     const bundles = Array.from(
@@ -83,11 +86,9 @@ export class Frontier implements TreeRows {
       (_, n): Run => ({ tier: 0, first: first + n * runLength, count: runLength })
     )
     const runs = [...bundles, ...completing(size, count)]
-    const from = Math.max(0, first - 1)
-    const rows = size === 0 ? Effect.succeed(none) : reader.commitments(log, from, size)
-    return Effect.map(Effect.all([reader.tiles(log, runs), rows]), ([tiles, ending]) => {
-      const tail = ending.subarray((first - from) * hashBytes)
-      const frontier = new Frontier(log.id, size, first, ending.subarray(0, (first - from) * hashBytes), tail)
+    const rows = size === first ? Effect.succeed(none) : reader.commitments(log, first, size)
+    return Effect.map(Effect.all([reader.tiles(log, runs), rows]), ([tiles, tail]) => {
+      const frontier = new Frontier(log.id, ending, first, tail)
       for (const [at, run] of runs.entries()) {
         const found = tiles[at] ?? none
         if (run.tier === 0) frontier.bundles.set(run.first / runLength, found)
@@ -114,7 +115,10 @@ export class Frontier implements TreeRows {
   /** Adds the next entry; returns why not. */
   add(commitment: Uint8Array): IntegrityReason | undefined {
     const refused = this.growth.add(this.log, this.size, commitment)
-    if (refused === undefined) this.size++
+    if (refused === undefined) {
+      this.size++
+      this.last = commitment
+    }
     return refused
   }
 
@@ -125,14 +129,10 @@ export class Frontier implements TreeRows {
 
   /** What was put since the last time. */
   taken(): Puts {
-    const { before, known, puts } = this
+    const { puts } = this
     this.puts = { bundles: [], subtrees: [] }
-    this.known = this.size
-    const [first, last] = [puts.bundles[0], puts.bundles.at(-1)]
-    if (first === undefined || last === undefined) return { ...puts, after: none }
     for (const { index } of puts.bundles) this.bundles.delete(index)
-    this.before = last.commitments.subarray(-hashBytes)
-    return { ...puts, after: Buffer.concat([before, first.commitments.subarray(0, known % runLength * hashBytes)]) }
+    return puts
   }
 
   bundle(_log: number, index: number): Uint8Array {

@@ -34,7 +34,10 @@ export interface Options {
   readonly stream: string
   /** The subject of a log's events; `audit.<env>.<tenant>` unless given. */
   readonly subject?: ((log: LogName) => string) | undefined
-  /** Messages that wait for their acknowledgement at most; 1,000 unless given. */
+  /**
+   * Messages that wait for their acknowledgement at most; 256 unless given. As many must be acknowledged within the
+   * time-out.
+   */
   readonly maxInFlight?: number | undefined
   /** How long an acknowledgement is waited for; 5 seconds unless given. */
   readonly timeout?: Duration.Input | undefined
@@ -76,8 +79,9 @@ const withoutStacks = <A>(run: () => A): A => {
 }
 
 /**
- * Publishes events in their order; the acknowledgement of each must come from the stream that is meant. The client
- * makes two errors with every message, in case that it fails: their stacks would take a quarter of the time.
+ * Publishes events in their order, all at once: what is lost with a connection is their end, and the order stays. The
+ * acknowledgement of each must come from the stream that is meant. The client makes two errors with every message, in
+ * case that it fails: their stacks would take a quarter of the time.
  */
 const publish = (
   { jetstream, stream, timeout = "5 seconds" }: Options,
@@ -98,7 +102,7 @@ const publish = (
 
 /** Makes the target. */
 export const make = (options: Options): Target => {
-  const { maxEventBytes = 1_000_000, maxInFlight = 1000, stream, subject = subjectOf } = options
+  const { maxEventBytes = 1_000_000, maxInFlight = 256, stream, subject = subjectOf } = options
   return {
     name: `NATS ${stream}`,
     maxEvents: maxInFlight,

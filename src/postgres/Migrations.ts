@@ -2,6 +2,7 @@
  * The tables of an audit store in PostgreSQL, in a schema of their own.
  *
  * - `log`: one row per tenant and env, with its opaque origin. `head`: its size; the row is the lock of the log.
+ *   `last` is the commitment of the last entry: a process that remembers another one remembers what a server has lost.
  *   `version` counts what is changed otherwise than by appending, `changed` is the last transaction that did either.
  *   `origin`: the origins that resumed logs went on under. `stop`: logs that take no more events, and why.
  * - `event`: one row per event, by log and position. Append-only: a trigger refuses every change but erasure, which
@@ -26,14 +27,14 @@ import type { Opened, Run } from "./database.ts"
 import { reasonOf, sqlState } from "./problem.ts"
 
 /** The version that this release writes. */
-export const version = 1
+export const version = 2
 
 const tables = (s: string): ReadonlyArray<string> => [
   `CREATE TABLE ${s}.store (name text PRIMARY KEY, value text NOT NULL)`,
   `CREATE TABLE ${s}.log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant_id text NOT NULL,
     env text NOT NULL, origin text NOT NULL UNIQUE, UNIQUE (tenant_id, env))`,
   `CREATE TABLE ${s}.head (log bigint PRIMARY KEY, size bigint NOT NULL, version bigint NOT NULL DEFAULT 0,
-    changed xid8 NOT NULL DEFAULT pg_current_xact_id()) WITH (fillfactor = 50)`,
+    changed xid8 NOT NULL DEFAULT pg_current_xact_id(), last bytea NOT NULL DEFAULT '') WITH (fillfactor = 50)`,
   `CREATE TABLE ${s}.origin (log bigint, since bigint, origin text NOT NULL UNIQUE, PRIMARY KEY (log, since))`,
   `CREATE TABLE ${s}.stop (log bigint PRIMARY KEY, detail text NOT NULL, stopped_at timestamptz NOT NULL)`,
   `CREATE TABLE ${s}.event (log bigint, position bigint, recorded_at timestamptz, erased_at timestamptz,
@@ -143,6 +144,17 @@ export const hasTable = (run: Run, schema: string, table: string): Effect.Effect
     (rows) => rows.length > 0
   )
 
+/** What a store of version 1 lacks: heads that say which entry is the last. Who may change heads may change that. */
+const fromVersion1 = (s: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${s}.head ADD COLUMN last bytea NOT NULL DEFAULT ''`,
+  `UPDATE ${s}.head h SET last = e.commitment FROM ${s}.event e WHERE e.log = h.log AND e.position = h.size - 1`,
+  `DO $$ DECLARE role text; BEGIN
+FOR role IN SELECT DISTINCT a.grantee::regrole::text FROM pg_attribute c, aclexplode(c.attacl) a
+  WHERE c.attrelid = '${s}.head'::regclass AND c.attname = 'size' AND a.privilege_type = 'UPDATE' AND a.grantee <> 0
+LOOP EXECUTE format('GRANT UPDATE (last) ON ${s}.head TO %s', role); END LOOP; END $$`,
+  `UPDATE ${s}.store SET value = '2' WHERE name = 'version'`
+]
+
 /** The version of the store in a schema; 0 of an empty one. */
 const versionOf = (run: Run, s: string): Effect.Effect<number, SqlError> =>
   Effect.flatMap(hasTable(run, s, "store"), (found) =>
@@ -162,7 +174,10 @@ const failed = (error: SqlError): AuditError => {
   return sqlState(error) === "42501" ? refuse(detail) : new AuditError({ method: "Postgres.layer", reason })
 }
 
-/** Makes the tables where they are missing, once, whoever comes first; fails where they are of a later release. */
+/**
+ * Makes the tables where they are missing, and what they lack where they are of an earlier version, once, whoever comes
+ * first; fails where they are of a later release.
+ */
 export const migrate = Effect.fnUntraced(function*(
   { run, schema, transact }: Opened,
   mustExist = false
@@ -170,12 +185,13 @@ export const migrate = Effect.fnUntraced(function*(
   const check = Effect.flatMap(
     Effect.mapError(versionOf(run, schema), failed),
     (found) =>
-      found === 0 || found === version
+      found >= 0 && found <= version
         ? Effect.succeed(found)
         : Effect.fail(refuse(`the store has version ${found}, and this release writes ${version}`))
   )
-  if ((yield* check) === version) return
-  if (mustExist) {
+  const found = yield* check
+  if (found === version) return
+  if (mustExist && found === 0) {
     const reason = new NotFound({ detail: `there is no audit store in the schema ${schema}` })
     return yield* new AuditError({ method: "Postgres.layer", reason })
   }
@@ -185,8 +201,9 @@ export const migrate = Effect.fnUntraced(function*(
       run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`effect-audit ${schema}`]),
       failed
     )
-    if ((yield* check) === version) return
-    const all = [`CREATE SCHEMA IF NOT EXISTS ${schema}`, ...statements(schema)]
+    const found = yield* check
+    if (found === version) return
+    const all = found === 1 ? fromVersion1(schema) : [`CREATE SCHEMA IF NOT EXISTS ${schema}`, ...statements(schema)]
     yield* Effect.forEach(all, (statement) => Effect.mapError(run(statement), failed), { discard: true })
   }))
 })

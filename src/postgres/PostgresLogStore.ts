@@ -42,7 +42,7 @@ const keepTail = Effect.fnUntraced(function*(
   log: Log,
   size: number
 ): Effect.fn.Return<void, AuditError> {
-  const frontier = yield* Frontier.read(rows, log, size, 0)
+  const frontier = yield* Frontier.read(rows, log, { size, last: new Uint8Array(0) }, 0)
   const refused = frontier.keepTail(size)
   if (refused !== undefined) {
     const cause = new IntegrityError({ method, reason: refused })

@@ -2,14 +2,14 @@
  * The one statement that appends: events of many logs, their idempotency keys, and what they complete of the trees.
  *
  * It takes the lock of each log, moves its head, and writes the rows of those that it moved. A head is moved where it
- * is believed to be; where others have moved it meanwhile, only if no bundle of the tree is completed. A bundle is
- * completed behind the very entries that are believed to be there. A log that was changed in another way, or whose lock
+ * is believed to be, behind the very entry that is believed to be its last; where others have moved it meanwhile, only
+ * if no bundle of the tree is completed. A log that was changed in another way, that is another's by now, or whose lock
  * someone else has, is left out, and nothing of it is written.
  */
 import type { UsedKey } from "../internal/decided.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
 import type { Puts } from "../ledger/frontier.ts"
-import { hashBytes, runLength } from "../ledger/treeReader.ts"
+import { runLength } from "../ledger/treeReader.ts"
 import { logTerm } from "../trail/terms.ts"
 
 /** What one log gets. */
@@ -18,6 +18,8 @@ export interface Addition {
   readonly version: number
   /** Entries that it has before, as far as is known. */
   readonly size: number | undefined
+  /** The commitment of the last of these, where their number is known. */
+  readonly last: Uint8Array
   /** Their positions follow each other, from `size` on, or from where the head is found. */
   readonly rows: ReadonlyArray<SealedRow>
   readonly keys: ReadonlyArray<UsedKey>
@@ -42,7 +44,7 @@ const more = (s: string): string =>
   `, keys AS (
   INSERT INTO ${s}.idempotency_key (log, key_hash, position, digest)
   SELECT k.log, k.hash, k.position, k.digest
-  FROM unnest($12::int8[], $13::bytea[], $14::int8[], $15::bytea[]) AS k(log, hash, position, digest)
+  FROM unnest($14::int8[], $15::bytea[], $16::int8[], $17::bytea[]) AS k(log, hash, position, digest)
   JOIN moved m ON m.log = k.log
 ), bundles AS (
   INSERT INTO ${s}.bundle (log, idx, commitments, low, high)
@@ -51,13 +53,13 @@ const more = (s: string): string =>
       AND e.position >= b.idx * ${runLength} AND e.position < m.size)),
     greatest(to_timestamp(b.high::float8 / 1000), (SELECT max(e.recorded_at) FROM ${s}.event e WHERE e.log = b.log
       AND e.position >= b.idx * ${runLength} AND e.position < m.size))
-  FROM unnest($16::int8[], $17::int8[], $18::bytea[], $19::int8[], $20::int8[]) AS b(log, idx, commitments, low, high)
+  FROM unnest($18::int8[], $19::int8[], $20::bytea[], $21::int8[], $22::int8[]) AS b(log, idx, commitments, low, high)
   JOIN moved m ON m.log = b.log AND m.size = m.believed
   ON CONFLICT (log, idx) DO UPDATE SET commitments = excluded.commitments, low = excluded.low, high = excluded.high
 ), subtrees AS (
   INSERT INTO ${s}.subtree (log, level, idx, hash)
   SELECT t.log, t.level, t.idx, t.hash
-  FROM unnest($21::int8[], $22::int8[], $23::int8[], $24::bytea[]) AS t(log, level, idx, hash)
+  FROM unnest($23::int8[], $24::int8[], $25::int8[], $26::bytea[]) AS t(log, level, idx, hash)
   JOIN moved m ON m.log = t.log AND m.size = m.believed
 )`
 
@@ -69,18 +71,20 @@ WITH limits AS MATERIALIZED (
   SELECT ${waits === undefined ? "" : `set_config('lock_timeout', '${waits}', true),`}
     current_setting('synchronous_commit') IN (${commits.map((commit) => `'${commit}'`).join(", ")}) AS durable
 ), want AS (
-  SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::bytea[])
-    AS w(log, version, size, count, first, after)
+  SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::bytea[],
+    $12::text[], $13::text[])
+    AS w(log, version, size, count, first, last, tenant_id, env)
 ), mine AS (
   SELECT h.log, h.size, w.size AS believed, w.first, CASE WHEN h.size = w.size THEN w.count
     ELSE least(w.count, ${runLength - 1} - h.size % ${runLength}) END AS count
   FROM limits l CROSS JOIN want w JOIN ${s}.head h ON h.log = w.log WHERE l.durable
-  AND h.version = w.version AND CASE WHEN h.size <> w.size THEN h.size % ${runLength} < ${runLength - 1}
-    ELSE w.after = '' OR w.after = (SELECT string_agg(e.commitment, '' ORDER BY e.position) FROM ${s}.event e
-    WHERE e.log = h.log AND e.position >= h.size - octet_length(w.after) / ${hashBytes} AND e.position < h.size) END
+  AND h.version = w.version AND CASE WHEN h.size = w.size THEN h.last = w.last
+    ELSE h.size % ${runLength} < ${runLength - 1} AND EXISTS (SELECT FROM ${s}.log l
+    WHERE l.id = h.log AND l.tenant_id = w.tenant_id AND l.env = w.env) END
   ORDER BY h.log FOR UPDATE OF h${waits === undefined ? " SKIP LOCKED" : ""}
 ), moved AS (
-  UPDATE ${s}.head h SET size = m.size + m.count, changed = pg_current_xact_id() FROM mine m WHERE h.log = m.log
+  UPDATE ${s}.head h SET size = m.size + m.count, changed = pg_current_xact_id(),
+    last = substring($11::bytea FROM ((m.first + m.count) * 80 - 143)::int4 FOR 32) FROM mine m WHERE h.log = m.log
   RETURNING h.log, m.size, m.believed, m.first, m.count
 ), events AS (
   INSERT INTO ${s}.event (log, position, recorded_at, event_id, commitment, salt, body, terms)
@@ -128,12 +132,13 @@ const timesIn = ({ rows, size = 0 }: Addition, index: number): readonly [number,
 const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
   const [ids, versions, sizes, counts, firsts]: Array<Array<bigint>> = [[], [], [], [], []]
   const [logs, times]: Array<Array<bigint>> = [[], []]
-  const afters: Array<Uint8Array> = []
+  const lasts: Array<Uint8Array> = []
+  const [tenants, envs]: Array<Array<string>> = [[], []]
   const bodies: Array<Uint8Array> = []
   const terms: Array<string> = []
   const fixed = Buffer.allocUnsafe(additions.reduce((sum, { rows }) => sum + rows.length, 0) * 80)
   let n = 0
-  for (const { log, puts: { after }, rows, size, version } of additions) {
+  for (const { last, log, rows, size, version } of additions) {
     const id = BigInt(log)
     const bound = logTerm(log)
     ids!.push(id)
@@ -141,7 +146,9 @@ const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
     sizes!.push(BigInt(size ?? -1))
     counts!.push(BigInt(rows.length))
     firsts!.push(BigInt(n + 1))
-    afters.push(after)
+    lasts.push(last)
+    tenants!.push(rows[0]?.tenantId ?? "")
+    envs!.push(rows[0]?.env ?? "")
     for (let i = 0; i < rows.length; i++, n++) {
       const row = rows[i]!
       logs!.push(id)
@@ -153,7 +160,7 @@ const eventParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {
       fixed.set(row.salt, n * 80 + 48)
     }
   }
-  return [ids, versions, sizes, counts, firsts, afters, logs, times, bodies, terms, fixed]
+  return [ids, versions, sizes, counts, firsts, lasts, logs, times, bodies, terms, fixed, tenants, envs]
 }
 
 const restParams = (additions: ReadonlyArray<Addition>): Array<unknown> => {

@@ -17,7 +17,6 @@ import { type Head, stoppedBy } from "../ledger/extends.ts"
 import { Frontier } from "../ledger/frontier.ts"
 import { makeLogCreated } from "../ledger/logCreated.ts"
 import { stopReason } from "../ledger/stopReason.ts"
-import { runLength } from "../ledger/treeReader.ts"
 import type { LogName } from "../RequestContext.ts"
 import { admits } from "../WritePolicy.ts"
 import { appending } from "./append.ts"
@@ -25,6 +24,7 @@ import type { Opened } from "./database.ts"
 import { LogRows } from "./logRows.ts"
 
 const method = "EventSink.append"
+const none = new Uint8Array(0)
 
 /** What became of the events, and how the log is seen after it if the transaction commits. */
 export interface Done {
@@ -57,6 +57,8 @@ interface Locked {
   readonly id: number
   readonly size: number
   readonly version: number
+  /** The commitment of its last entry, as the head has it. */
+  readonly last: Uint8Array
   readonly policy: string | undefined
 }
 
@@ -73,7 +75,7 @@ export class Appender {
     this.appending = appending(s, options.commits, Math.ceil(options.database.deadlineMillis * 0.8))
     this.lock = `WITH t AS MATERIALIZED (SELECT set_config('lock_timeout', ` +
       `coalesce(nullif($3, ''), current_setting('lock_timeout')), true)) ` +
-      `SELECT l.id::float8 AS id, h.size::float8 AS size, h.version::float8 AS version, ` +
+      `SELECT l.id::float8 AS id, h.size::float8 AS size, h.version::float8 AS version, h.last, ` +
       `(SELECT value FROM ${s}.store WHERE name = 'policy') AS policy, ` +
       `current_setting('synchronous_commit') AS synchronous_commit FROM t CROSS JOIN ${s}.log l ` +
       `JOIN ${s}.head h ON h.log = l.id WHERE l.tenant_id = $1 AND l.env = $2 FOR UPDATE OF h`
@@ -92,7 +94,7 @@ export class Appender {
       const [id, size, version] = [integerOf(row, "id"), integerOf(row, "size"), integerOf(row, "version")]
       const commit = stringOf(row, "synchronous_commit") ?? ""
       if (commits.includes(commit) && id !== undefined && size !== undefined && version !== undefined) {
-        return Effect.succeed({ id, size, version, policy: stringOf(row, "policy") })
+        return Effect.succeed({ id, size, version, last: blobOf(row, "last") ?? none, policy: stringOf(row, "policy") })
       }
       const detail = `the transaction would not be durable: synchronous_commit is ${commit}`
       return Effect.fail(new AuditError({ method, reason: new SinkRejected({ detail }) }))
@@ -216,7 +218,7 @@ export class Appender {
     // Another process made it between the two.
     if (created === undefined) locked ??= yield* this.locked(first, options)
     if (created !== undefined) {
-      locked = { id: created.id, size: 0, version: 0, policy: yield* this.policy() }
+      locked = { id: created.id, size: 0, version: 0, last: none, policy: yield* this.policy() }
     }
     if (locked === undefined) {
       return yield* new AuditError({ method, reason: new SinkRejected({ detail: "the log cannot be made" }) })
@@ -242,17 +244,18 @@ export class Appender {
   /** Where a log ends now, for who does not hold its lock; nothing where it was changed otherwise than by appending. */
   readonly end = Effect.fnUntraced(function*(
     this: Appender,
-    { id, version }: Seen
+    { firstOrigin, id, version }: Seen
   ): Effect.fn.Return<Frontier | undefined, SqlError | AuditError> {
     const { database: { committed, schema: s } } = this.options
     const [row] = yield* committed(
-      `SELECT size::float8 AS size, version::float8 AS version FROM ${s}.head WHERE log = $1`,
-      [BigInt(id)]
+      `SELECT h.size::float8 AS size, h.version::float8 AS version, h.last FROM ${s}.head h JOIN ${s}.log l ` +
+        "ON l.id = h.log WHERE h.log = $1 AND l.origin = $2",
+      [BigInt(id), firstOrigin]
     )
-    const size = integerOf(row, "size")
-    return size === undefined || integerOf(row, "version") !== version
+    const [size, last] = [integerOf(row, "size"), blobOf(row, "last")]
+    return size === undefined || last === undefined || integerOf(row, "version") !== version
       ? undefined
-      : yield* Frontier.read(new LogRows(committed, s, method), { id }, size, 0)
+      : yield* Frontier.read(new LogRows(committed, s, method), { id }, { size, last }, 0)
   })
 
   private policy(): Effect.Effect<string | undefined, SqlError> {
@@ -262,7 +265,7 @@ export class Appender {
 
   private readonly write = Effect.fnUntraced(function*(
     this: Appender,
-    { id, policy, size, version }: Locked,
+    { id, last, policy, size, version }: Locked,
     seen: Omit<Seen, "frontier">,
     rows: ReadonlyArray<SealedRow>,
     { before, durability }: { readonly before: Seen | undefined; readonly durability: Durability }
@@ -274,14 +277,15 @@ export class Appender {
       policies.set(fingerprint, yield* this.admitted(fingerprint, policy))
     }
     const remembered = before?.version === version && before.frontier?.size === size ? before.frontier : undefined
-    // A bundle is completed by what is there, which may not be what is remembered: a server may have lost its end.
-    const frontier = remembered !== undefined && size % runLength + rows.length < runLength
+    // What is remembered is of this very log as it is: not of one that a server has lost the end of.
+    const isOfLog = remembered !== undefined && Buffer.compare(remembered.last, last) === 0
+    const frontier = isOfLog && remembered.reaches(rows.length)
       ? remembered
-      : yield* Frontier.read(new LogRows(run, schema, method), seen, size, rows.length)
+      : yield* Frontier.read(new LogRows(run, schema, method), seen, { size, last }, rows.length)
     const { added, keys, outcomes } = decided(rows, { ...seen, frontier }, known, policies, durability)
     if (added.length > 0) {
       const { params, text } = this.appending.skipping([
-        { log: id, version, size, rows: added, keys, puts: frontier.taken() }
+        { log: id, version, size, last, rows: added, keys, puts: frontier.taken() }
       ])
       const moved = yield* run(text, params)
       if (moved.length === 0) {

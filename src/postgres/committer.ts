@@ -75,7 +75,9 @@ const writtenTo = (
       : []
   )
 
-const noPuts: Puts = { after: new Uint8Array(0), bundles: [], subtrees: [] }
+const noPuts: Puts = { bundles: [], subtrees: [] }
+/** In place of a last entry that is not known. */
+const unknown = new Uint8Array(0)
 
 /** What is told of the logs that something was committed to. */
 export type Told = (keys: ReadonlySet<string>) => void
@@ -186,15 +188,15 @@ export class Committer {
     }
     const { frontier, id, version } = seen
     if (frontier === undefined) {
-      return { log: id, version, size: undefined, rows, keys: [], puts: noPuts }
+      return { log: id, version, size: undefined, last: unknown, rows, keys: [], puts: noPuts }
     }
-    const { size } = frontier
+    const { last, size } = frontier
     for (const { commitment } of rows) {
       if (frontier.add(commitment) === undefined) continue
       this.seens.delete(key)
       return undefined
     }
-    return { log: id, version, size, rows, keys: [], puts: frontier.taken() }
+    return { log: id, version, size, last, rows, keys: [], puts: frontier.taken() }
   }
 
   /** Writes the events of one log, and waits for its lock: by one statement each, as long as that goes. */

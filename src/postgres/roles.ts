@@ -29,7 +29,7 @@ const recording = (s: string, role: string): ReadonlyArray<string> => [
   `GRANT USAGE ON SCHEMA ${s} TO ${role}`,
   `GRANT SELECT ON ALL TABLES IN SCHEMA ${s} TO ${role}`,
   `GRANT INSERT ON ${appended.map((table) => `${s}.${table}`).join(", ")} TO ${role}`,
-  `GRANT UPDATE (size, version, changed) ON ${s}.head TO ${role}`,
+  `GRANT UPDATE (size, last, version, changed) ON ${s}.head TO ${role}`,
   `GRANT UPDATE (commitments, low, high) ON ${s}.bundle TO ${role}`,
   `GRANT INSERT, UPDATE ON ${s}.store, ${s}.preference TO ${role}`,
   `GRANT UPDATE ON ${s}.preference_version TO ${role}`,

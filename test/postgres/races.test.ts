@@ -87,6 +87,13 @@ describe("another process that appends as many events as a statement was to", ()
     }))
 })
 
+/** Changes rows as their owner, past the guards. */
+const asOwner = (...statements: ReadonlyArray<string>) =>
+  Effect.flatMap(SqlClient, (sql) =>
+    sql.withTransaction(
+      Effect.forEach(["SET LOCAL session_replication_role = replica", ...statements], (one) => sql.unsafe(one))
+    ))
+
 describe("a server that has lost the end of a log, and got as many events of others", () => {
   const withKeys = (from: number, count: number) =>
     Effect.all(
@@ -94,28 +101,85 @@ describe("a server that has lost the end of a log, and got as many events of oth
         AuditLogger.emit({ action: "note.create", input: { n } }, { idempotencyKey: `k${from + n}` }).pipe(within())),
       { concurrency: "unbounded" }
     )
-  for (const [name, next] of [["events", emitAll], ["events with keys", withKeys]] as const) {
+  for (
+    const [name, next, size, left] of [
+      ["events", emitAll, 239, 223],
+      ["events with keys", withKeys, 239, 223],
+      ["events, where a bundle has just begun", emitAll, 256, 250],
+      ["events, where more than a bundle was lost", emitAll, 520, 200]
+    ] as const
+  ) {
     it.live(`gets the tree of what is there, for ${name} that follow`, () =>
       Effect.gen(function*() {
         const { first, other, schema } = yield* racing((statement) => statement)
         yield* Effect.gen(function*() {
           yield* emit(0)
-          yield* emitAll(1, 237)
-          const sql = yield* SqlClient
+          yield* emitAll(1, size - 2)
           // As a replica that was promoted without what its primary had last.
-          yield* sql.withTransaction(Effect.andThen(
-            sql.unsafe("SET LOCAL session_replication_role = replica"),
-            Effect.andThen(
-              sql.unsafe(`DELETE FROM ${schema}.event WHERE position >= 223`),
-              sql.unsafe(`UPDATE ${schema}.head SET size = 223`)
-            )
-          ))
-          yield* Effect.provideContext(emitAll(1000, 16), other)
-          assert.strictEqual((yield* storedEvents).length, 239)
+          yield* asOwner(
+            `DELETE FROM ${schema}.event WHERE position >= ${left}`,
+            `DELETE FROM ${schema}.bundle WHERE idx >= ${Math.floor(left / 256)}`,
+            `DELETE FROM ${schema}.subtree WHERE idx >= ${Math.floor(left / 256)}`,
+            `UPDATE ${schema}.head SET size = ${left}, last = (SELECT commitment FROM ${schema}.event
+              WHERE position = ${left - 1})`
+          )
+          yield* Effect.provideContext(emitAll(1000, size - left), other)
+          assert.strictEqual((yield* storedEvents).length, size)
           yield* next(300, 3)
-          yield* next(400, 40)
-          assert.strictEqual((yield* storedEvents).length, 239 + 43)
+          yield* next(400, 600)
+          assert.strictEqual((yield* storedEvents).length, size + 603)
           yield* holds
+        }).pipe(Effect.provideContext(first))
+      }))
+  }
+
+  it.live("has given the log's place to another: its events are not that one's", () =>
+    Effect.gen(function*() {
+      const { first, other, schema } = yield* racing((statement) => statement)
+      yield* Effect.gen(function*() {
+        yield* emitAll(0, 20)
+        yield* asOwner(
+          `TRUNCATE ${schema}.log, ${schema}.head, ${schema}.event`,
+          `ALTER TABLE ${schema}.log ALTER COLUMN id RESTART WITH 1`
+        )
+        yield* Effect.provideContext(emit(1, { tenantId: "t_globex" }), other)
+        yield* emitAll(100, 20)
+        yield* holds
+        const sql = yield* SqlClient
+        const logs = yield* sql.unsafe(
+          `SELECT l.tenant_id, h.size::int4 FROM ${schema}.head h JOIN ${schema}.log l ON l.id = h.log ORDER BY 1`
+        )
+        assert.deepStrictEqual(logs, [{ tenant_id: "t_acme", size: 21 }, { tenant_id: "t_globex", size: 2 }])
+      }).pipe(Effect.provideContext(first))
+    }))
+})
+
+describe("rows that someone changes while a process writes", () => {
+  const cases: ReadonlyArray<readonly [string, (s: string) => ReadonlyArray<string>, RegExp]> = [
+    [
+      "an entry that is in no bundle yet, as if it had been so",
+      (s) => [
+        `UPDATE ${s}.event SET body = convert_to('{}', 'UTF8'),
+          commitment = sha256(salt || convert_to('{}', 'UTF8')) WHERE position = 290`
+      ],
+      /^changed/
+    ],
+    ["the last entry of a bundle", (s) => [`DELETE FROM ${s}.event WHERE position = 255`], /^missing/],
+    ["an entry that is in no bundle yet", (s) => [`DELETE FROM ${s}.event WHERE position = 290`], /^missing/]
+  ]
+  for (const [what, statements, found] of cases) {
+    it.live(`are found, and hold up no event: ${what}`, () =>
+      Effect.gen(function*() {
+        const { first, schema } = yield* racing((statement) => statement)
+        yield* Effect.gen(function*() {
+          yield* emit(0)
+          yield* emitAll(1, 299)
+          yield* asOwner(...statements(schema))
+          yield* emitAll(1000, 600)
+          const findings = yield* Stream.runCollect(Ledger.verify())
+          const faults = findings.flatMap((one) => one._tag === "Fault" ? [`${one.fault}: ${one.detail}`] : [])
+          assert.isAtLeast(faults.length, 1)
+          assert.isTrue(faults.some((fault) => found.test(fault)), faults.join("; "))
         }).pipe(Effect.provideContext(first))
       }))
   }

@@ -1,0 +1,57 @@
+/** Stores of earlier versions: opened by this release, they go on. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted, Stream } from "effect"
+import { AuditLogger } from "effect-audit"
+import { Ledger } from "effect-audit/ledger"
+import { Postgres } from "effect-audit/postgres"
+import { SqlClient } from "effect/sql/SqlClient"
+import { storedEvents, within } from "../support.ts"
+import { freshSchema, serverOfFile } from "./server.ts"
+
+const file = serverOfFile()
+const emitAll = (count: number) =>
+  Effect.all(
+    Array.from({ length: count }, (_, n) => AuditLogger.emit({ action: "note.create", input: { n } }).pipe(within())),
+    { concurrency: "unbounded" }
+  )
+
+const storeOf = (schema: string, username = "postgres") =>
+  Layer.fresh(
+    Ledger.layer.pipe(
+      Layer.provideMerge(AuditLogger.layer()),
+      Layer.provideMerge(Postgres.layer({ schema })),
+      Layer.provideMerge(file.server.client({ username, password: Redacted.make("secret") }))
+    )
+  )
+
+const holds = Effect.map(
+  Stream.runCollect(Ledger.verify()),
+  (findings) => assert.deepStrictEqual(findings.filter(({ _tag }) => _tag === "Fault"), [])
+)
+
+describe("a store of version 1, whose heads do not say which entry is the last", () => {
+  it.live("is migrated by its owner, by many at once as by one, and its roles go on", () => {
+    const schema = freshSchema()
+    const role = `app_${process.pid}`
+    return Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient
+        yield* emitAll(300)
+        yield* sql.unsafe(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`)
+        yield* Postgres.grant({ schema, application: role })
+        yield* sql.unsafe(`ALTER TABLE ${schema}.head DROP COLUMN last`)
+        yield* sql.unsafe(`UPDATE ${schema}.store SET value = '1' WHERE name = 'version'`)
+      }).pipe(Effect.provide(storeOf(schema)))
+      const refused = yield* Effect.flip(Effect.scoped(Layer.build(storeOf(schema, role))))
+      assert.include(String(refused), "have their owner open the store once")
+      yield* Effect.all(Array.from({ length: 4 }, () => Effect.provide(emitAll(5), storeOf(schema))), {
+        concurrency: "unbounded"
+      })
+      yield* Effect.gen(function*() {
+        yield* emitAll(300)
+        assert.strictEqual((yield* storedEvents).length, 301 + 4 * 5 + 300)
+        yield* holds
+      }).pipe(Effect.provide(storeOf(schema, role)))
+    })
+  })
+})
