@@ -261,6 +261,46 @@ describe("an MCP server", () => {
       })
     ).pipe(Effect.provide(agent([[call("search", { query: "abc" }), finish()]]).layer)))
 
+  it.live("records prompts and completions, also those that fail, and what client it was that names no other", () =>
+    Effect.scoped(
+      Effect.gen(function*() {
+        const client = yield* McpTest.makeClient(
+          McpServer.prompt({
+            name: "greet",
+            parameters: { who: Schema.String },
+            completion: { who: () => Effect.succeed(["kim"]) },
+            content: ({ who }) => who === "nobody" ? Effect.die("boom") : Effect.succeed(`Hello ${who}`)
+          }).pipe(Layer.provide(Audit.layer)),
+          { protocols: [McpProtocol.v2025_11_25], clientInfo: { name: "tester", version: "4" } }
+        )
+        yield* client.getPrompt({ name: "greet", arguments: { who: "kim" } })
+        yield* client.complete({ ref: { type: "ref/prompt", name: "greet" }, argument: { name: "who", value: "k" } })
+        yield* Effect.flip(client.getPrompt({ name: "greet", arguments: { who: "nobody" } }))
+        const { events, short } = yield* told
+        assert.deepStrictEqual(short, [
+          "mcp.prompt_get - greet",
+          "mcp.complete - greet",
+          "mcp.prompt_get - greet failure Defect"
+        ])
+        assert.deepStrictEqual(events.map(({ resource }) => resource?.type), ["mcp_prompt", "mcp_prompt", "mcp_prompt"])
+        assert.deepStrictEqual(events[0]?.input, { who: "kim" })
+        assert.deepStrictEqual(events.map(({ client }) => client?.user_agent), ["tester/4", "tester/4", "tester/4"])
+      })
+    ).pipe(Effect.provide(AuditTest.layer())))
+
+  it.live("fails a refusal that it cannot record as what cannot be recorded", () =>
+    Effect.gen(function*() {
+      const url = yield* urlOf
+      const request = yield* Effect.promise(() => overHttp(url, { authorization: "Bearer eve" }))
+      const reply = yield* Effect.promise(() => request("tools/call", { name: "add", arguments: { a: 1, b: 2 } }))
+      assert.strictEqual(reply.error?.code, -32603)
+      assert.include(reply.error?.message, "was not recorded in the audit log")
+    }).pipe(
+      Effect.provide(
+        server.pipe(Layer.provide(AuditLogger.layer()), Layer.provideMerge(AuditTest.failing("SinkUnavailable")))
+      )
+    ))
+
   it.live("takes a principal that is none for a mistake of the server, and records the request as nobody's", () =>
     Effect.scoped(
       Effect.gen(function*() {
