@@ -273,6 +273,8 @@ describe("an MCP server", () => {
           }).pipe(Layer.provide(Audit.layer)),
           { protocols: [McpProtocol.v2025_11_25], clientInfo: { name: "tester", version: "4" } }
         )
+        // What is there may be known to all.
+        assert.lengthOf((yield* client.listPrompts()).prompts, 1)
         yield* client.getPrompt({ name: "greet", arguments: { who: "kim" } })
         yield* client.complete({ ref: { type: "ref/prompt", name: "greet" }, argument: { name: "who", value: "k" } })
         yield* Effect.flip(client.getPrompt({ name: "greet", arguments: { who: "nobody" } }))
