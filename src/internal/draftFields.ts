@@ -11,11 +11,11 @@ import {
 } from "../DatasetEvent.ts"
 import { ActorType, Id } from "../RequestContext.ts"
 import { type Json, type JsonObject, type JsonReader, pointerToken, Refusal } from "./json.ts"
+import { idPattern } from "./patterns.ts"
 import { timeOf } from "./time.ts"
 
 /** The types of resources. */
 export const resourceTypePattern = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/
-export const idPattern = /^[A-Za-z0-9._:|/+=-]{1,128}$/
 const analyticsPattern = /^(?:event_type|platform|asset_alt_text|(?:utm|seo)_[a-z0-9_]{1,64})$/
 // RFC 3339, section 5.6, with a full date, a time and an offset.
 const timePattern = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/

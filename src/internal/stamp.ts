@@ -4,7 +4,7 @@ import { createHash } from "node:crypto"
 import type { Agent, Content, EventId, Stamp, Stripped } from "../DatasetEvent.ts"
 import type { About, Fields } from "../RequestContext.ts"
 import type { DraftFields } from "./draft.ts"
-import { idPattern } from "./draftFields.ts"
+import { idPattern } from "./patterns.ts"
 import { timeText } from "./time.ts"
 
 /** What acts, beyond its id, if the context says more of it. */

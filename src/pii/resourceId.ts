@@ -1,5 +1,5 @@
 /** Ids of resources: what is in the form of an id is kept where only chance makes it look like something else. */
-import { idPattern } from "../internal/draftFields.ts"
+import { idPattern } from "../internal/patterns.ts"
 import { type Detector, scan } from "./Pii.ts"
 import type { Span } from "./span.ts"
 
