@@ -14,7 +14,7 @@ import { EventId } from "../DatasetEvent.ts"
 import { fieldsOf } from "../internal/body.ts"
 import { pointer } from "../internal/json.ts"
 import { idPattern } from "../internal/patterns.ts"
-import { timeOf } from "../internal/time.ts"
+import { timeOf, timeText } from "../internal/time.ts"
 import type { Hold } from "../ledger/LogStore.ts"
 
 /** Some events of the log. */
@@ -165,17 +165,16 @@ export const read = (
 
 /** What a selection is, in a record: it does not name the person. */
 export const describe = (selected: Selected): { readonly [key: string]: string } => {
-  const text = (millis: number) => new Date(millis).toISOString()
   switch (selected._tag) {
     case "Events":
       return { selection: "events" }
     case "Person":
       return { selection: "person" }
     case "PersonBefore":
-      return { selection: "person", before: text(selected.beforeMillis) }
+      return { selection: "person", before: timeText(selected.beforeMillis) }
     case "Time": {
-      const since = selected.sinceMillis === undefined ? {} : { since: text(selected.sinceMillis) }
-      return { selection: "time", ...since, before: text(selected.beforeMillis) }
+      const since = selected.sinceMillis === undefined ? {} : { since: timeText(selected.sinceMillis) }
+      return { selection: "time", ...since, before: timeText(selected.beforeMillis) }
     }
   }
 }

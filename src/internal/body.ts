@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import type { PiiFlags, SearchKeys, Wire } from "../DatasetEvent.ts"
 import { WireFromText } from "../DatasetEvent.ts"
 import type { LogName } from "../RequestContext.ts"
-import { hasWireShape } from "./wireShape.ts"
+import { hasWireShape, isObject } from "./wireShape.ts"
 
 type Fields = { readonly [key: string]: unknown }
 
@@ -17,9 +17,6 @@ const viewOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.by
 
 /** The text of UTF-8 bytes, without a copy of the bytes. */
 export const textOf = (bytes: Uint8Array): string => viewOf(bytes).toString("utf8")
-
-const isObject = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** The fields of an object; none of any other value. */
 export const fieldsOf = (value: unknown): Fields => isObject(value) ? value : {}

@@ -2,6 +2,7 @@
 import { Decided, EventId, type Sealed, Stamped, Stripped } from "../DatasetEvent.ts"
 import { type Entropy, makeUuid7 } from "../internal/entropy.ts"
 import { made } from "../internal/made.ts"
+import { timeText } from "../internal/time.ts"
 import type { LogName } from "../RequestContext.ts"
 import { saltBytes, seal } from "../Seal.ts"
 import * as Origin from "./Origin.ts"
@@ -51,7 +52,7 @@ export const makeLogCreated = (
       durationMillis: undefined,
       severity: "info",
       storageClass: "audit",
-      occurredAt: new Date(millis).toISOString(),
+      occurredAt: timeText(millis),
       record: undefined
     },
     {

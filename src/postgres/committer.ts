@@ -62,10 +62,10 @@ const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resum
 /** What a statement returns. */
 type Answer = Result.Result<ReadonlyArray<Row>, SqlError>
 
-/** Where a statement has written to logs: the sizes that they had, and how many entries it has added. */
-const writtenTo = (
-  result: Answer
-): ReadonlyMap<number | undefined, { readonly size: number; readonly count: number }> =>
+/** The logs that a statement has written to: the sizes that they had, and how many entries it has added. */
+type Written = ReadonlyMap<number | undefined, { readonly size: number; readonly count: number }>
+
+const writtenTo = (result: Answer): Written =>
   new Map(
     Result.isSuccess(result)
       ? result.success.map((row) => [
@@ -119,20 +119,20 @@ export class Committer {
       const { params, text } = this.appender.appending.skipping(sent.map(({ addition }) => addition))
       return Effect.flatMap(Effect.result(this.appender.options.database.run(text, params)), (result) => {
         // What is remembered is right before the next statement begins, which it may at once.
-        const left = this.left(sent, result)
+        const written = writtenTo(result)
+        const left = this.left(sent, written)
         waiting.free()
         for (const { entries, key } of left) {
           if (Result.isFailure(result) && isLost(result.failure)) this.failAll(entries, result.failure, true)
           // What is wrong, if anything, is found under the lock.
           else this.apart(waiting, key, entries, Result.isFailure(result))
         }
-        return this.settled(sent, result)
+        return this.settled(sent, written)
       })
     })
 
   /** Remembers how logs are seen after a statement; returns what it did not write. */
-  private left(sent: ReadonlyArray<Sent>, result: Answer) {
-    const written = writtenTo(result)
+  private left(sent: ReadonlyArray<Sent>, written: Written) {
     return sent.flatMap(({ addition, key, part: { entries } }) => {
       const there = written.get(addition.log)
       const left = there === undefined ? entries : entries.slice(there.count)
@@ -149,9 +149,8 @@ export class Committer {
   private readonly settled = Effect.fnUntraced(function*(
     this: Committer,
     sent: ReadonlyArray<Sent>,
-    result: Answer
+    written: Written
   ): Effect.fn.Return<void> {
-    const written = writtenTo(result)
     this.told(new Set(sent.flatMap(({ addition, key }) => written.has(addition.log) ? [key] : [])))
     let settled = 0
     for (const { addition, part } of sent) {
@@ -265,7 +264,8 @@ export class Committer {
     const sent = [{ key, part, addition }]
     const { params, text } = this.appender.appending.waiting([addition])
     const result: Answer = yield* Effect.result(this.appender.options.database.run(text, params))
-    const left = this.left(sent, result).flatMap(({ entries }) => entries)
+    const written = writtenTo(result)
+    const left = this.left(sent, written).flatMap(({ entries }) => entries)
     if (Result.isFailure(result)) {
       this.seens.delete(key)
       if (!isLost(result.failure)) waiting.giveBack()
@@ -276,7 +276,7 @@ export class Committer {
     const seen = this.seens.get(key)
     // Whoever is alone again need not wait.
     if (seen?.frontier !== undefined) this.seens.set(key, { ...seen, isContended: false })
-    yield* this.settled(sent, result)
+    yield* this.settled(sent, written)
     return left.length === 0
   })
 

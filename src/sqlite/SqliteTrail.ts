@@ -74,15 +74,14 @@ class PageReader {
   }
 
   /** Rows whose numbers follow each other, up or down. */
-  private run(seqs: ReadonlyArray<number>): ReadonlyArray<Row | undefined> {
+  private run(seqs: ReadonlyArray<number>): ReadonlyArray<Row> {
     const [first = 0] = seqs
     const last = seqs.at(-1) ?? first
-    if (seqs.length === 1) return [this.bySeq.get(first)]
     return first < last ? this.between.all(first, last) : this.between.all(last, first).toReversed()
   }
 
   /** Rows by their numbers; as many as follow each other, and are wanted, at once: that takes half the time. */
-  private *at(seqs: Iterable<number>, wanted: number): Generator<Row | undefined> {
+  private *at(seqs: Iterable<number>, wanted: number): Generator<Row> {
     const most = Math.min(wanted, readAtOnce)
     let run: Array<number> = []
     for (const seq of seqs) {

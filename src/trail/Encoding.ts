@@ -104,10 +104,13 @@ export const csvRow = (item: Item): string =>
   }\r\n`
 /** An event as a line of JSON, with its position. */
 export const ndjsonRow = (item: Item): string =>
-  item.erased
-    ? `${JSON.stringify({ position: item.position, event_id: item.eventId, erased: true })}\n`
-    // To copy an event's fields behind its position takes as long as to write them.
-    : `{"position":${item.position},${JSON.stringify(item.event).slice(1)}\n`
+  `${
+    JSON.stringify(
+      item.erased
+        ? { position: item.position, event_id: item.eventId, erased: true }
+        : { position: item.position, ...item.event }
+    )
+  }\n`
 
 /** An event as a CloudEvent 1.0 in its JSON format; `sequence` is the extension of that name. */
 export const cloudEvent = (item: Item) => {
