@@ -93,6 +93,9 @@ export const connectionOf = (file: object): ClientConnection => {
 
 const fail = (reason: AuditReason) => new AuditError({ method: "SqliteClient.open", reason })
 
+const refusing = (filename: string) => (problem: Problem) =>
+  fail(sqliteReason(problem.cause, `cannot open ${filename}`))
+
 const prepareFile = (db: DatabaseSync, fresh: boolean) => {
   db.exec("PRAGMA busy_timeout = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384")
   // The first write marks the file as ours, in one rollback-journal transaction: killed here, it is empty or ours.
@@ -136,12 +139,16 @@ const placeOf = ({ deadline, filename }: Options) => ({
 })
 
 /** A file that was looked at, and is known to be open here until the scope closes. */
-const checking = (filename: string, options: { readonly adopt: boolean; readonly mustExist: boolean }) =>
+const checking = (
+  filename: string,
+  options: { readonly adopt: boolean; readonly mustExist: boolean },
+  deadlineMillis: number
+) =>
   Effect.acquireRelease(
-    Effect.suspend(() => {
-      const checked = checkFile(filename, options)
-      return "reason" in checked ? Effect.fail(fail(checked.reason)) : Effect.succeed(checked)
-    }),
+    untilFree(attempt(() => checkFile(filename, options)), deadlineMillis).pipe(
+      Effect.mapError(refusing(filename)),
+      Effect.flatMap((checked) => "reason" in checked ? Effect.fail(fail(checked.reason)) : Effect.succeed(checked))
+    ),
     ({ identity }) => Effect.sync(() => releaseFile(identity))
   )
 
@@ -152,8 +159,8 @@ const openWriter = Effect.fnUntraced(function*(options: Options): Effect.fn.Retu
 > {
   const { adopt = false, mustExist = false } = options
   const { deadlineMillis, filename } = placeOf(options)
-  const found = yield* checking(filename, { adopt, mustExist })
-  const refuse = (problem: Problem) => fail(sqliteReason(problem.cause, `cannot open ${filename}`))
+  const found = yield* checking(filename, { adopt, mustExist }, deadlineMillis)
+  const refuse = refusing(filename)
   const waiting = <A>(evaluate: () => A) => Effect.mapError(untilFree(attempt(evaluate), deadlineMillis), refuse)
   const db = yield* opening(() => new DatabaseSync(filename, { timeout: 0 }), refuse, deadlineMillis)
   yield* waiting(() => prepareFile(db, found.fresh))
@@ -207,6 +214,6 @@ export const connectReader = (filename: string, deadlineMillis: number) =>
 /** Opens a file, which must exist, for reading only. */
 export const openReader = Effect.fnUntraced(function*(options: Options) {
   const { deadlineMillis, filename } = placeOf(options)
-  yield* checking(filename, { adopt: false, mustExist: true })
+  yield* checking(filename, { adopt: false, mustExist: true }, deadlineMillis)
   return { filename, deadlineMillis, reader: yield* connectReader(filename, deadlineMillis) }
 })

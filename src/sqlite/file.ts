@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url"
 import { type AuditReason, NotFound, SinkRejected, SinkUnavailable } from "../AuditError.ts"
 import { createFile, errno, type FileIdentity, holdFile, isHeld } from "../internal/files.ts"
 import { applicationId, refusal, version, versionOf } from "./Migrations.ts"
-import { errorCode } from "./problem.ts"
+import { errorCode, isBusy } from "./problem.ts"
 
 /** How to open a store. */
 export interface Options {
@@ -22,7 +22,7 @@ export interface Options {
 
 type Checked = { readonly identity: FileIdentity; readonly fresh: boolean } | { readonly reason: AuditReason }
 
-/** Creates a missing file with mode 0600, and refuses what is not a store of ours without touching it. */
+/** Creates a missing file with mode 0600; refuses what is not a store of ours without touching it; throws if locked. */
 export const checkFile = (
   path: string,
   options: { readonly adopt: boolean; readonly mustExist: boolean }
@@ -33,6 +33,7 @@ export const checkFile = (
   try {
     return check(path, options)
   } catch (cause) {
+    if (isBusy(cause)) throw cause
     return { reason: new SinkUnavailable({ detail: `cannot open ${path}: ${errno(cause)}`, cause }) }
   }
 }
@@ -60,13 +61,16 @@ const check = (path: string, options: { readonly adopt: boolean; readonly mustEx
   return { identity, fresh }
 }
 
-/** Looks into a database; `undefined` of what is not one, or is damaged (SQLITE_NOTADB, SQLITE_CORRUPT). */
-const lookInto = <A>(file: string | URL, look: (db: DatabaseSync) => A): A | undefined => {
+type Wrong = "damaged" | "no database"
+
+/** Looks into a database; what is wrong with it is said: SQLITE_CORRUPT or SQLITE_NOTADB. */
+const lookInto = <A extends object>(file: string | URL, look: (db: DatabaseSync) => A): A | Wrong => {
   const db = new DatabaseSync(file, { readOnly: true })
   try {
     return look(db)
   } catch (cause) {
-    if (errorCode(cause) === 26 || errorCode(cause) === 11) return undefined
+    if (errorCode(cause) === 26) return "no database"
+    if (errorCode(cause) === 11) return "damaged"
     throw cause
   } finally {
     db.close()
@@ -77,7 +81,7 @@ const lookInto = <A>(file: string | URL, look: (db: DatabaseSync) => A): A | und
  * The database header: https://www.sqlite.org/fileformat.html#the_database_header. Read by SQLite, which knows what the
  * process has open wherever in it: closing a descriptor of our own would drop the locks that another thread holds.
  */
-const headerOf = (path: string): { readonly id: unknown; readonly version: unknown } | undefined => {
+const headerOf = (path: string): { readonly id: unknown; readonly version: unknown } | Wrong => {
   const url = pathToFileURL(path)
   url.searchParams.set("immutable", "1")
   return lookInto(url, (db) => ({
@@ -89,10 +93,11 @@ const headerOf = (path: string): { readonly id: unknown; readonly version: unkno
 const checkHeader = (path: string, adopt: boolean): AuditReason | undefined => {
   const header = headerOf(path)
   // Looked at before anything is opened for writing: what is not ours is not touched.
-  if (header?.id === applicationId && Number(header.version) <= version) return undefined
-  const found = header === undefined
-    ? undefined
+  if (typeof header === "object" && header.id === applicationId && Number(header.version) <= version) return undefined
+  // A header that is read without a lock looks damaged while a checkpoint of another process makes the file longer.
+  const found = header === "no database"
+    ? header
     : lookInto(path, (db) => ({ problem: refusal(db, versionOf(db), adopt) }))
-  if (found === undefined) return new SinkRejected({ detail: `${path} is not an audit store` })
+  if (typeof found === "string") return new SinkRejected({ detail: `${path} is not an audit store` })
   return found.problem === undefined ? undefined : new SinkRejected({ detail: `${path}: ${found.problem}` })
 }

@@ -1,7 +1,16 @@
 /** What is looked at of a file before it is opened as a store: it is made, taken, or refused and not touched. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { isHeld, releaseFile } from "../../src/internal/files.ts"
@@ -89,6 +98,32 @@ describe("a file that a store is opened at", () => {
       "SinkRejected",
       `${newer}: it has version ${version + 1}, newer than the ${version} of this release`
     ])
+  })
+
+  inFolder("is a store also where a checkpoint was stopped after the first page, or is there now", (folder) => {
+    const path = join(folder, "a.db")
+    store(path, "PRAGMA journal_mode = WAL")
+    const other = new DatabaseSync(path)
+    other.exec("CREATE TABLE more (text TEXT); INSERT INTO more VALUES (printf('%.*c', 100000, 'x'))")
+    const stopped = join(folder, "stopped.db")
+    copyFileSync(`${path}-wal`, `${stopped}-wal`)
+    // A checkpoint writes the first page first: it tells of pages that the file has only when it ends.
+    const first = readFileSync(path)
+    first.writeUInt32BE(first.readUInt32BE(28) + 20, 28)
+    writeFileSync(stopped, first)
+    other.close()
+    assert.isFalse(taken(stopped))
+    assert.isFalse(taken(path))
+  })
+
+  inFolder("is waited for while another process has it for itself", (folder) => {
+    const path = join(folder, "own.db")
+    database(path, "CREATE TABLE note (n INT)")
+    const other = new DatabaseSync(path)
+    other.exec("BEGIN EXCLUSIVE")
+    assert.throws(() => checkFile(path, plain), /locked/)
+    other.close()
+    why(path)
   })
 
   inFolder("is no other file, and a database of the application's only where it may be adopted", (folder) => {
