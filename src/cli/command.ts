@@ -19,6 +19,7 @@ import { erase, hold, release } from "./erase.ts"
 import { BrokenPipe, DoesNotHold, Failed, UsageError } from "./exit.ts"
 import { ingest } from "./ingest.ts"
 import { keygen } from "./keygen.ts"
+import { partition } from "./partition.ts"
 import { prefs } from "./prefs.ts"
 import { prove, verifyProof } from "./prove.ts"
 import { query } from "./query.ts"
@@ -56,6 +57,7 @@ export const command = Command.make("effect-audit").pipe(
     release,
     resume,
     backup,
+    partition,
     actions,
     relay,
     serve

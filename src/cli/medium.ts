@@ -47,7 +47,15 @@ export interface Medium {
   readonly verifying: Layered<LogStore>
   /** What the relays of a store remember, and its logs. */
   readonly relaying: Layered<RelayState | AuditTrail>
+  /** Moves old events into partitions, where the medium has them. */
+  readonly partition: Partitioning | undefined
 }
+
+type Partitioning = (options: Omit<Postgres.PartitionOptions, "schema">) => Effect.Effect<
+  ReadonlyArray<Postgres.Partition>,
+  AuditError | Failed | UsageError,
+  FileSystem.FileSystem
+>
 
 const waiting = { deadline: "10 seconds" } as const
 
@@ -66,7 +74,8 @@ export const sqlite = (filename: string, own: Partial<Sqlite.StoreOptions> = {})
   verifying: SqliteLogStore.layerReadOnly({ ...waiting, filename }),
   relaying: SqlRelayState.layer().pipe(
     Layer.provideMerge(Sqlite.layer({ ...waiting, ...own, filename, mustExist: true }))
-  )
+  ),
+  partition: undefined
 })
 
 /** The state of a signer. */
@@ -100,7 +109,8 @@ const postgres = (address: Address): Medium => {
       ),
     reading: existing,
     verifying: existing,
-    relaying: Layer.provideMerge(SqlRelayState.layer({ schema: address.schema }), existing).pipe(Layer.provide(client))
+    relaying: Layer.provideMerge(SqlRelayState.layer({ schema: address.schema }), existing).pipe(Layer.provide(client)),
+    partition: (options) => Effect.provide(Postgres.partition({ ...options, schema: address.schema }), client)
   }
 }
 
@@ -116,7 +126,8 @@ export const configured = (store: Postgres.PostgresStore): Medium => ({
   verifying: store.layer({ mustExist: true }),
   relaying: SqlRelayState.layer({ schema: store.options.schema }).pipe(
     Layer.provideMerge(store.layer({ mustExist: true }))
-  )
+  ),
+  partition: (options) => Effect.provide(Postgres.partition({ ...options, schema: store.options.schema }), store.client)
 })
 
 /** The medium of a store's name: a file, or the address of a database. */

@@ -7,7 +7,7 @@
  *   `origin`: the origins that resumed logs went on under. `stop`: logs that take no more events, and why.
  * - `event`: one row per event, by log and position. Append-only: a trigger refuses every change but erasure, which
  *   takes body, salt, time and terms away and leaves the commitment. `terms` are the hashes of the values that an event
- *   can be found by, each bound to its log.
+ *   can be found by, each bound to its log. `event_LOG_FROM_UNTIL`: partitions, which inherit from it.
  * - `idempotency_key`: hashed keys, with a hash of what they were used for.
  * - `bundle`, `subtree`: the Merkle tree of each log. A bundle has the commitments of 256 entries that follow each
  *   other (the last of a log may have fewer), and the first and last time of recording in it once it is complete; a
@@ -121,11 +121,18 @@ const guards: ReadonlyArray<Guard> = [
   ...stays("preference", "a preference is set anew, not removed")
 ]
 
+const guarding = (s: string, on: string, [, name, when, says]: Guard): string =>
+  `CREATE TRIGGER ${name} ${when.replace("@", `${s}.${on}`)} EXECUTE FUNCTION ${s}.refuse('${says}')`
+
+const ofEvents = guards.filter(([table]) => table === "event")
+
+/** Makes the guards of events on a partition: what a trigger refuses, it refuses on its own table alone. */
+export const eventGuards = (s: string, partition: string): ReadonlyArray<string> =>
+  ofEvents.map((guard) => guarding(s, partition, guard))
+
 const statements = (s: string): ReadonlyArray<string> => [
   ...tables(s),
-  ...guards.map(([table, name, when, says]) =>
-    `CREATE TRIGGER ${name} ${when.replace("@", `${s}.${table}`)} EXECUTE FUNCTION ${s}.refuse('${says}')`
-  ),
+  ...guards.map((guard) => guarding(s, guard[0], guard)),
   `CREATE TRIGGER preference_is_counted AFTER INSERT OR UPDATE ON ${s}.preference FOR EACH STATEMENT ` +
   `EXECUTE FUNCTION ${s}.count_preference()`,
   `INSERT INTO ${s}.store VALUES ('version', '${version}')`
@@ -208,6 +215,17 @@ export const migrate = Effect.fnUntraced(function*(
   }))
 })
 
+/** The names of the partitions, which inherit from the table of the events. */
+export const partitionsOf = (run: Run, s: string): Effect.Effect<ReadonlyArray<string>, SqlError> =>
+  Effect.map(
+    run(
+      "SELECT c.relname AS name FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid " +
+        "JOIN pg_catalog.pg_class e ON e.oid = i.inhparent AND e.relnamespace = c.relnamespace " +
+        `WHERE e.oid = '${s}.event'::regclass AND c.relname ~ '^event_[0-9]+_[0-9]+_[0-9]+$' ORDER BY c.relname`
+    ),
+    (rows) => rows.flatMap((row) => stringOf(row, "name") ?? [])
+  )
+
 /** What is wrong with a store beside its logs: guards that are gone or switched off, heads that lead beyond rows. */
 export const problemsOf = (run: Run, s: string): Effect.Effect<ReadonlyArray<Problem>, SqlError> =>
   Effect.gen(function*() {
@@ -218,8 +236,13 @@ export const problemsOf = (run: Run, s: string): Effect.Effect<ReadonlyArray<Pro
       [s]
     )
     const found = new Set(there.map((row) => `${stringOf(row, "of")}.${stringOf(row, "name")}`))
-    const gone = guards.filter(([table, name]) => !found.has(`${table}.${name}`)).map(([, name]) =>
-      ({ fault: "guard", detail: `the guard ${name} is not there as it was made` }) as const
+    const partitions = yield* partitionsOf(run, s)
+    const wanted = [
+      ...guards.map(([table, name]) => ({ table, name, guard: name })),
+      ...partitions.flatMap((table) => ofEvents.map(([, name]) => ({ table, name, guard: `${name} of ${table}` })))
+    ]
+    const gone = wanted.filter(({ name, table }) => !found.has(`${table}.${name}`)).map(({ guard }) =>
+      ({ fault: "guard", detail: `the guard ${guard} is not there as it was made` }) as const
     )
     const beyond = yield* run(
       `SELECT l.origin FROM ${s}.head h JOIN ${s}.log l ON l.id = h.log WHERE h.size <> ` +

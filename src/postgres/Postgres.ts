@@ -31,6 +31,7 @@ import { failing } from "./problem.ts"
 import { Watching } from "./watching.ts"
 
 export type { AuditStore } from "../config/AuditConfig.ts"
+export { type Partition, partition, type PartitionOptions } from "./partition.ts"
 export { grant } from "./roles.ts"
 
 /** How to open a store. */

@@ -18,7 +18,7 @@ import { type Hold, type Log, LogStore, type LogWriter, type Snapshot, type Stor
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { Database, type Opened, type Run } from "./database.ts"
 import { eventColumns, eventOf, LogRows } from "./logRows.ts"
-import { problemsOf } from "./Migrations.ts"
+import { partitionsOf, problemsOf } from "./Migrations.ts"
 import { hasOutbox } from "./outbox.ts"
 import { failing } from "./problem.ts"
 
@@ -239,8 +239,11 @@ const scrubbable = (s: string): string =>
 /** Takes rows that are gone out of the tables that had content: also those that have moved out of the outbox. */
 const vacuumed = ({ run, schema }: Pick<Opened, "run" | "schema">) =>
   Effect.flatMap(
-    hasOutbox({ run, schema }),
-    (found) => run(`VACUUM (INDEX_CLEANUP ON) ${schema}.event${found ? `, ${schema}.outbox` : ""}`)
+    Effect.all([partitionsOf(run, schema), hasOutbox({ run, schema })]),
+    ([partitions, found]) => {
+      const tables = ["event", ...partitions, ...(found ? ["outbox"] : [])].map((table) => `${schema}.${table}`)
+      return run(`VACUUM (INDEX_CLEANUP ON) ${tables.join(", ")}`)
+    }
   )
 
 /**
