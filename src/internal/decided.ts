@@ -23,6 +23,8 @@ export interface Seen {
   readonly frontier: Frontier | undefined
   /** Whether others write to it at the same time, so that its lock is waited for. */
   readonly isContended: boolean
+  /** Where it ended after what was written last, while others write to it: who finds it there is alone again. */
+  readonly end?: number | undefined
 }
 
 /** A log whose end is known. */

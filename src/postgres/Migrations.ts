@@ -27,7 +27,7 @@ import type { Opened, Run } from "./database.ts"
 import { reasonOf, sqlState } from "./problem.ts"
 
 /** The version that this release writes. */
-export const version = 2
+export const version = 3
 
 const tables = (s: string): ReadonlyArray<string> => [
   `CREATE TABLE ${s}.store (name text PRIMARY KEY, value text NOT NULL)`,
@@ -61,8 +61,62 @@ const tables = (s: string): ReadonlyArray<string> => [
   `CREATE FUNCTION ${s}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$`,
   `CREATE FUNCTION ${s}.count_preference() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN EXECUTE format('UPDATE %I.preference_version SET version = version + 1', TG_TABLE_SCHEMA); RETURN NULL; END $$`
+BEGIN EXECUTE format('UPDATE %I.preference_version SET version = version + 1', TG_TABLE_SCHEMA); RETURN NULL; END $$`,
+  grow(s)
 ]
+
+/**
+ * Completes what entries that are added complete of a tree, for a process that did not know where it ended: their
+ * bundles of 256, and the hashes over completed runs of 256 (RFC 9162, section 2.1.1; an entry is the byte 1 and a
+ * commitment). `times`: the first and last time of recording of what is added, in milliseconds since 1970. Its queries
+ * see what was committed before it began.
+ */
+const grow = (s: string): string =>
+  `CREATE FUNCTION ${s}.grow(the_log bigint, at bigint, added bytea, times bigint[]) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  size CONSTANT bigint := at;
+  until CONSTANT bigint := (at + octet_length(added) / 32) / 256 * 256;
+  run bytea;
+  depth int4;
+  index bigint;
+  earliest timestamptz;
+  latest timestamptz;
+BEGIN
+  WHILE at < until LOOP
+    index := at / 256;
+    SELECT coalesce(string_agg(e.commitment, '' ORDER BY e.position), ''), min(e.recorded_at), max(e.recorded_at)
+      INTO run, earliest, latest
+      FROM ${s}.event e WHERE e.log = the_log AND e.position >= index * 256 AND e.position < size;
+    IF octet_length(run) <> (at - index * 256) * 32 THEN RAISE EXCEPTION 'entries are missing'; END IF;
+    run := run || substring(added FROM ((at - size) * 32 + 1)::int4 FOR ((index * 256 + 256 - at) * 32)::int4);
+    PERFORM FROM ${s}.bundle b WHERE b.log = the_log AND b.idx = index
+      AND substring(run FOR octet_length(b.commitments)) <> b.commitments;
+    IF FOUND THEN RAISE EXCEPTION 'entries never change'; END IF;
+    INSERT INTO ${s}.bundle (log, idx, commitments, low, high)
+      VALUES (the_log, index, run, least(earliest, to_timestamp(times[1]::float8 / 1000)),
+        greatest(latest, to_timestamp(times[2]::float8 / 1000)))
+      ON CONFLICT (log, idx) DO UPDATE SET commitments = excluded.commitments, low = excluded.low, high = excluded.high;
+    SELECT string_agg(sha256('\\x0001'::bytea || substring(run FROM n * 32 + 1 FOR 32)), '' ORDER BY n)
+      INTO run FROM generate_series(0, 255) AS n;
+    depth := 8;
+    LOOP
+      WHILE octet_length(run) > 32 LOOP
+        SELECT string_agg(sha256('\\x01'::bytea || substring(run FROM n * 64 + 1 FOR 64)), '' ORDER BY n)
+          INTO run FROM generate_series(0, octet_length(run) / 64 - 1) AS n;
+      END LOOP;
+      INSERT INTO ${s}.subtree (log, level, idx, hash) VALUES (the_log, depth, index, run);
+      EXIT WHEN index % 256 < 255;
+      SELECT string_agg(t.hash, '' ORDER BY t.idx) INTO run FROM ${s}.subtree t
+        WHERE t.log = the_log AND t.level = depth AND t.idx > index - 256 AND t.idx <= index;
+      IF octet_length(run) <> 8192 THEN RAISE EXCEPTION 'hashes are missing'; END IF;
+      index := index / 256;
+      depth := depth + 8;
+    END LOOP;
+    at := at / 256 * 256 + 256;
+  END LOOP;
+  RETURN true;
+END $$`
 
 /** A trigger: its table, its name, when it fires, and what it says. */
 type Guard = readonly [table: string, name: string, when: string, says: string]
@@ -151,6 +205,12 @@ export const hasTable = (run: Run, schema: string, table: string): Effect.Effect
     (rows) => rows.length > 0
   )
 
+/** What a store of version 2 lacks: a way to complete a tree without knowing where it ends. */
+const fromVersion2 = (s: string): ReadonlyArray<string> => [
+  grow(s),
+  `UPDATE ${s}.store SET value = '3' WHERE name = 'version'`
+]
+
 /** What a store of version 1 lacks: heads that say which entry is the last. Who may change heads may change that. */
 const fromVersion1 = (s: string): ReadonlyArray<string> => [
   `ALTER TABLE ${s}.head ADD COLUMN last bytea NOT NULL DEFAULT ''`,
@@ -159,7 +219,7 @@ const fromVersion1 = (s: string): ReadonlyArray<string> => [
 FOR role IN SELECT DISTINCT a.grantee::regrole::text FROM pg_attribute c, aclexplode(c.attacl) a
   WHERE c.attrelid = '${s}.head'::regclass AND c.attname = 'size' AND a.privilege_type = 'UPDATE' AND a.grantee <> 0
 LOOP EXECUTE format('GRANT UPDATE (last) ON ${s}.head TO %s', role); END LOOP; END $$`,
-  `UPDATE ${s}.store SET value = '2' WHERE name = 'version'`
+  ...fromVersion2(s)
 ]
 
 /** The version of the store in a schema; 0 of an empty one. */
@@ -210,7 +270,11 @@ export const migrate = Effect.fnUntraced(function*(
     )
     const found = yield* check
     if (found === version) return
-    const all = found === 1 ? fromVersion1(schema) : [`CREATE SCHEMA IF NOT EXISTS ${schema}`, ...statements(schema)]
+    const all = found === 2
+      ? fromVersion2(schema)
+      : found === 1
+      ? fromVersion1(schema)
+      : [`CREATE SCHEMA IF NOT EXISTS ${schema}`, ...statements(schema)]
     yield* Effect.forEach(all, (statement) => Effect.mapError(run(statement), failed), { discard: true })
   }))
 })

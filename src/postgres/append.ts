@@ -1,10 +1,10 @@
 /**
  * The one statement that appends: events of many logs, their idempotency keys, and what they complete of the trees.
  *
- * It takes the lock of each log, moves its head, and writes the rows of those that it moved. A head is moved where it
- * is believed to be, behind the very entry that is believed to be its last; where others have moved it meanwhile, only
- * if no bundle of the tree is completed. A log that was changed in another way, that is another's by now, or whose lock
- * someone else has, is left out, and nothing of it is written.
+ * It takes the lock of each log, moves its head, and writes the rows of those that it moved. A head that is where it is
+ * believed to be is moved behind the very entry that is believed to be its last, with what that completes of the tree;
+ * where others have moved it meanwhile, the server completes it. A log that was changed in another way, that is
+ * another's by now, or whose lock someone else has, is left out, and nothing of it is written.
  */
 import type { UsedKey } from "../internal/decided.ts"
 import type { SealedRow } from "../internal/sealedRow.ts"
@@ -75,12 +75,10 @@ WITH limits AS MATERIALIZED (
     $12::text[], $13::text[])
     AS w(log, version, size, count, first, last, tenant_id, env)
 ), mine AS (
-  SELECT h.log, h.size, w.size AS believed, w.first, CASE WHEN h.size = w.size THEN w.count
-    ELSE least(w.count, ${runLength - 1} - h.size % ${runLength}) END AS count
+  SELECT h.log, h.size, w.size AS believed, w.first, w.count
   FROM limits l CROSS JOIN want w JOIN ${s}.head h ON h.log = w.log WHERE l.durable
   AND h.version = w.version AND CASE WHEN h.size = w.size THEN h.last = w.last
-    ELSE h.size % ${runLength} < ${runLength - 1} AND EXISTS (SELECT FROM ${s}.log l
-    WHERE l.id = h.log AND l.tenant_id = w.tenant_id AND l.env = w.env) END
+    ELSE EXISTS (SELECT FROM ${s}.log l WHERE l.id = h.log AND l.tenant_id = w.tenant_id AND l.env = w.env) END
   ORDER BY h.log FOR UPDATE OF h${waits === undefined ? " SKIP LOCKED" : ""}
 ), moved AS (
   UPDATE ${s}.head h SET size = m.size + m.count, changed = pg_current_xact_id(),
@@ -93,9 +91,13 @@ WITH limits AS MATERIALIZED (
     substring($11::bytea FROM (e.n * 80 - 63)::int4 FOR 32), substring($11::bytea FROM (e.n * 80 - 31)::int4 FOR 32),
     e.body, e.terms::int4[]
   FROM unnest($7::int8[], $8::int8[], $9::bytea[], $10::text[]) WITH ORDINALITY AS e(log, millis, body, terms, n)
-  JOIN moved m ON m.log = e.log AND e.n - m.first < m.count
+  JOIN moved m ON m.log = e.log
 )${rest}
-SELECT log::float8 AS log, size::float8 AS size, count::float8 AS count FROM moved`
+SELECT log::float8 AS log, size::float8 AS size, CASE WHEN size <> believed AND size % ${runLength} + count >= ${runLength}
+  THEN ${s}.grow(log, size, (SELECT string_agg(substring($11::bytea FROM (n * 80 - 63)::int4 FOR 32), '' ORDER BY n)
+    FROM generate_series(first, first + count - 1) AS n),
+    (SELECT ARRAY[min(t), max(t)] FROM unnest($8::int8[]) WITH ORDINALITY AS u(t, n)
+    WHERE n >= first AND n < first + count)) END AS grown FROM moved`
 
 /** A statement and its parameters. */
 export interface Statement {

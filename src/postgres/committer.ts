@@ -53,26 +53,18 @@ const partsOf = (batch: Batch): ReadonlyMap<string, Part> => {
 /** Callers that hear of their events before the event loop turns, and events that begin a statement at once. */
 export const atOnce = 16
 
-/** How often a statement is tried for one log before its lock is taken for more than one. */
-const mostTries = 8
-
 /** The next turn of the event loop. */
 const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 /** What a statement returns. */
 type Answer = Result.Result<ReadonlyArray<Row>, SqlError>
 
-/** The logs that a statement has written to: the sizes that they had, and how many entries it has added. */
-type Written = ReadonlyMap<number | undefined, { readonly size: number; readonly count: number }>
+/** The logs that a statement has written to, and the sizes that they had. */
+type Written = ReadonlyMap<number | undefined, number>
 
 const writtenTo = (result: Answer): Written =>
   new Map(
-    Result.isSuccess(result)
-      ? result.success.map((row) => [
-        integerOf(row, "log"),
-        { size: integerOf(row, "size") ?? -1, count: integerOf(row, "count") ?? 0 }
-      ])
-      : []
+    Result.isSuccess(result) ? result.success.map((row) => [integerOf(row, "log"), integerOf(row, "size") ?? -1]) : []
   )
 
 const noPuts: Puts = { bundles: [], subtrees: [] }
@@ -122,7 +114,7 @@ export class Committer {
         const written = writtenTo(result)
         const left = this.left(sent, written)
         waiting.free()
-        for (const { entries, key } of left) {
+        for (const { key, part: { entries } } of left) {
           if (Result.isFailure(result) && isLost(result.failure)) this.failAll(entries, result.failure, true)
           // What is wrong, if anything, is found under the lock.
           else this.apart(waiting, key, entries, Result.isFailure(result))
@@ -132,16 +124,16 @@ export class Committer {
     })
 
   /** Remembers how logs are seen after a statement; returns what it did not write. */
-  private left(sent: ReadonlyArray<Sent>, written: Written) {
-    return sent.flatMap(({ addition, key, part: { entries } }) => {
-      const there = written.get(addition.log)
-      const left = there === undefined ? entries : entries.slice(there.count)
+  private left(sent: ReadonlyArray<Sent>, written: Written): ReadonlyArray<Sent> {
+    return sent.filter(({ addition, key }) => {
+      const size = written.get(addition.log)
       const seen = this.seens.get(key)
-      if (seen !== undefined && (left.length > 0 || there?.size !== addition.size)) {
+      if (seen !== undefined && (size === undefined || size !== addition.size)) {
         // What was added to the tree is not where it was believed to be: others have appended, or it was not written.
-        this.seens.set(key, { ...seen, frontier: undefined, isContended: true })
+        const end = size === undefined ? undefined : size + addition.rows.length
+        this.seens.set(key, { ...seen, frontier: undefined, isContended: true, end })
       }
-      return left.length === 0 ? [] : [{ key, entries: left }]
+      return size === undefined
     })
   }
 
@@ -154,8 +146,9 @@ export class Committer {
     this.told(new Set(sent.flatMap(({ addition, key }) => written.has(addition.log) ? [key] : [])))
     let settled = 0
     for (const { addition, part } of sent) {
-      const { count, size } = written.get(addition.log) ?? { count: 0, size: 0 }
-      for (const [at, { settle, value }] of part.entries.slice(0, count).entries()) {
+      const size = written.get(addition.log)
+      if (size === undefined) continue
+      for (const [at, { settle, value }] of part.entries.entries()) {
         // Callers go on a few at a time: the next commit begins with the events of the first of them.
         if (++settled % atOnce === 0) yield* nextTurn
         value.try()
@@ -178,15 +171,14 @@ export class Committer {
   /** What a log gets in one statement, if all that it takes is known. */
   private additionOf(key: string, { rows }: Part): Addition | undefined {
     const seen = this.seens.get(key)
-    if (seen === undefined || seen.stopped !== undefined || seen.frontier?.reaches(rows.length) === false) {
-      return undefined
-    }
+    if (seen === undefined || seen.stopped !== undefined) return undefined
     for (const { idempotency, policy, repeated } of rows) {
       if (repeated || idempotency !== undefined) return undefined
       if (policy !== undefined && !this.policies.has(policy)) return undefined
     }
     const { frontier, id, version } = seen
-    if (frontier === undefined) {
+    // The server completes what is not known here.
+    if (frontier?.reaches(rows.length) !== true) {
       return { log: id, version, size: undefined, last: unknown, rows, keys: [], puts: noPuts }
     }
     const { last, size } = frontier
@@ -203,38 +195,33 @@ export class Committer {
     Effect.flatMap(elapsed, (started) => {
       // Whoever is alone again goes back to the common statement.
       const isOver = () => this.seens.get(key)?.isContended === false
-      const direct = (tries: number, isBegun: boolean): Effect.Effect<void> =>
-        Effect.suspend(() => {
-          if (waiting.isEmpty() || (isBegun && isOver())) return Effect.void
-          if (tries === mostTries) return withLock(0)
-          return Effect.flatMap(this.direct(key, waiting), (isWritten) =>
-            isWritten
-              ? direct(0, true)
-              : Effect.flatMap(this.catchUp(key), (isKnown) => isKnown ? direct(tries + 1, false) : withLock(0)))
-        })
+      const direct = (isBegun: boolean): Effect.Effect<void> =>
+        Effect.suspend(() =>
+          waiting.isEmpty() || (isBegun && isOver())
+            ? Effect.void
+            : Effect.flatMap(this.direct(key, waiting), (isWritten) => isWritten ? direct(true) : withLock(0))
+        )
       const withLock = (tries: number): Effect.Effect<void> =>
         waiting.isEmpty() ? Effect.void : Effect.flatMap(
           this.once(key, waiting),
           (error) =>
             error === undefined
-              ? direct(0, true)
+              ? direct(true)
               : this.later(waiting, error, started, Effect.suspend(() => withLock(tries + 1)), tries)
         )
-      return isRefused ? withLock(0) : direct(0, false)
+      return isRefused ? withLock(0) : direct(false)
     })
 
-  /**
-   * Reads where a log ends now, without its lock: so that the next statement may complete a bundle; whether it could.
-   */
-  private readonly catchUp = (key: string): Effect.Effect<boolean> =>
+  /** Reads where a log ends now, without its lock: who finds it there with the next statement completes its tree. */
+  private readonly catchUp = (key: string): Effect.Effect<void> =>
     Effect.suspend(() => {
       const seen = this.seens.get(key)
-      if (seen === undefined || seen.stopped !== undefined) return Effect.succeed(false)
+      if (seen === undefined || seen.stopped !== undefined) return Effect.void
       return Effect.match(this.appender.end(seen), {
-        onFailure: () => false,
+        // Then the server goes on to complete it.
+        onFailure: () => {},
         onSuccess: (frontier) => {
-          if (frontier !== undefined) this.seens.set(key, { ...seen, frontier })
-          return frontier !== undefined
+          if (frontier !== undefined) this.seens.set(key, { ...seen, frontier, isContended: false, end: undefined })
         }
       })
     })
@@ -247,7 +234,7 @@ export class Committer {
         : Effect.andThen(Effect.sleep(Math.min(200, 5 * 2 ** tries)), again))
   }
 
-  /** One statement that waits for the lock; `false` where not everything was written, and the rest was given back. */
+  /** One statement that waits for the lock; `false` where it was not written, and given back. */
   private readonly direct = Effect.fnUntraced(function*(
     this: Committer,
     key: string,
@@ -261,23 +248,24 @@ export class Committer {
       waiting.giveBack()
       return false
     }
+    const before = this.seens.get(key)
     const sent = [{ key, part, addition }]
     const { params, text } = this.appender.appending.waiting([addition])
     const result: Answer = yield* Effect.result(this.appender.options.database.run(text, params))
     const written = writtenTo(result)
-    const left = this.left(sent, written).flatMap(({ entries }) => entries)
-    if (Result.isFailure(result)) {
+    if (this.left(sent, written).length > 0) {
+      // It was changed otherwise than by appending, or is away.
       this.seens.delete(key)
-      if (!isLost(result.failure)) waiting.giveBack()
-      else this.failAll(left, result.failure, true)
+      if (Result.isFailure(result) && isLost(result.failure)) this.failAll(entries, result.failure, true)
+      else waiting.giveBack()
       return false
     }
-    waiting.giveBack(left)
     const seen = this.seens.get(key)
     // Whoever is alone again need not wait.
     if (seen?.frontier !== undefined) this.seens.set(key, { ...seen, isContended: false })
+    else if (written.get(addition.log) === before?.end) yield* this.catchUp(key)
     yield* this.settled(sent, written)
-    return left.length === 0
+    return true
   })
 
   /**

@@ -33,6 +33,7 @@ const recording = (s: string, role: string): ReadonlyArray<string> => [
   `GRANT UPDATE (commitments, low, high) ON ${s}.bundle TO ${role}`,
   `GRANT INSERT, UPDATE ON ${s}.store, ${s}.preference TO ${role}`,
   `GRANT UPDATE ON ${s}.preference_version TO ${role}`,
+  `GRANT EXECUTE ON FUNCTION ${s}.grow TO ${role}`,
   `GRANT INSERT, DELETE ON ${s}.outbox TO ${role}`,
   `GRANT INSERT, UPDATE, DELETE ON ${s}.relay, ${s}.relay_cursor, ${s}.relay_parked TO ${role}`
 ]

@@ -29,18 +29,27 @@ const holds = Effect.map(
   (findings) => assert.deepStrictEqual(findings.filter(({ _tag }) => _tag === "Fault"), [])
 )
 
-describe("a store of version 1, whose heads do not say which entry is the last", () => {
+const older: ReadonlyArray<readonly [version: string, what: string, back: (schema: string) => ReadonlyArray<string>]> =
+  [
+    ["1", "whose heads do not say which entry is the last", (s) => [
+      `DROP FUNCTION ${s}.grow(bigint, bigint, bytea, bigint[])`,
+      `ALTER TABLE ${s}.head DROP COLUMN last`
+    ]],
+    ["2", "which cannot complete a tree by itself", (s) => [`DROP FUNCTION ${s}.grow(bigint, bigint, bytea, bigint[])`]]
+  ]
+
+describe.each(older)("a store of version %s, %s", (version, _what, back) => {
   it.live("is migrated by its owner, by many at once as by one, and its roles go on", () => {
     const schema = freshSchema()
-    const role = `app_${process.pid}`
+    const role = `app_${process.pid}_${version}`
     return Effect.gen(function*() {
       yield* Effect.gen(function*() {
         const sql = yield* SqlClient
         yield* emitAll(300)
         yield* sql.unsafe(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`)
         yield* Postgres.grant({ schema, application: role })
-        yield* sql.unsafe(`ALTER TABLE ${schema}.head DROP COLUMN last`)
-        yield* sql.unsafe(`UPDATE ${schema}.store SET value = '1' WHERE name = 'version'`)
+        for (const statement of back(schema)) yield* sql.unsafe(statement)
+        yield* sql.unsafe(`UPDATE ${schema}.store SET value = $1 WHERE name = 'version'`, [version])
       }).pipe(Effect.provide(storeOf(schema)))
       const refused = yield* Effect.flip(Effect.scoped(Layer.build(storeOf(schema, role))))
       assert.include(String(refused), "have their owner open the store once")
