@@ -93,8 +93,9 @@ WITH limits AS MATERIALIZED (
   FROM unnest($7::int8[], $8::int8[], $9::bytea[], $10::text[]) WITH ORDINALITY AS e(log, millis, body, terms, n)
   JOIN moved m ON m.log = e.log
 )${rest}
-SELECT log::float8 AS log, size::float8 AS size, CASE WHEN size <> believed AND size % ${runLength} + count >= ${runLength}
-  THEN ${s}.grow(log, size, (SELECT string_agg(substring($11::bytea FROM (n * 80 - 63)::int4 FOR 32), '' ORDER BY n)
+SELECT log::float8 AS log, size::float8 AS size,
+  CASE WHEN size <> believed AND size % ${runLength} + count >= ${runLength} THEN ${s}.grow(log, size,
+    (SELECT string_agg(substring($11::bytea FROM (n * 80 - 63)::int4 FOR 32), '' ORDER BY n)
     FROM generate_series(first, first + count - 1) AS n),
     (SELECT ARRAY[min(t), max(t)] FROM unnest($8::int8[]) WITH ORDINALITY AS u(t, n)
     WHERE n >= first AND n < first + count)) END AS grown FROM moved`
