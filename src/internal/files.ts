@@ -97,6 +97,18 @@ export const errno = (cause: unknown): string =>
 /** Whether the file at a path is a regular one; `undefined` if there is no file. Links are not followed. */
 export const isRegularFile = (path: string): boolean | undefined => lstatSync(path, { throwIfNoEntry: false })?.isFile()
 
+/** Whether there is a file with anything in it. */
+export const hasBytes = (path: string): boolean => (lstatSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0
+
+/** Creates a file of mode 0600, unless another process is faster. */
+export const createMissing = (path: string): void => {
+  try {
+    createFile(path)
+  } catch (cause) {
+    if (errno(cause) !== "EEXIST") throw cause
+  }
+}
+
 /** Creates a file of mode 0600; one that exists is an error. */
 export const createFile = (path: string): void => {
   const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600)

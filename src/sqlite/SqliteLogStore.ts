@@ -22,28 +22,28 @@ import { type ClientConnection, connectionOf, connectReader, openReader } from "
 import type { Options } from "./file.ts"
 import { grownIn, holdColumns, lastRow, LogRows, readLogs } from "./logRows.ts"
 import { problemsOf, readSecond, refusal, version, versionOf } from "./Migrations.ts"
-import { attempt, busy, failing, untilFree } from "./problem.ts"
+import { attempt, busy, failing, inOneTransaction, once, untilFree } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
 /** Runs synchronous work on a connection, with the errors of the store. */
 type Run = <A>(work: () => A) => Effect.Effect<A, AuditError>
 
-const readerOf = (db: DatabaseSync, rows: LogRows, run: Run): LogReader => ({
+const readerOf = (db: DatabaseSync, rows: () => LogRows, run: Run): LogReader => ({
   logs: run(() => readLogs(db)),
-  log: (name) => run(() => rows.log(name)),
-  tiles: (log, runs) => run(() => rows.tiles(log, runs)),
-  commitments: (log, from, to) => run(() => rows.commitments(log, from, to)),
-  notes: (log, page) => run(() => rows.notes(log, page)),
-  find: (log, eventIds) => run(() => rows.find(log, eventIds)),
-  holds: (log) => run(() => rows.holds(log)),
+  log: (name) => run(() => rows().log(name)),
+  tiles: (log, runs) => run(() => rows().tiles(log, runs)),
+  commitments: (log, from, to) => run(() => rows().commitments(log, from, to)),
+  notes: (log, page) => run(() => rows().notes(log, page)),
+  find: (log, eventIds) => run(() => rows().find(log, eventIds)),
+  holds: (log) => run(() => rows().holds(log)),
   events: (log, range = {}) =>
     Stream.unwrap(Effect.map(
-      run(() => [rows.firstRow(log, range), lastRow(db)] as const),
+      run(() => [rows().firstRow(log, range), lastRow(db)] as const),
       ([first, last]) =>
         Stream.unfold(first, (from) =>
           from > last ? Effect.undefined : Effect.andThen(
             Effect.yieldNow,
-            Effect.map(run(() => rows.events(log, range, from)), ({ events, next }) => [events, next] as const)
+            Effect.map(run(() => rows().events(log, range, from)), ({ events, next }) => [events, next] as const)
           ))
     ))
 })
@@ -52,19 +52,9 @@ const readerOf = (db: DatabaseSync, rows: LogRows, run: Run): LogReader => ({
 const committed = (
   { deadlineMillis, filename, reader }: Pick<ClientConnection, "deadlineMillis" | "filename" | "reader">
 ): LogReader =>
-  readerOf(reader, new LogRows(reader), (work) =>
+  readerOf(reader, once(() => new LogRows(reader)), (work) =>
     Effect.mapError(
-      untilFree(
-        attempt(() => {
-          reader.exec("BEGIN")
-          try {
-            return work()
-          } finally {
-            reader.exec("COMMIT")
-          }
-        }),
-        deadlineMillis
-      ),
+      untilFree(attempt(() => inOneTransaction(reader, work)), deadlineMillis),
       failing("LogStore", filename)
     ))
 
@@ -91,9 +81,9 @@ const snapshotOf = Effect.fnUntraced(function*(
     return versionProblem(db, filename)
   })
   if (problem !== undefined) return yield* problem
-  const rows = new LogRows(db)
+  const rows = yield* run(() => new LogRows(db))
   return {
-    ...readerOf(db, rows, run),
+    ...readerOf(db, () => rows, run),
     rows: yield* run(() => lastRow(db)),
     problems: run(() => problemsOf(db)),
     find: (log, eventIds) => run(() => eventIds.flatMap((eventId) => rows.findAll(log, uuidBytes(eventId)))),
@@ -124,8 +114,8 @@ const eraseRows = Effect.fnUntraced(function*(
   seqs: ReadonlyArray<number>,
   now: number
 ) {
-  const erase = writer.prepare(
-    "UPDATE audit_event SET body = NULL, salt = NULL, recorded_at = NULL, erased_at = ? WHERE seq = ?"
+  const erase = yield* run(() =>
+    writer.prepare("UPDATE audit_event SET body = NULL, salt = NULL, recorded_at = NULL, erased_at = ? WHERE seq = ?")
   )
   // The connection is the application's as well, which may have set it otherwise.
   yield* run(() => writer.exec("PRAGMA secure_delete = ON"))
@@ -167,7 +157,7 @@ const writerOf = (client: ClientConnection): LogWriter => {
         })
         : failing("LogStore.change", filename)(problem))
   return {
-    ...readerOf(writer, new LogRows(writer), run),
+    ...readerOf(writer, once(() => new LogRows(writer)), run),
     erase: (log, events, now) => eraseRows(client, run, log, events.map(({ row }) => row), now),
     putNote: (log, { keyId, note, size }, now) =>
       run(() => {
@@ -217,8 +207,8 @@ const writerOf = (client: ClientConnection): LogWriter => {
 const scrubbing = ({ deadlineMillis, exclusively, filename, transactionOf, writer }: ClientConnection) =>
   Effect.withFiber<boolean, AuditError>((fiber) => {
     if (transactionOf(fiber.context) !== undefined) return Effect.succeed(false)
-    const truncate = writer.prepare("PRAGMA wal_checkpoint(TRUNCATE)")
-    const step = attempt(() => integerOf(truncate.get(), "busy")).pipe(
+    const truncate = () => writer.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()
+    const step = attempt(() => integerOf(truncate(), "busy")).pipe(
       Effect.flatMap((held) => held === 0 ? Effect.succeed(true) : Effect.fail(busy("a reader holds the log")))
     )
     return Effect.catch(
@@ -278,7 +268,10 @@ export const layerReadOnly = (options: Pick<Options, "filename" | "deadline">): 
     LogStore,
     Effect.gen(function*() {
       const { deadlineMillis, filename, reader } = yield* openReader(options)
-      const problem = versionProblem(reader, filename)
+      const problem = yield* Effect.mapError(
+        attempt(() => versionProblem(reader, filename)),
+        failing("LogStore", filename)
+      )
       if (problem !== undefined) return yield* problem
       const reason = new SinkRejected({ detail: `${filename} is open for reading only` })
       const refused = Effect.fail(new AuditError({ method: "LogStore", reason }))

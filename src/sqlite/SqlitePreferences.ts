@@ -15,7 +15,7 @@ import { OptOuts } from "../internal/optOuts.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
 import { type Answer, type Preference, TrainingPreferences, type Unavailable } from "../TrainingPreferences.ts"
 import { type ClientConnection, connectionOf } from "./connection.ts"
-import { attempt, failing, Problem, reasonOf } from "./problem.ts"
+import { attempt, failing, once, Problem } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
 const Rows = Schema.Array(Schema.Struct({
@@ -28,14 +28,16 @@ const decodeRows = Schema.decodeUnknownSync(Rows)
 
 const listing = ({ filename, reader }: ClientConnection) => {
   const method = "TrainingPreferences.list"
-  const all = reader.prepare(
-    "SELECT tenant_id, env, user_id, training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? " +
-      "ORDER BY user_id"
+  const all = once(() =>
+    reader.prepare(
+      "SELECT tenant_id, env, user_id, training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? " +
+        "ORDER BY user_id"
+    )
   )
   const unreadable = () =>
     new AuditError({ method, reason: new SinkRejected({ detail: `a preference in ${filename} cannot be read` }) })
   return ({ env, tenantId }: LogName): Effect.Effect<ReadonlyArray<Preference>, AuditError> =>
-    attempt(() => all.all(tenantId, env)).pipe(
+    attempt(() => all().all(tenantId, env)).pipe(
       Effect.mapError(failing(method, filename)),
       Effect.flatMap((rows) => Effect.try({ try: () => decodeRows(rows), catch: unreadable })),
       Effect.map((rows) =>
@@ -53,22 +55,24 @@ const listing = ({ filename, reader }: ClientConnection) => {
 export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteClient> = Effect.gen(function*() {
   const client = connectionOf(yield* SqliteClient)
   const { filename, reader, writer } = client
-  const one = reader.prepare(
-    "SELECT training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? AND user_id = ?"
+  const one = once(() =>
+    reader.prepare("SELECT training_allowed FROM audit_preference WHERE tenant_id = ? AND env = ? AND user_id = ?")
   )
-  const version = reader.prepare("SELECT version FROM audit_preference_version")
+  const version = once(() => reader.prepare("SELECT version FROM audit_preference_version"))
   const optOuts = new OptOuts({
-    version: () => version.get()?.["version"],
-    isOptedOut: ({ env, tenantId, userId }) => one.get(tenantId, env, userId ?? "")?.["training_allowed"] === 0,
+    version: () => version().get()?.["version"],
+    isOptedOut: ({ env, tenantId, userId }) => one().get(tenantId, env, userId ?? "")?.["training_allowed"] === 0,
     openTransaction: client.openTransaction
   })
-  const upsert = writer.prepare(
-    "INSERT INTO audit_preference (tenant_id, env, user_id, training_allowed) VALUES (?, ?, ?, ?) " +
-      "ON CONFLICT (tenant_id, env, user_id) DO UPDATE SET training_allowed = excluded.training_allowed"
+  const upsert = once(() =>
+    writer.prepare(
+      "INSERT INTO audit_preference (tenant_id, env, user_id, training_allowed) VALUES (?, ?, ?, ?) " +
+        "ON CONFLICT (tenant_id, env, user_id) DO UPDATE SET training_allowed = excluded.training_allowed"
+    )
   )
   const set = ({ env, tenantId, trainingAllowed, userId }: Preference) =>
     Effect.mapError(
-      attempt(() => upsert.run(tenantId, env, userId ?? "", trainingAllowed ? 1 : 0)),
+      attempt(() => upsert().run(tenantId, env, userId ?? "", trainingAllowed ? 1 : 0)),
       failing("TrainingPreferences.change", filename)
     )
   const service = TrainingPreferences.of({
@@ -77,7 +81,9 @@ export const make: Effect.Effect<TrainingPreferences["Service"], never, SqliteCl
         try {
           return Effect.succeed(optOuts.answer(question, now))
         } catch (cause) {
-          return Effect.fail({ detail: reasonOf(new Problem({ cause }), filename, false).message })
+          return Effect.fail({
+            detail: failing("TrainingPreferences.lookup", filename)(new Problem({ cause })).reason.message
+          })
         }
       }),
     change: (preference, record) =>

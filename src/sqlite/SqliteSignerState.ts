@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, SignerRefused } from "../AuditError.ts"
-import { createFile, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "../internal/files.ts"
+import { createMissing, type FileIdentity, identityOf, isOpenHere, isRegularFile } from "../internal/files.ts"
 import { blobOf, integerOf, stringOf } from "../internal/row.ts"
 import type { Head } from "../ledger/extends.ts"
 import { ended, type SignedOrigin, SignerState } from "../ledger/Signer.ts"
@@ -86,7 +86,7 @@ CREATE TABLE signed (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB N
 }
 
 const openDatabase = (path: string, newSigner: boolean): DatabaseSync => {
-  if (isRegularFile(path) === undefined) createFile(path)
+  if (isRegularFile(path) === undefined) createMissing(path)
   const db = new DatabaseSync(path, { timeout: 0 })
   try {
     prepare(db, path, newSigner)

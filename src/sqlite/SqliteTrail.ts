@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
+import { AuditError } from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import { blobOf, integerOf, type Row } from "../internal/row.ts"
 import type { LogRef } from "../ledger/LogStore.ts"
@@ -23,10 +24,10 @@ import { needleOf } from "../trail/searchFields.ts"
 import { candidates } from "../trail/segments.ts"
 import { segmentRows } from "../trail/terms.ts"
 import { trailOver } from "../trail/trailOver.ts"
-import { connectionOf } from "./connection.ts"
+import { type Connection, connectionOf } from "./connection.ts"
 import { readLogs } from "./logRows.ts"
 import { Postings } from "./postings.ts"
-import { attempt, failing, untilFree } from "./problem.ts"
+import { attempt, failing, inOneTransaction, once, untilFree } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
 const everything: Search = { conditions: [], sinceMillis: undefined, untilMillis: undefined }
@@ -139,14 +140,15 @@ class PageReader {
 const lookEvery = 25
 
 /** Watches for commits of any other connection, of this process or another: SQLite counts them. */
-const watch = (db: DatabaseSync): Watch => {
-  const version = db.prepare("PRAGMA data_version")
+const watch = ({ gone, reader }: Connection): Watch => {
+  const version = reader.prepare("PRAGMA data_version")
   const now = () => version.get()?.["data_version"]
   let last: unknown
   return {
     committed: Effect.suspend(function look(): Effect.Effect<void> {
       const seen = now()
-      if (seen === last) return Effect.delay(Effect.suspend(look), lookEvery)
+      // Whoever reads next hears that the file is gone.
+      if (seen === last && gone(1000) === undefined) return Effect.delay(Effect.suspend(look), lookEvery)
       last = seen
       return Effect.void
     }),
@@ -156,33 +158,33 @@ const watch = (db: DatabaseSync): Watch => {
 
 /** Builds the reader. */
 export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient | Scope.Scope> = Effect.gen(function*() {
-  const { deadlineMillis, filename, reader } = connectionOf(yield* SqliteClient)
-  const pages = new PageReader(reader)
-  const inOneTransaction = <A>(read: () => A): A => {
-    reader.exec("BEGIN")
-    try {
-      return read()
-    } finally {
-      reader.exec("COMMIT")
-    }
-  }
+  const connection = connectionOf(yield* SqliteClient)
+  const { deadlineMillis, filename, gone, reader } = connection
+  const pages = once(() => new PageReader(reader))
   const reading = <A>(method: string, read: () => A) =>
     Effect.mapError(
-      untilFree(attempt(() => inOneTransaction(read)), deadlineMillis),
+      untilFree(
+        attempt(() => {
+          const reason = gone(1000)
+          if (reason !== undefined) throw new AuditError({ method, reason })
+          return inOneTransaction(reader, read)
+        }),
+        deadlineMillis
+      ),
       failing(method, filename)
     )
   return yield* trailOver({
-    page: (read) => reading("AuditTrail.query", () => pages.page(read)),
-    watch: () => Effect.sync(() => watch(reader)),
+    page: (read) => reading("AuditTrail.query", () => pages().page(read)),
+    watch: () => Effect.sync(() => watch(connection)),
     get: Effect.fnUntraced(function*({ env, eventId, tenantId }) {
       const method = "AuditTrail.get"
-      const item = yield* reading(method, () => pages.get({ tenantId, env, eventId }))
+      const item = yield* reading(method, () => pages().get({ tenantId, env, eventId }))
       return item ?? (yield* noSuchEvent(method, eventId))
     }),
     // The last entry of a quiet log may be far back: one log at a time, between which others run.
     logs: Effect.flatMap(
       reading("AuditTrail.logs", () => readLogs(reader)),
-      Effect.forEach((log) => Effect.andThen(Effect.yieldNow, reading("AuditTrail.logs", () => pages.sizeOf(log))))
+      Effect.forEach((log) => Effect.andThen(Effect.yieldNow, reading("AuditTrail.logs", () => pages().sizeOf(log))))
     )
   })
 })

@@ -18,11 +18,13 @@ import { SqliteClient } from "./SqliteClient.ts"
 export const make: Effect.Effect<WritePolicy["Service"], never, SqliteClient> = Effect.gen(function*() {
   const { filename, reader, transact, writer } = connectionOf(yield* SqliteClient)
   const failed = Effect.mapError(failing("WritePolicy", filename))
-  const current = reader.prepare(policyOf)
-  const update = writer.prepare("UPDATE audit_store SET value = ? WHERE name = 'policy' AND value = ?")
+  const update = "UPDATE audit_store SET value = ? WHERE name = 'policy' AND value = ?"
   return WritePolicy.of({
-    current: failed(attempt(() => readPolicy(stringOf(current.get(), "value")))),
-    replace: (from, to) => transact(failed(attempt(() => update.run(policyText(to), policyText(from)).changes === 1))),
+    current: failed(attempt(() => readPolicy(stringOf(reader.prepare(policyOf).get(), "value")))),
+    replace: (from, to) =>
+      transact(failed(
+        attempt(() => writer.prepare(update).run(policyText(to), policyText(from)).changes === 1)
+      )),
     logs: failed(attempt(() => readLogs(reader).flatMap(({ name, stopped }) => stopped === undefined ? [name] : [])))
   })
 })

@@ -16,7 +16,7 @@ import { Entropy } from "../internal/entropy.ts"
 import { type FileIdentity, FileWatch, releaseFile } from "../internal/files.ts"
 import type { Head } from "../ledger/extends.ts"
 import { EventTable } from "./eventTable.ts"
-import { checkFile, type Options } from "./file.ts"
+import { addressOf, checkFile, type Options, strangerOf } from "./file.ts"
 import { applicationId, migrate, refusal, versionOf } from "./Migrations.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
 
@@ -96,18 +96,21 @@ const fail = (reason: AuditReason) => new AuditError({ method: "SqliteClient.ope
 const refusing = (filename: string) => (problem: Problem) =>
   fail(sqliteReason(problem.cause, `cannot open ${filename}`))
 
-const prepareFile = (db: DatabaseSync, fresh: boolean) => {
+const prepareFile = (db: DatabaseSync) => {
   db.exec("PRAGMA busy_timeout = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384")
-  // The first write marks the file as ours, in one rollback-journal transaction: killed here, it is empty or ours.
-  if (fresh) db.exec(`PRAGMA page_size = 8192; PRAGMA application_id = ${applicationId}`)
+  // The first write marks the file as ours, in one rollback-journal transaction: killed here, it is empty or ours. What
+  // was not empty is so now where that transaction was rolled back.
+  if (db.prepare("PRAGMA page_count").get()?.["page_count"] === 0) {
+    db.exec(`PRAGMA page_size = 8192; PRAGMA application_id = ${applicationId}`)
+  }
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000")
 }
 
 /** A further connection that writes to a file that is open for writing. It waits for a lock here, and not later. */
 export const openBeside = (filename: string, timeout: number): DatabaseSync => {
-  const db = new DatabaseSync(filename, { timeout })
+  const db = new DatabaseSync(addressOf(filename), { timeout })
   db.exec("SELECT 1 FROM audit_log LIMIT 1")
-  prepareFile(db, false)
+  prepareFile(db)
   return db
 }
 
@@ -162,8 +165,8 @@ const openWriter = Effect.fnUntraced(function*(options: Options): Effect.fn.Retu
   const found = yield* checking(filename, { adopt, mustExist }, deadlineMillis)
   const refuse = refusing(filename)
   const waiting = <A>(evaluate: () => A) => Effect.mapError(untilFree(attempt(evaluate), deadlineMillis), refuse)
-  const db = yield* opening(() => new DatabaseSync(filename, { timeout: 0 }), refuse, deadlineMillis)
-  yield* waiting(() => prepareFile(db, found.fresh))
+  const db = yield* opening(() => new DatabaseSync(addressOf(filename), { timeout: 0 }), refuse, deadlineMillis)
+  yield* waiting(() => prepareFile(db))
   const refused = yield* waiting(() => upgrade(db, adopt))
   if (refused !== undefined) return yield* fail(refused)
   return { db, identity: found.identity }
@@ -177,7 +180,7 @@ export const open = Effect.fnUntraced(function*(
   const { db, identity } = yield* openWriter(options)
   const reader = yield* opening(
     () => {
-      const reader = new DatabaseSync(filename, { timeout: 0 })
+      const reader = new DatabaseSync(addressOf(filename), { timeout: 0 })
       reader.exec(
         "PRAGMA query_only = ON; PRAGMA busy_timeout = 0; PRAGMA cache_size = -32768; SELECT 1 FROM audit_log LIMIT 1"
       )
@@ -187,13 +190,15 @@ export const open = Effect.fnUntraced(function*(
     deadlineMillis
   )
   const watch = new FileWatch(filename, identity, yield* Clock.Clock)
+  const entropy = yield* Entropy
+  const table = yield* Effect.mapError(attempt(() => new EventTable(db, entropy)), refusing(filename))
   return {
     filename,
     identity,
     deadlineMillis,
     writer: db,
     reader,
-    table: new EventTable(db, yield* Entropy),
+    table,
     semaphore: yield* Semaphore.make(1),
     gone: (withinMillis) => watch.gone(withinMillis)
   }
@@ -215,5 +220,7 @@ export const connectReader = (filename: string, deadlineMillis: number) =>
 export const openReader = Effect.fnUntraced(function*(options: Options) {
   const { deadlineMillis, filename } = placeOf(options)
   yield* checking(filename, { adopt: false, mustExist: true }, deadlineMillis)
+  const stranger = strangerOf(filename)
+  if (stranger !== undefined) return yield* fail(stranger)
   return { filename, deadlineMillis, reader: yield* connectReader(filename, deadlineMillis) }
 })

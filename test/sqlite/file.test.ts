@@ -35,7 +35,7 @@ const taken = (path: string, options = plain) => {
   assert.isTrue(isHeld(checked.identity))
   releaseFile(checked.identity)
   assert.isFalse(isHeld(checked.identity))
-  return checked.fresh
+  return statSync(path).size === 0
 }
 const database = (path: string, statements: string) => {
   const db = new DatabaseSync(path)
@@ -132,9 +132,11 @@ describe("a file that a store is opened at", () => {
     const cut = join(folder, "cut.db")
     store(cut)
     writeFileSync(cut, readFileSync(cut).subarray(0, 50))
-    for (const path of [text, cut]) {
+    for (
+      const [path, says] of [[text, "is not an audit store"], [cut, "is damaged: pages of the database are missing"]]
+    ) {
       for (const adopt of [false, true]) {
-        assert.deepStrictEqual(why(path, { ...plain, adopt }), ["SinkRejected", `${path} is not an audit store`])
+        assert.deepStrictEqual(why(path ?? "", { ...plain, adopt }), ["SinkRejected", `${path} ${says}`])
       }
     }
     const own = join(folder, "own.db")
