@@ -235,6 +235,11 @@ const settingPreference = (
   Effect.fnUntraced(function*(change) {
     const { env, tenantId } = yield* RequestContext
     const { trainingAllowed, userId } = change
+    const other = Object.keys(change).find((key) => key !== "trainingAllowed" && key !== "userId")
+    if (other !== undefined) {
+      const reason = new InvalidInput({ path: `/${other}`, detail: "is not a field of a preference" })
+      return yield* new AuditError({ method: "LoggingEngine.setPreference", reason })
+    }
     if (userId !== undefined && !idPattern.test(userId)) {
       const reason = new InvalidInput({
         path: "/userId",

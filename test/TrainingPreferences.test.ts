@@ -54,6 +54,14 @@ for (const [name, layer] of stacks) {
         assert.strictEqual(yield* reason({ actor: RequestContext.human("u2") }), "tenant_opt_out")
       }).pipe(Effect.provide(layer)))
 
+    it.effect("refuses a change with a field that it does not know: a person must not become the tenant", () =>
+      Effect.gen(function*() {
+        const misspelt = { trainingAllowed: false, userid: "u1" }
+        const error = yield* Effect.flip(LoggingEngine.setPreference(misspelt).pipe(within()))
+        assert.include(String(error), "/userid: is not a field of a preference")
+        assert.isTrue((yield* set(true, "u2")).trainOk)
+      }).pipe(Effect.provide(layer)))
+
     it.effect("records each change as an event in the log of the context", () =>
       Effect.gen(function*() {
         yield* set(false, "u9")

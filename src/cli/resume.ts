@@ -44,9 +44,10 @@ export const resume = Command.make(
         Effect.provide(resumable({ config, db }, key))
       )
     )
-    yield* Console.log(
-      `${oldOrigin} goes on as ${origin}: ${missing} entries are missing; recorded at position ${receipt.position}`
-    )
+    const loss = missing === 0
+      ? "nothing is missing"
+      : `at least ${missing} ${missing === 1 ? "entry is" : "entries are"} missing`
+    yield* Console.log(`${oldOrigin} goes on as ${origin}: ${loss}; recorded at position ${receipt.position}`)
   })
 ).pipe(
   Command.withDescription(

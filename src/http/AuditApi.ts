@@ -179,6 +179,7 @@ export const group = HttpApiGroup.make("audit").add(
 /** The API, to be served with `AuditApiLive.layer`, and to make a client of. */
 export class Api extends HttpApi.make("effect-audit").add(group)
   .annotate(OpenApi.Title, "Audit trail").annotate(OpenApi.Version, "1")
-  // A filter that is misspelt must not read the whole log.
+  // A filter that is misspelt must not read the whole log, and a person must not become a tenant.
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error" })
+  .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error" })
 {}

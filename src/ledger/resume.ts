@@ -44,7 +44,10 @@ export interface Resumed {
   /** The origin that the log goes on under. */
   readonly origin: string
   readonly oldOrigin: string
-  /** Entries that were signed and are not in the store. */
+  /**
+   * Entries that were signed and are not in the store, at least: where a log took others after the loss, nobody can say
+   * how many they replaced.
+   */
   readonly missing: number
 }
 
@@ -92,23 +95,23 @@ const oldOf = Effect.fnUntraced(function*(
   return lost ?? (yield* invalid("/old", "the signer's state knows nothing of this log: give its last checkpoint"))
 })
 
-/** Fails where nothing was lost. */
-const checkLoss = Effect.fnUntraced(function*(
+/** How many entries were lost at least; fails where none were, and the log takes events. */
+const lossOf = Effect.fnUntraced(function*(
   found: Log,
   { head, origin }: Old
-): Effect.fn.Return<void, AuditError | IntegrityError, LogStore> {
-  if (found.stopped !== undefined || origin !== found.origin) return
+): Effect.fn.Return<number, AuditError | IntegrityError, LogStore> {
+  if (origin !== found.origin) return head.size
   const tree = new TreeReader(yield* LogStore)
   const broken = yield* Effect.result(tree.compute(found, found.size, (read) => breach(found.size, [head], read)))
-  if (Result.isSuccess(broken) && broken.success === undefined) {
-    return yield* invalid("", "the log is what was signed, and takes events: there is nothing to resume")
-  }
+  if (Result.isFailure(broken) || broken.success !== undefined) return Math.max(1, head.size - found.size)
+  if (found.stopped !== undefined) return 0
+  return yield* invalid("", "the log is what was signed, and takes events: there is nothing to resume")
 })
 
 const recordOf = (
   { reason }: ResumeOptions,
   { head, origin: oldOrigin }: Old,
-  size: number,
+  { missing, size }: { readonly missing: number; readonly size: number },
   more: { readonly origin?: string; readonly policy?: string } = {}
 ) =>
   ReadDraft.own({ action: "audit.log_resumed", input: { reason } }, {
@@ -117,11 +120,11 @@ const recordOf = (
     old_size: head.size,
     old_root: Buffer.from(head.root).toString("base64"),
     size,
-    missing: Math.max(0, head.size - size)
+    missing
   })
 
 /** Lets the log that is there go on under a new origin. */
-const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old: Old) {
+const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old: Old, missing: number) {
   const [store, signer, engine] = [yield* LogStore, yield* Signer, yield* LoggingEngine]
   const now = yield* Clock.currentTimeMillis
   const deployment = found.origin.slice(0, found.origin.indexOf("/log/"))
@@ -136,7 +139,8 @@ const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old
     found.name,
     Effect.fnUntraced(function*(writer, log) {
       yield* writer.resume(log, origin, now)
-      const receipt = yield* engine.log(ReadDraft.for(engine, recordOf(options, old, log.size, { origin, ...policy })))
+      const loss = { missing, size: log.size }
+      const receipt = yield* engine.log(ReadDraft.for(engine, recordOf(options, old, loss, { origin, ...policy })))
       if (receipt.position !== log.size) {
         const detail = "the engine records to another store than the one that is changed"
         return yield* refuse(new SinkRejected({ detail }))
@@ -150,7 +154,7 @@ const goOn = Effect.fnUntraced(function*(options: ResumeOptions, found: Log, old
   if (old.origin !== found.origin && (yield* store.log(found.name))?.origin === origin) {
     yield* signer.end(old.origin, old.head, found.name)
   }
-  return { receipt, origin, missing: Math.max(0, old.head.size - (receipt.position ?? 0)) }
+  return { receipt, origin, missing }
 })
 
 /**
@@ -168,11 +172,10 @@ export const resumeLog = Effect.fn(method)(function*(
   const found = yield* store.log({ tenantId, env })
   const old = yield* oldOf({ tenantId, env }, found, options.old)
   if (found !== undefined) {
-    yield* checkLoss(found, old)
-    return { ...(yield* goOn(options, found, old)), oldOrigin: old.origin }
+    return { ...(yield* goOn(options, found, old, yield* lossOf(found, old))), oldOrigin: old.origin }
   }
   // Nothing is left of the log: a new one begins, whose own origin it goes on under.
-  const receipt = yield* engine.log(ReadDraft.for(engine, recordOf(options, old, 0)))
+  const receipt = yield* engine.log(ReadDraft.for(engine, recordOf(options, old, { missing: old.head.size, size: 0 })))
   const begun = yield* store.log({ tenantId, env })
   if (begun === undefined) {
     return yield* refuse(

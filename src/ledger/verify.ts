@@ -142,8 +142,11 @@ class Verification {
     const check = new LogCheck(log, { vkey, report: (finding) => this.findings.push(finding) })
     for (const { origin } of log.origins) {
       const signed = this.signedOf(origin)
-      // What goes on as another log was found to lack entries then; what is left of it still counts.
-      const isLost = signed?.isEnded === true && signed.head.size > (ownUntil(log.origins, origin) ?? 0)
+      // What goes on as another log was found to lack entries then, or to have others: what was signed of it since
+      // covers what is left.
+      const next = log.origins[log.origins.findIndex((one) => one.origin === origin) + 1]
+      const isLost = signed?.isEnded === true && (signed.head.size > (ownUntil(log.origins, origin) ?? 0) ||
+        (next !== undefined && this.signedOf(next.origin) !== undefined))
       if (signed !== undefined && !isLost) check.claim(signedClaim(signed.head, origin, log))
     }
     if (known !== undefined && (only !== undefined || log.origins.some(({ origin }) => origin === originOf(known)))) {

@@ -147,7 +147,10 @@ describe("resume", () => {
         assert.match(stopped.stdout, /"reason":"LogStopped"/)
         const gone = yield* resume
         assert.strictEqual(gone.code, 0, gone.stderr)
-        assert.match(gone.stdout, /goes on as .*: 10 entries are missing; recorded at position 21/)
+        assert.match(
+          gone.stdout,
+          /goes on as .*: at least 10 entries are missing; recorded at position 21/
+        )
         assert.strictEqual((yield* resume).code, 2)
         assert.strictEqual((yield* ingest(5)).code, 0)
         yield* signed("after")

@@ -23,6 +23,13 @@ type Everything = typeof everythingInMemory | typeof everythingInSqlite
 
 const humans = () => Effect.map(RequestContext.RequestContext, ({ actor }) => actor.type === "human")
 
+/** A request with a body. */
+const posted = (body: unknown): RequestInit => ({
+  method: "POST",
+  body: JSON.stringify(body),
+  headers: { "content-type": "application/json" }
+})
+
 /** The API over a medium; `ada` may do everything, `bot` nothing, `gus` is of another tenant. */
 const serve = Effect.fnUntraced(function*(
   medium: Everything,
@@ -172,11 +179,6 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
       Effect.gen(function*() {
         const { actions, emit, get } = yield* serve(medium)
         const { eventId } = yield* emit(1)
-        const json = (body: unknown): RequestInit => ({
-          method: "POST",
-          body: JSON.stringify(body),
-          headers: { "content-type": "application/json" }
-        })
         const selection = { person: "u7" }
         const calls: ReadonlyArray<readonly [string, RequestInit?]> = [
           ["/events"],
@@ -189,11 +191,11 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
           ["/tile/0/000.p/2"],
           ["/verify", { method: "POST" }],
           ["/preferences"],
-          ["/preferences", { ...json({ trainingAllowed: false }), method: "PUT" }],
-          ["/erasures/preview", json(selection)],
-          ["/erasures", json({ selection, reason: "r" })],
-          ["/holds", json({ selection, reason: "r" })],
-          ["/holds/release", json({ selection, reason: "r" })]
+          ["/preferences", { ...posted({ trainingAllowed: false }), method: "PUT" }],
+          ["/erasures/preview", posted(selection)],
+          ["/erasures", posted({ selection, reason: "r" })],
+          ["/holds", posted({ selection, reason: "r" })],
+          ["/holds/release", posted({ selection, reason: "r" })]
         ]
         for (const [path, init] of calls) {
           const refused = yield* get(`/audit${path}`, "bot", init)
@@ -205,6 +207,28 @@ for (const [name, medium] of [["memory", everythingInMemory], ["SQLite", everyth
         assert.strictEqual(found.length, calls.length)
         assert.isTrue(found.every((action) => action.endsWith(" denied")))
         assert.strictEqual((yield* get("/audit/openapi.json", "")).status, 200)
+      }))
+
+    it.live("refuses a body with a field that it does not know, and changes nothing", () =>
+      Effect.gen(function*() {
+        const { actions, emit, get } = yield* serve(medium)
+        yield* emit(1)
+        const selection = { person: "ada" }
+        const calls: ReadonlyArray<readonly [string, RequestInit]> = [
+          ["/preferences", { ...posted({ trainingAllowed: false, userid: "ada" }), method: "PUT" }],
+          ["/erasures/preview", posted({ ...selection, befor: "2020-01-01" })],
+          ["/erasures", posted({ selection: { ...selection, befor: "2020-01-01" }, reason: "r" })],
+          ["/erasures", posted({ selection, reason: "r", nam: "case 1" })],
+          ["/holds", posted({ ...selection, name: "case 1", reason: "r" })],
+          ["/holds/release", posted({ ...selection, name: "case 1", reason: "r" })]
+        ]
+        for (const [path, init] of calls) {
+          const refused = yield* get(`/audit${path}`, "ada", init)
+          assert.strictEqual(refused.status, 400, path)
+          assert.strictEqual(refused.headers.get("content-type"), "application/problem+json", path)
+        }
+        const changed = /^(audit\.(erased|held|released)|training_preference)/
+        assert.deepStrictEqual((yield* actions).filter((action) => changed.test(action)), [])
       }))
 
     it.live("refuses nonsense with 400, and says what is wrong", () =>
