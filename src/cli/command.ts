@@ -18,7 +18,7 @@ import { consistency } from "./consistency.ts"
 import { erase, hold, release } from "./erase.ts"
 import { BrokenPipe, DoesNotHold, Failed, UsageError } from "./exit.ts"
 import { ingest } from "./ingest.ts"
-import { keygen } from "./keygen.ts"
+import { keygen, vkey } from "./keygen.ts"
 import { partition } from "./partition.ts"
 import { prefs } from "./prefs.ts"
 import { prove, verifyProof } from "./prove.ts"
@@ -46,6 +46,7 @@ export const command = Command.make("effect-audit").pipe(
     prefs,
     scan,
     keygen,
+    vkey,
     checkpoint,
     prove,
     verifyProof,

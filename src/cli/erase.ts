@@ -1,6 +1,7 @@
 /** `effect-audit erase`, `hold` and `release`: what a data-protection request or a court asks for. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -129,20 +130,51 @@ const within = Effect.fnUntraced(function*<S, A, E>(
   )
 })
 
+/** Positions as ranges, the first of them. */
+const rangesOf = (positions: ReadonlyArray<readonly [number, number]>): string => {
+  const ranges = positions.slice(0, 20).map(([first, last]) => first === last ? `${first}` : `${first}-${last}`)
+  return ranges.join(", ") + (positions.length > 20 ? `, and ${positions.length - 20} ranges more` : "")
+}
+
+/** A time that is to come would erase all there is. */
+const checkPast = ({ before, personBefore }: Given) =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) =>
+      [before, personBefore].some((time) => Option.isSome(time) && time.value.epochMilliseconds > now)
+        ? Effect.fail(new UsageError({ message: "--before and --person-before are times that have been" }))
+        : Effect.void
+  )
+
 export const erase = Command.make(
   "erase",
-  flags,
-  Effect.fnUntraced(function*({ config, db, ...given }) {
+  {
+    ...flags,
+    dryRun: Flag.Boolean("dry-run").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Say what would be erased, and erase nothing")
+    )
+  },
+  Effect.fnUntraced(function*({ config, db, dryRun, ...given }) {
+    yield* checkPast(given)
+    if (dryRun) {
+      const { count, held, positions } = yield* failing(
+        within({ config, db }, given, selectionOf(given), ({ reason: _, ...selection }) => Erasure.preview(selection))
+      )
+      return yield* Console.log(
+        `would erase ${count} events${count === 0 ? "" : ` at positions ${rangesOf(positions)}`}${
+          held === 0 ? "" : `; ${held} of them are under legal hold: nothing could be erased`
+        }`
+      )
+    }
     const erasure = yield* within({ config, db }, given, selectionOf(given), Erasure.erase).pipe(
       Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
     )
     const { count, positions, receipts, scrubbed } = erasure
-    const ranges = positions.slice(0, 20).map(([first, last]) => first === last ? `${first}` : `${first}-${last}`)
-    const more = positions.length > 20 ? `, and ${positions.length - 20} ranges more` : ""
     yield* Console.log(
       count === 0
         ? "nothing to erase: no such events, or erased before"
-        : `erased ${count} events at positions ${ranges.join(", ")}${more}; recorded at position ${
+        : `erased ${count} events at positions ${rangesOf(positions)}; recorded at position ${
           receipts.map(({ position }) => position).join(", ")
         }`
     )
@@ -151,6 +183,7 @@ export const erase = Command.make(
         ? "scrubbed: the bytes are gone from the store's files"
         : "not scrubbed: a reader holds the write-ahead log, which still has the bytes; repeat when it has ended"
     )
+    if (count > 0) yield* Console.error("sign a checkpoint: the record of it is evidence once one covers it")
   })
 ).pipe(
   Command.withDescription(

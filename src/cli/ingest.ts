@@ -28,24 +28,30 @@ import { storeFlags } from "./opened.ts"
 import { progress } from "./progress.ts"
 import { failing, writable } from "./store.ts"
 
-/** Why a line was refused: the reason's name, and where, as a JSON Pointer into the line. */
+/** Why a line was refused: the reason's name; where, as a JSON Pointer into the line; and the rule, without values. */
 interface Refused {
   readonly reason: string
   readonly path?: string | undefined
+  readonly detail?: string | undefined
 }
 
 /** The keys of a path are the caller's, and may be personal data. */
-const invalid = (path: string): Refused => ({ reason: "InvalidInput", path: new Stripper().place(path) })
+const invalid = (path: string, detail: string): Refused => ({
+  reason: "InvalidInput",
+  path: new Stripper().place(path),
+  detail
+})
 const fields = new Set(["context", "draft", "idempotencyKey"])
 const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** The first place that a schema complains about. */
-const issuePath = (error: Schema.SchemaError): string => {
-  const path = formatIssue(error.issue).issues[0]?.path ?? []
-  return pointer(path.map((segment) => String(typeof segment === "object" ? segment.key : segment)))
+/** The first place of a context that its schema complains about; what it says holds no value. */
+const invalidContext = (error: Schema.SchemaError): Refused => {
+  const { message = "", path = [] } = formatIssue(error.issue).issues[0] ?? {}
+  const place = pointer(path.map((segment) => String(typeof segment === "object" ? segment.key : segment)))
+  return invalid(`/context${place}`, message)
 }
 
 interface Envelope {
@@ -60,15 +66,17 @@ const parse = (text: string): Envelope | Refused => {
   try {
     json = JSON.parse(text)
   } catch {
-    return invalid("")
+    return invalid("", "is not JSON")
   }
-  if (!isObject(json)) return invalid("")
+  if (!isObject(json)) return invalid("", "must be an object")
   const unknown = Object.keys(json).find((key) => !fields.has(key))
-  if (unknown !== undefined) return invalid(pointer([unknown]))
+  if (unknown !== undefined) return invalid(pointer([unknown]), "is not a field of a line")
   const { context, draft, idempotencyKey } = json
-  if (!isObject(context)) return invalid("/context")
-  if (!isObject(draft)) return invalid("/draft")
-  if (idempotencyKey !== undefined && typeof idempotencyKey !== "string") return invalid("/idempotencyKey")
+  if (!isObject(context)) return invalid("/context", "must be an object")
+  if (!isObject(draft)) return invalid("/draft", "must be an object")
+  if (idempotencyKey !== undefined && typeof idempotencyKey !== "string") {
+    return invalid("/idempotencyKey", "must be text")
+  }
   return { context, draft: ReadDraft.fromUnknown(draft, "audit"), idempotencyKey }
 }
 
@@ -76,16 +84,16 @@ const refusedBy = ({ reason }: AuditError): Refused =>
   reason._tag !== "InvalidInput"
     ? { reason: reason._tag }
     : reason.path === "/idempotencyKey"
-    ? invalid(reason.path)
+    ? invalid(reason.path, reason.detail)
     // The engine has stripped it.
-    : { reason: "InvalidInput", path: `/draft${reason.path}` }
+    : { reason: "InvalidInput", path: `/draft${reason.path}`, detail: reason.detail }
 
 const record = (engine: LoggingEngine["Service"], text: string): Effect.Effect<Receipt, Refused> => {
   const envelope = parse(text)
   if ("reason" in envelope) return Effect.fail(envelope)
   const { context, draft, idempotencyKey } = envelope
   return Effect.flatMap(
-    Effect.mapError(RequestContext.decode(context), (error) => invalid(`/context${issuePath(error)}`)),
+    Effect.mapError(RequestContext.decode(context), invalidContext),
     (context) =>
       Effect.mapError(
         Effect.provideService(engine.log(draft, { idempotencyKey }), RequestContext.RequestContext, context),
@@ -96,8 +104,8 @@ const record = (engine: LoggingEngine["Service"], text: string): Effect.Effect<R
 
 const accepted = (line: number, { duplicate, eventId, position }: Receipt): string =>
   `${JSON.stringify({ line, status: "accepted", event_id: eventId, position, duplicate })}\n`
-const rejected = (line: number, { path, reason }: Refused): string =>
-  `${JSON.stringify({ line, status: "rejected", reason, path })}\n`
+const rejected = (line: number, { detail, path, reason }: Refused): string =>
+  `${JSON.stringify({ line, status: "rejected", reason, path, detail })}\n`
 
 const run = Effect.fnUntraced(function*(
   concurrency: number
@@ -123,7 +131,11 @@ const run = Effect.fnUntraced(function*(
   )
   const answer = (line: Line): Effect.Effect<void> =>
     Effect.flatMap(
-      Effect.result(line.text === undefined ? Effect.fail(invalid("")) : record(engine, line.text)),
+      Effect.result(
+        line.text === undefined
+          ? Effect.fail(invalid("", "is longer than 1,048,576 bytes, or no UTF-8"))
+          : record(engine, line.text)
+      ),
       (result) => {
         counts.lines++
         if (result._tag === "Success") counts.accepted++

@@ -79,7 +79,7 @@ export const sqlite = (filename: string, own: Partial<Sqlite.StoreOptions> = {})
 })
 
 /** The state of a signer. */
-const stateLayer = ({ newSigner, state }: StateOptions): Layered<SignerState> =>
+export const stateLayer = ({ newSigner, state }: StateOptions): Layered<SignerState> =>
   isAddress(state)
     ? Layer.unwrap(
       Effect.map(parseAddress(state), (address) =>

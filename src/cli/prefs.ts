@@ -9,6 +9,7 @@ import * as LoggingEngine from "../LoggingEngine.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { TrainingPreferences } from "../TrainingPreferences.ts"
 import { Failed, UsageError } from "./exit.ts"
+import { noLog } from "./noLog.ts"
 import { storeFlags } from "./opened.ts"
 import { envFlag, failing, readable, tenantFlag, writable } from "./store.ts"
 import { table } from "./table.ts"
@@ -73,7 +74,17 @@ const list = Command.make(
   Effect.fnUntraced(function*({ config, db, env, tenant, user }) {
     const preferences = yield* failing(
       Effect.provide(
-        Effect.flatMap(TrainingPreferences, (service) => service.list({ tenantId: tenant, env })),
+        Effect.flatMap(
+          TrainingPreferences,
+          (service) =>
+            Effect.tap(service.list({ tenantId: tenant, env }), (found) =>
+              found.length > 0 ?
+                Effect.void :
+                Effect.flatMap(
+                  noLog({ tenantId: tenant, env }),
+                  (why) => why === undefined ? Effect.void : Effect.fail(new Failed({ message: why }))
+                ))
+        ),
         readable({ config, db })
       )
     )

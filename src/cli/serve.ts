@@ -15,11 +15,22 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import { AuditPolicy, type Operation } from "../http/AuditApi.ts"
 import * as AuditApiLive from "../http/AuditApiLive.ts"
 import * as HttpAudit from "../http/HttpAudit.ts"
-import { human, Id } from "../RequestContext.ts"
+import { type Env, human, Id, type TenantId } from "../RequestContext.ts"
 import * as Viewer from "../viewer/Viewer.ts"
 import { Failed, UsageError } from "./exit.ts"
+import { noLog } from "./noLog.ts"
 import { type StoreArgs, storeFlags } from "./opened.ts"
-import { envFlag, failing, print, readText, served, type SigningArgs, signingFlags, tenantFlag } from "./store.ts"
+import {
+  envFlag,
+  failing,
+  print,
+  readable,
+  readText,
+  served,
+  type SigningArgs,
+  signingFlags,
+  tenantFlag
+} from "./store.ts"
 
 /** Listens on a port: given by the program, since it is the platform's. */
 export class Listener extends Context.Service<Listener, {
@@ -40,8 +51,8 @@ const digest = (text: string) => createHash("sha256").update(text).digest()
 const isLoopback = (host: string): boolean => /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/.test(host)
 
 interface Args extends StoreArgs, SigningArgs {
-  readonly tenant: string
-  readonly env: string
+  readonly tenant: TenantId
+  readonly env: Env
   readonly host: string
   readonly port: number
   readonly as: string
@@ -78,6 +89,9 @@ const serving = (args: Args, token: string) => {
 const run = Effect.fnUntraced(function*(args: Args) {
   const token = yield* tokenOf(args)
   const { listen } = yield* Listener
+  // What is looked at there would be the first entry of a log that nobody wants.
+  const why = yield* Effect.provide(noLog({ tenantId: args.tenant, env: args.env }), readable(args))
+  if (why !== undefined) return yield* new Failed({ message: why })
   const server = serving(args, token).pipe(Layer.provideMerge(listen(args)))
   yield* Effect.scoped(Effect.gen(function*() {
     const { address } = Context.get(yield* Layer.build(server), HttpServer.HttpServer)

@@ -1,6 +1,7 @@
 /** `effect-audit tail`: events as they are committed. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -9,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as AuditTrail from "../trail/AuditTrail.ts"
 import * as Encoding from "../trail/Encoding.ts"
 import { filterFlags, filterOf } from "./filterFlags.ts"
+import { noLog } from "./noLog.ts"
 import { storeFlags } from "./opened.ts"
 import { asking, envFlag, readable, tenantFlag } from "./store.ts"
 import { eventRow, printable } from "./table.ts"
@@ -43,8 +45,13 @@ export const tail = Command.make(
     const { head, row } = format === "text" ? { head: "", row: textRow } : Encoding.formats[format]
     const query = { tenantId: tenant, env, filter: filterOf(filters), after: Option.getOrUndefined(after) }
     const lines = AuditTrail.follow(query).pipe(Stream.chunks, Stream.map((items) => items.map(row).join("")))
-    yield* (head === "" ? lines : Stream.concat(Stream.make(head), lines)).pipe(
-      Stream.run(stdio.stdout({ endOnDone: false })),
+    const printing = (head === "" ? lines : Stream.concat(Stream.make(head), lines)).pipe(
+      Stream.run(stdio.stdout({ endOnDone: false }))
+    )
+    yield* noLog(query).pipe(
+      // It may be to come.
+      Effect.flatMap((why) => why === undefined ? Effect.void : Console.error(`${why}; waiting for its first event`)),
+      Effect.andThen(printing),
       Effect.provide(readable({ config, db })),
       asking
     )

@@ -175,6 +175,7 @@ export const make = Effect.fnUntraced(function*(
   if (waitsInOutbox) yield* prepareOutbox(database, "PostgresSink.make")
   // What others have put there moves, whoever is there to move it.
   if (waitsInOutbox || (yield* Effect.mapError(hasOutbox(database), failing("PostgresSink.make")))) {
+    yield* Effect.addFinalizer(() => database.outside(outbox.closing))
     yield* Effect.forkScoped(database.outside(outbox.draining))
   }
   const join = joining({

@@ -217,6 +217,14 @@ export class Outbox {
     )
   }))
 
+  /** Moves what waits once more, as the store closes; what does not move by then moves in another process. */
+  readonly closing: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.timeoutOrElse(Effect.interruptible(this.guarded(this.drain, undefined)), {
+      duration: this.appender.options.database.deadlineMillis,
+      orElse: () => Effect.void
+    })
+  )
+
   /** Tells why something was not done, whatever it was: the next look tries it again. */
   private guarded(effect: Effect.Effect<void, SqlError | AuditError | Stays>, name: LogName | undefined) {
     const key = name === undefined ? "" : keyOf(name)

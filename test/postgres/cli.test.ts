@@ -52,6 +52,11 @@ describe("effect-audit over PostgreSQL", () => {
         assert.match(stdout + stderr, expected, verb)
         assert.notInclude(stdout + stderr, "secret")
       }
+      const state = file.server.address(`${freshSchema()}_signer`)
+      const other = yield* run(["keygen", "--out", join(folder, "other.key"), "--state", state])
+      assert.strictEqual(other.code, 0, other.stderr)
+      const signed = yield* on("checkpoint", ...log, "--key-file", join(folder, "other.key"), "--state", state)
+      assert.strictEqual(signed.code, 0, signed.stderr)
       const backup = yield* on("backup", "--out", join(folder, "copy"))
       assert.include(backup.stderr, "pg_basebackup")
       chmodSync(passwords, 0o644)

@@ -37,6 +37,19 @@ const becomes = (expected: ReadonlyArray<number>) =>
     assert.deepStrictEqual(findings.filter(({ _tag }) => _tag === "Fault"), [])
   })
 describe("an event in a transaction, with an outbox", () => {
+  it.live("is in its log when the store has closed, as a program that ends at once does", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        const { transact } = yield* Transactions.Transactions
+        yield* emit(0)
+        for (const one of [1, 2, 3]) yield* transact(emit(one))
+      }).pipe(Effect.provide(outboxAt(schema)))
+      assert.strictEqual(yield* Effect.provide(waiting(schema), file.server.client()), 0)
+      yield* Effect.provide(becomes([0, 1, 2, 3]), outboxAt(schema))
+    })
+  })
+
   it.live("holds no other event of its log up, and goes into the log once the transaction has committed", () => {
     const schema = freshSchema()
     return Effect.gen(function*() {
