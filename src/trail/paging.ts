@@ -57,7 +57,14 @@ const readFilter = (filter: Query["filter"]): Result.Result<typeof Filter.Type, 
   if (decoded._tag === "Success") return Result.succeed(decoded.success)
   const key = Object.keys(given).find((key) => decodeFilter({ [key]: given[key] })._tag === "Failure")
   const path = pointer(key === undefined ? ["filter"] : ["filter", key])
-  return Result.fail(refuse(path, "is not a value that an event can have there"))
+  return Result.fail(refuse(
+    path,
+    key !== undefined && !(key in Filter.fields)
+      ? `is not a filter: there are ${Object.keys(Filter.fields).join(", ")}`
+      : key === "since" || key === "until"
+      ? "must be a time, such as 2026-01-31T10:00:00Z"
+      : "is not a value that an event can have there"
+  ))
 }
 
 /** The position that a query begins after: that of its cursor, or the one that is given. */

@@ -40,11 +40,14 @@ describe("a query", () => {
 
   it("is refused with its place and why", () => {
     const wrong = "is not a value that an event can have there"
+    const time = "must be a time, such as 2026-01-31T10:00:00Z"
     assert.deepStrictEqual(refusal({ limit: 0 }), ["/limit", "must be an integer from 1 to 1,000"])
     assert.deepStrictEqual(refusal({ filter: { action: "Note" } }), ["/filter/action", wrong])
-    assert.deepStrictEqual(refusal({ filter: { since: "yesterday", userId: "u1" } }), ["/filter/since", wrong])
-    assert.deepStrictEqual(refusal({ filter: { until: {} as never } }), ["/filter/until", wrong])
-    assert.deepStrictEqual(refusal({ filter: { userid: "u1" } as never }), ["/filter/userid", wrong])
+    assert.deepStrictEqual(refusal({ filter: { since: "yesterday", userId: "u1" } }), ["/filter/since", time])
+    assert.deepStrictEqual(refusal({ filter: { until: {} as never } }), ["/filter/until", time])
+    const [path, detail] = refusal({ filter: { userid: "u1" } as never }) ?? []
+    assert.strictEqual(path, "/filter/userid")
+    assert.match(String(detail), /^is not a filter: there are .*\buserId\b/)
     assert.deepStrictEqual(refusal({ cursor: "nonsense" }), [
       "InvalidCursor",
       "it is not a cursor of this release: begin without one"
