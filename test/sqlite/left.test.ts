@@ -1,13 +1,11 @@
 /** What killed processes, copies and other users leave beside a store: nothing of it costs an event. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { AuditLogger } from "effect-audit"
 import { Ledger } from "effect-audit/ledger"
 import { Sqlite, SqliteLogStore, SqliteSignerState } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
 import {
-  chmodSync,
-  chownSync,
   copyFileSync,
   existsSync,
   linkSync,
@@ -147,17 +145,24 @@ describe("a store", () => {
 
   it.live("of another user is read while its owner has it open, and not left with files that the owner cannot use", () =>
     Effect.gen(function*() {
-      assert(process.getuid?.() === 0 && process.seteuid !== undefined, "the test runs as root")
       const folder = yield* temporaryFolder
       const path = join(folder, "a.db")
       yield* emitted(path, 3)
-      chmodSync(folder, 0o777)
-      chmodSync(path, 0o666)
-      chownSync(path, 1001, 1001)
-      process.seteuid(1002)
-      const refused = yield* Effect.result(faults(path)).pipe(Effect.ensuring(Effect.sync(() => process.seteuid?.(0))))
-      assert.include(String(refused), "is another user's, and nobody has it open")
+      const owner = statSync(path).uid
+      const user = yield* Effect.acquireRelease(
+        Effect.sync(() => vi.spyOn(process, "geteuid").mockReturnValue(owner + 1)),
+        (user) => Effect.sync(() => user.mockRestore())
+      )
+      assert.include(String(yield* Effect.flip(faults(path))), "is another user's, and nobody has it open")
       assert.deepStrictEqual(readdirSync(folder), ["a.db"])
+      yield* Effect.gen(function*() {
+        yield* emit(1)
+        assert.deepStrictEqual(yield* faults(path), [])
+      }).pipe(Effect.provide(store(path)))
+      for (const one of [owner, 0]) {
+        user.mockReturnValue(one)
+        assert.deepStrictEqual(yield* faults(path), [])
+      }
     }))
 
   it.live("of an application that was killed in a transaction is adopted", () =>
