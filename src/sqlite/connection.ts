@@ -7,11 +7,12 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { AuditError, type AuditReason, SinkRejected } from "../AuditError.ts"
+import { AuditError, type AuditReason, InvalidInput, SinkRejected } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
 import { type FileIdentity, FileWatch, releaseFile } from "../internal/files.ts"
 import type { Head } from "../ledger/extends.ts"
@@ -136,10 +137,15 @@ const opening = (open: () => DatabaseSync, refuse: (problem: Problem) => AuditEr
   )
 
 /** Path and deadline; absolute, since the process may change its folder later. */
-const placeOf = ({ deadline, filename }: Options) => ({
-  filename: filename === "" ? "" : resolve(filename),
-  deadlineMillis: Duration.toMillis(Duration.fromInputUnsafe(deadline ?? "5 seconds"))
-})
+const placeOf = ({ deadline = "5 seconds", filename }: Options) => {
+  const duration = Duration.fromInput(deadline)
+  return Option.isSome(duration)
+    ? Effect.succeed({
+      filename: filename === "" ? "" : resolve(filename),
+      deadlineMillis: Duration.toMillis(duration.value)
+    })
+    : Effect.fail(fail(new InvalidInput({ path: "/deadline", detail: "is no duration such as \"5 seconds\"" })))
+}
 
 /** A file that was looked at, and is known to be open here until the scope closes. */
 const checking = (
@@ -161,7 +167,7 @@ const openWriter = Effect.fnUntraced(function*(options: Options): Effect.fn.Retu
   Scope.Scope
 > {
   const { adopt = false, mustExist = false } = options
-  const { deadlineMillis, filename } = placeOf(options)
+  const { deadlineMillis, filename } = yield* placeOf(options)
   const found = yield* checking(filename, { adopt, mustExist }, deadlineMillis)
   const refuse = refusing(filename)
   const waiting = <A>(evaluate: () => A) => Effect.mapError(untilFree(attempt(evaluate), deadlineMillis), refuse)
@@ -176,7 +182,7 @@ const openWriter = Effect.fnUntraced(function*(options: Options): Effect.fn.Retu
 export const open = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Connection, AuditError, Scope.Scope> {
-  const { deadlineMillis, filename } = placeOf(options)
+  const { deadlineMillis, filename } = yield* placeOf(options)
   const { db, identity } = yield* openWriter(options)
   const reader = yield* opening(
     () => {
@@ -218,7 +224,7 @@ export const connectReader = (filename: string, deadlineMillis: number) =>
 
 /** Opens a file, which must exist, for reading only. */
 export const openReader = Effect.fnUntraced(function*(options: Options) {
-  const { deadlineMillis, filename } = placeOf(options)
+  const { deadlineMillis, filename } = yield* placeOf(options)
   yield* checking(filename, { adopt: false, mustExist: true }, deadlineMillis)
   const stranger = strangerOf(filename)
   if (stranger !== undefined) return yield* fail(stranger)

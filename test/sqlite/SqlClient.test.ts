@@ -218,6 +218,8 @@ describe("opening a file", () => {
       assert.strictEqual((yield* opened({ filename: "" }))[0], "SqliteClient.open")
       assert.include((yield* opened({ filename: path("none"), mustExist: true }))[2], path("none"))
       assert.isFalse(existsSync(path("none")))
+      const soon: string = "soon"
+      assert.include((yield* opened({ filename: path("none"), deadline: soon as "1 second" }))[2], "/deadline")
       // One that someone else is about to make has a lock that does not end.
       const other = new DatabaseSync(path("busy"))
       other.exec("CREATE TABLE t (a); BEGIN EXCLUSIVE")
