@@ -43,9 +43,10 @@ export const context = (n: number, tenants: number) =>
     spanId: randomBytes(8).toString("hex")
   })
 
-const folder = mkdtempSync(join(tmpdir(), "effect-audit-bench-"))
+let folder: string | undefined
 let files = 0
-const file = () => join(folder, `${files++}.db`)
+/** Others take callers and drafts from here, and no folder. */
+const file = () => join(folder ??= mkdtempSync(join(tmpdir(), "effect-audit-bench-")), `${files++}.db`)
 
 /** Runs `callers` loops of calls until `total` calls are done. */
 export const loops = <E, R>(callers: number, total: number, call: (n: number) => Effect.Effect<unknown, E, R>) => {
@@ -230,4 +231,4 @@ ${
 ${
       ratio("effect-audit, 1,024 callers, 100 tenants", "effect-audit, 1,024 callers")
     } of one tenant's rate with 100 tenants, 1,024 callers`)
-  }).pipe(Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true }))))
+  }).pipe(Effect.ensuring(Effect.sync(() => folder !== undefined && rmSync(folder, { recursive: true, force: true }))))
