@@ -40,7 +40,7 @@ describe("a tenant that is mistyped", () => {
       tail.kill("SIGINT")
       assert.strictEqual((yield* end).code, 130)
       assert.include((yield* on("t_acmee", "query")).stderr, none)
-    }), 60_000)
+    }), 120_000)
 })
 
 describe("erase", () => {
@@ -139,5 +139,5 @@ describe("ingest", () => {
         ]
       )
       assert.notMatch(stdout, /secret/i)
-    }), 60_000)
+    }), 120_000)
 })
