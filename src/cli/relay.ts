@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { EventId } from "../DatasetEvent.ts"
 import * as Relay from "../relay/Relay.ts"
-import { type Parked, RelayState } from "../relay/RelayState.ts"
+import { type Parked, RelayState, type Status } from "../relay/RelayState.ts"
 import { AuditTrail } from "../trail/AuditTrail.ts"
 import { Failed, UsageError } from "./exit.ts"
 import { storeFlags } from "./opened.ts"
@@ -25,6 +25,10 @@ const known = Effect.fnUntraced(function*(name: string) {
   return found ?? (yield* new Failed({ message: `no relay has run here with the name ${name}` }))
 })
 
+/** What a relay does now, in a word or two. */
+const stateOf = ({ failure, holder, isPaused }: Pick<Status, "failure" | "holder" | "isPaused">): string =>
+  isPaused ? "paused" : holder === undefined ? "not running" : failure === undefined ? "running" : "waiting"
+
 const status = Command.make(
   "status",
   {
@@ -40,18 +44,20 @@ const status = Command.make(
           ...one,
           logs: one.logs.filter(({ tenantId }) => Option.isNone(tenant) || tenantId === tenant.value)
         }))
-        if (json) return print(relays.map((relay) => `${JSON.stringify(relay)}\n`).join(""))
-        const rows = relays.flatMap(({ failure, holder, isPaused, logs, parked, relay }) =>
+        if (json) {
+          return print(relays.map((relay) => `${JSON.stringify({ state: stateOf(relay), ...relay })}\n`).join(""))
+        }
+        const rows = relays.flatMap(({ logs, ...one }) =>
           logs.map(({ env, lag, next, size, tenantId }) => [
-            relay,
-            isPaused ? "paused" : holder === undefined ? "not running" : failure === undefined ? "running" : "waiting",
+            one.relay,
+            stateOf(one),
             tenantId,
             env,
             String(next),
             String(size),
             String(lag),
-            String(parked),
-            failure === undefined ? "" : `${time(failure.atMillis)} ${failure.detail}`
+            String(one.parked),
+            one.failure === undefined ? "" : `${time(one.failure.atMillis)} ${one.failure.detail}`
           ])
         )
         const head = ["relay", "state", "tenant", "env", "next", "size", "lag", "parked", "last failure"]

@@ -40,11 +40,15 @@ describe("effect-audit relay", () => {
       const status = yield* relay("status", "--json")
       const [found] = status.stdout.trimEnd().split("\n").map((text) =>
         JSON.parse(text) as {
+          readonly state: string
           readonly parked: number
           readonly logs: ReadonlyArray<{ readonly next: number; readonly lag: number }>
         }
       )
-      assert.deepStrictEqual([found?.parked, found?.logs[0]?.next, found?.logs[0]?.lag], [1, 4, 0])
+      assert.deepStrictEqual(
+        [found?.state, found?.parked, found?.logs[0]?.next, found?.logs[0]?.lag],
+        ["not running", 1, 4, 0]
+      )
       assert.include((yield* relay("parked", "--relay", "hook")).stdout, "the target answered 400")
       assert.include((yield* relay("retry", "--relay", "hook")).stderr, "1 events are delivered again")
       assert.include((yield* relay("parked", "--relay", "hook")).stdout, "asked for again")
