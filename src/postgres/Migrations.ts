@@ -205,9 +205,17 @@ export const hasTable = (run: Run, schema: string, table: string): Effect.Effect
     (rows) => rows.length > 0
   )
 
+/** Does something for each role that may append. */
+const forAppenders = (s: string, statement: string): string =>
+  `DO $$ DECLARE role text; BEGIN
+FOR role IN SELECT DISTINCT a.grantee::regrole::text FROM pg_attribute c, aclexplode(c.attacl) a
+  WHERE c.attrelid = '${s}.head'::regclass AND c.attname = 'size' AND a.privilege_type = 'UPDATE' AND a.grantee <> 0
+LOOP EXECUTE format('${statement}', role); END LOOP; END $$`
+
 /** What a store of version 2 lacks: a way to complete a tree without knowing where it ends. */
 const fromVersion2 = (s: string): ReadonlyArray<string> => [
   grow(s),
+  forAppenders(s, `GRANT EXECUTE ON FUNCTION ${s}.grow TO %s`),
   `UPDATE ${s}.store SET value = '3' WHERE name = 'version'`
 ]
 
@@ -215,10 +223,7 @@ const fromVersion2 = (s: string): ReadonlyArray<string> => [
 const fromVersion1 = (s: string): ReadonlyArray<string> => [
   `ALTER TABLE ${s}.head ADD COLUMN last bytea NOT NULL DEFAULT ''`,
   `UPDATE ${s}.head h SET last = e.commitment FROM ${s}.event e WHERE e.log = h.log AND e.position = h.size - 1`,
-  `DO $$ DECLARE role text; BEGIN
-FOR role IN SELECT DISTINCT a.grantee::regrole::text FROM pg_attribute c, aclexplode(c.attacl) a
-  WHERE c.attrelid = '${s}.head'::regclass AND c.attname = 'size' AND a.privilege_type = 'UPDATE' AND a.grantee <> 0
-LOOP EXECUTE format('GRANT UPDATE (last) ON ${s}.head TO %s', role); END LOOP; END $$`,
+  forAppenders(s, `GRANT UPDATE (last) ON ${s}.head TO %s`),
   ...fromVersion2(s)
 ]
 
@@ -285,7 +290,7 @@ export const partitionsOf = (run: Run, s: string): Effect.Effect<ReadonlyArray<s
     run(
       "SELECT c.relname AS name FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid " +
         "JOIN pg_catalog.pg_class e ON e.oid = i.inhparent AND e.relnamespace = c.relnamespace " +
-        `WHERE e.oid = '${s}.event'::regclass AND c.relname ~ '^event_[0-9]+_[0-9]+_[0-9]+$' ORDER BY c.relname`
+        `WHERE e.oid = '${s}.event'::regclass ORDER BY c.relname`
     ),
     (rows) => rows.flatMap((row) => stringOf(row, "name") ?? [])
   )

@@ -241,7 +241,7 @@ const vacuumed = ({ run, schema }: Pick<Opened, "run" | "schema">) =>
   Effect.flatMap(
     Effect.all([partitionsOf(run, schema), hasOutbox({ run, schema })]),
     ([partitions, found]) => {
-      const tables = ["event", ...partitions, ...(found ? ["outbox"] : [])].map((table) => `${schema}.${table}`)
+      const tables = ["event", ...partitions, ...(found ? ["outbox"] : [])].map((table) => `${schema}."${table}"`)
       return run(`VACUUM (INDEX_CLEANUP ON) ${tables.join(", ")}`)
     }
   )

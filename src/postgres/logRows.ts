@@ -34,11 +34,15 @@ export const eventColumns = "log::float8 AS log, position::float8 AS position, u
 const stepRows = 1024
 const stepBytes = 4_194_304
 
-/** Some rows in an order, until there are as many or as large ones as a step has. */
+/**
+ * Some rows in an order, until there are as many or as large ones as a step has; those at one place are in one step, as
+ * the next begins behind it.
+ */
 const stepOf = (s: string, where: string, order: string): string =>
-  `SELECT ${eventColumns} FROM (SELECT *, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY ${order}) AS total ` +
-  `FROM ${s}.event WHERE ${where} ORDER BY ${order} LIMIT ${stepRows}) AS step ` +
-  `WHERE total - coalesce(octet_length(body), 0) < ${stepBytes} ORDER BY ${order}`
+  `SELECT ${eventColumns} FROM (SELECT *, sum(octet_length(body)) ` +
+  `OVER (ORDER BY ${order} RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS before ` +
+  `FROM ${s}.event WHERE ${where} ORDER BY ${order} FETCH FIRST ${stepRows} ROWS WITH TIES) AS step ` +
+  `WHERE coalesce(before, 0) < ${stepBytes} ORDER BY ${order}`
 
 /** A column that the table's definition says is there: if it is not, the table is not what it says it is. */
 const there = <A>(value: A | undefined, column: string): A => {

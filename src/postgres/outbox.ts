@@ -49,6 +49,8 @@ export const waitingAge = Metric.gauge("audit_outbox_waiting_seconds", {
 
 /** How often other processes' events are looked for, in milliseconds. */
 const lookEvery = 1000
+/** How long a store that closes waits for what is in the outbox, in milliseconds. */
+const closingMillis = 2000
 /** How long the lock of a log is waited for, in milliseconds: then the next log has its turn. */
 const lockMillis = 20
 /** Events that move in one transaction at most, and the bytes of their bodies: an event, whatever it has. */
@@ -156,6 +158,9 @@ export class Outbox {
   private readonly appender: Appender
   private readonly told: Told
   private more = Latch.makeUnsafe(false)
+  /** How often this process has put something there, and how many of these times had moved at the last look. */
+  private woken = 0
+  private moved = 0
   /** Why events stay, by log: said once. */
   private readonly said = new Map<string, string>()
 
@@ -206,23 +211,27 @@ export class Outbox {
   }
 
   /** Something was committed to the outbox. */
-  readonly wake = Effect.sync(() => this.more.openUnsafe())
+  readonly wake = Effect.sync(() => {
+    this.woken++
+    this.more.openUnsafe()
+  })
 
   /** Moves events, again and again, as long as the store is open. */
   readonly draining: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
     this.more = Latch.makeUnsafe(false)
+    const { woken } = this
     return Effect.andThen(
-      this.guarded(this.drain, undefined),
+      this.guarded(Effect.tap(this.drain, () => Effect.sync(() => this.moved = woken)), undefined),
       Effect.raceFirst(this.more.await, Effect.sleep(lookEvery))
     )
   }))
 
-  /** Moves what waits once more, as the store closes; what does not move by then moves in another process. */
+  /** Moves what this process has put there, as the store closes; what does not move by then moves in another one. */
   readonly closing: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.timeoutOrElse(Effect.interruptible(this.guarded(this.drain, undefined)), {
-      duration: this.appender.options.database.deadlineMillis,
-      orElse: () => Effect.void
-    })
+    this.moved === this.woken ? Effect.void : Effect.timeoutOrElse(
+      Effect.interruptible(this.guarded(this.drain, undefined)),
+      { duration: closingMillis, orElse: () => Effect.void }
+    )
   )
 
   /** Tells why something was not done, whatever it was: the next look tries it again. */

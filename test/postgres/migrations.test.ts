@@ -47,6 +47,8 @@ describe.each(older)("a store of version %s, %s", (version, _what, back) => {
         const sql = yield* SqlClient
         yield* emitAll(300)
         yield* sql.unsafe(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`)
+        // Nobody may call a function unless told so.
+        yield* sql.unsafe("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
         yield* Postgres.grant({ schema, application: role })
         for (const statement of back(schema)) yield* sql.unsafe(statement)
         yield* sql.unsafe(`UPDATE ${schema}.store SET value = $1 WHERE name = 'version'`, [version])

@@ -7,10 +7,11 @@ import { Ledger, Signer, SigningKey } from "effect-audit/ledger"
 import { Postgres, PostgresSignerState } from "effect-audit/postgres"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql/SqlClient"
+import { SqlError } from "effect/sql/SqlError"
 import { join } from "node:path"
 import { run } from "../cli/process.ts"
 import { log, storedEvents, temporaryFolder, within } from "../support.ts"
-import { freshSchema, isWaiting, serverOfFile, whileLocked } from "./server.ts"
+import { freshSchema, isWaiting, serverOfFile, until, whileLocked } from "./server.ts"
 
 const file = serverOfFile()
 const emitAll = (count: number, more: Partial<RequestContext.Json> = {}) =>
@@ -272,6 +273,102 @@ describe("a partition", () => {
         const deleted = yield* Effect.flip((yield* SqlClient).unsafe(`DELETE FROM ${schema}.${table}`))
         assert.include(String(deleted.reason.cause), "permission denied")
       }).pipe(as(app))
+    }).pipe(Effect.provide(everything(schema)))
+  })
+
+  it.live("leaves no position free for a second event, and one that is there is found", () => {
+    const schema = freshSchema()
+    const app = `app_${schema}`
+    return Effect.gen(function*() {
+      yield* emitAll(2000)
+      yield* Effect.sleep(2)
+      const sql = yield* SqlClient
+      yield* sql.unsafe(`CREATE ROLE ${app} LOGIN PASSWORD 'secret'`)
+      yield* Postgres.grant({ schema, application: app })
+      yield* Postgres.partition({ ...log, schema, before: yield* DateTime.now })
+      const forge = (position: number) =>
+        Effect.gen(function*() {
+          yield* (yield* SqlClient).unsafe(
+            `INSERT INTO ${schema}.event (log, position, recorded_at, event_id, commitment, salt, body) ` +
+              `SELECT log, position, recorded_at, gen_random_uuid(), commitment, salt, body FROM ${schema}.event ` +
+              "WHERE position = $1",
+            [BigInt(position)]
+          )
+        }).pipe(Effect.provide(file.server.client({ username: app, password: Redacted.make("secret") })))
+      const refused = yield* Effect.flip(forge(1023))
+      assert(refused instanceof SqlError)
+      assert.include(String(refused.reason.cause), "_moved")
+      yield* emitAll(300)
+      yield* holds
+      // A step of verification ends at one of these.
+      const [constraint] = yield* sql.unsafe<{ readonly name: string }>(
+        `SELECT conname AS name FROM pg_constraint WHERE conrelid = '${schema}.event'::regclass AND contype = 'c'`
+      )
+      yield* sql.unsafe(`ALTER TABLE ONLY ${schema}.event DROP CONSTRAINT ${constraint?.name}`)
+      for (const position of [500, 1023, 1024]) yield* forge(position)
+      for (const options of [{}, { log }]) {
+        const found = yield* Stream.runCollect(Ledger.verify(options))
+        assert.deepStrictEqual(
+          found.flatMap((one) => one._tag === "Fault" && one.fault === "duplicated" ? [one.position] : []),
+          [500, 1023, 1024]
+        )
+      }
+    }).pipe(Effect.provide(everything(schema)))
+  })
+
+  it.live("is read whole by who waited while it was made", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      const before = yield* aged
+      const [first] = yield* Postgres.partition({ ...log, schema, before })
+      yield* emitAll(400)
+      yield* Effect.sleep(2)
+      const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const sql = yield* SqlClient
+      // What VACUUM FULL of the first one holds.
+      const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+        yield* sql.unsafe(`LOCK TABLE ${schema}.${first?.table} IN ACCESS EXCLUSIVE MODE`)
+        yield* Deferred.succeed(isLocked, undefined)
+        yield* Deferred.await(mayEnd)
+      })))
+      yield* Deferred.await(isLocked)
+      const reading = yield* Effect.forkChild(Stream.runCollect(AuditTrail.stream({ ...log, order: "desc" })))
+      assert.isTrue(yield* isWaiting(schema))
+      const making = yield* Effect.forkChild(Postgres.partition({ ...log, schema, before: yield* DateTime.now }))
+      // It waits for the reader, which waits for the first partition.
+      const tables = sql.unsafe(`SELECT FROM pg_inherits WHERE inhparent = '${schema}.event'::regclass`)
+      assert.isTrue(yield* until(tables, (found) => found.length === 2))
+      yield* Deferred.succeed(mayEnd, undefined)
+      yield* Fiber.join(holder)
+      assert.strictEqual((yield* Fiber.join(reading)).length, 1200)
+      assert.strictEqual((yield* Fiber.join(making)).length, 1)
+      yield* holds
+    }).pipe(Effect.provide(everything(schema)))
+  })
+
+  it.live("is made once by two at once, with the guard as it was, and never inside a transaction", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      const before = yield* aged
+      const sql = yield* SqlClient
+      const make = Postgres.partition({ ...log, schema, before })
+      assert.include(String(yield* Effect.flip(sql.withTransaction(make))), "inside a transaction")
+      const state = Effect.map(
+        sql.unsafe<{ readonly state: string }>(
+          `SELECT tgenabled::text AS state FROM pg_trigger WHERE tgrelid = '${schema}.event'::regclass ` +
+            "AND tgname = 'event_stays'"
+        ),
+        ([row]) => row?.state
+      )
+      yield* sql.unsafe(`ALTER TABLE ${schema}.event DISABLE TRIGGER event_stays`)
+      assert.include(String(yield* Effect.flip(make)), "the guard event_stays is gone or off")
+      assert.strictEqual(yield* state, "D")
+      yield* sql.unsafe(`ALTER TABLE ${schema}.event ENABLE ALWAYS TRIGGER event_stays`)
+      const made = yield* Effect.all([make, make, make], { concurrency: "unbounded" })
+      assert.strictEqual(new Set(made.flat().map(({ table }) => table)).size, 1)
+      const tables = yield* sql.unsafe(`SELECT FROM pg_inherits WHERE inhparent = '${schema}.event'::regclass`)
+      assert.deepStrictEqual([tables.length, yield* state, yield* counts(schema)], [1, "A", [589, 1101]])
+      yield* holds
     }).pipe(Effect.provide(everything(schema)))
   })
 
