@@ -236,9 +236,9 @@ const guardOf = Effect.fnUntraced(function*(
  * Moves what one log recorded before a time into a table of its own, by whoever owns the tables: a range of positions
  * from the end of the last partition on, in whole bundles of 256. Returns the partitions that rows were moved into, if
  * any. Others go on meanwhile, and wait for a step at most, or for as long as one waits for its locks. Where it was
- * stopped in the middle, the next call finishes what was begun first. Fails with `SinkRejected` for who does not own the
- * tables, inside a transaction, and where the guard of the events is off; with `SinkTimeout` where someone held the
- * locks for a minute, such as a verification.
+ * stopped in the middle, the next call finishes what was begun first. Fails with `SinkRejected` for who does not own
+ * the tables, inside a transaction, and where the guard of the events is off; with `SinkTimeout` where someone held
+ * the locks for a minute, such as a verification.
  */
 export const partition = Effect.fnUntraced(function*(
   options: PartitionOptions
