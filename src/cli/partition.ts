@@ -51,7 +51,8 @@ export const partition = Command.make(
       "not be done."
   ),
   Command.withExamples([{
-    command: "effect-audit partition --db postgres://app@localhost/shop --tenant t_acme --env prod --before 2026-01-01",
+    command:
+      "effect-audit partition --db postgres://owner@localhost/shop --tenant t_acme --env prod --before 2026-01-01",
     description: "Give last year's events a table of their own"
   }])
 )
