@@ -67,8 +67,8 @@ const more = (s: string): string =>
 type Locks = { readonly waits: number | undefined }
 
 /**
- * What the server completes where a log does not end where it was believed to. A statement whose logs are all believed
- * to end somewhere does without, in a tenth less of its time, and leaves out those that do not.
+ * What the server completes where a log does not end where it was believed to. It takes some of every statement's time:
+ * one whose logs are all believed to end somewhere does without, and leaves out those that do not end there.
  */
 const grown = (s: string): string =>
   `,

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { AuditError, type AuditReason, InvalidInput, NotFound, SinkRejected } from "../AuditError.ts"
-import { elapsed } from "../internal/elapsed.ts"
+import { retryWhile } from "../internal/retryWhile.ts"
 import { integerOf } from "../internal/row.ts"
 import { timeOf } from "../internal/time.ts"
 import { runLength } from "../ledger/treeReader.ts"
@@ -124,24 +124,20 @@ const created = ({ inTransaction, ...database }: Opened, log: number, { beforeMi
   }))
 }
 
-/** Runs an effect in transactions of their own, again and again while others hold its locks. */
+/** Runs an effect in a transaction of its own, again and again while others hold its locks. */
 const patiently = <A>({ inTransaction, run }: Opened, effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
-  Effect.flatMap(elapsed, (started) => {
-    const once = (tries: number): Effect.Effect<A, SqlError> =>
-      Effect.catch(
-        inTransaction(Effect.gen(function*() {
-          yield* run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-          yield* run(`SET LOCAL lock_timeout = ${tries % 10 === 9 ? longLockMillis : lockMillis}`)
-          yield* run(`SET LOCAL idle_in_transaction_session_timeout = ${idleMillis}`)
-          return yield* effect
-        })),
-        (error) =>
-          Effect.flatMap(elapsed, (now) =>
-            isPassing(error) && now - started < patienceMillis
-              ? Effect.andThen(Effect.sleep(Math.min(500, lockMillis * (tries + 1))), once(tries + 1))
-              : Effect.fail(error))
-      )
-    return once(0)
+  Effect.suspend(() => {
+    let tries = 0
+    const once = Effect.suspend(() => {
+      const waits = ++tries % 10 === 0 ? longLockMillis : lockMillis
+      return inTransaction(Effect.gen(function*() {
+        yield* run("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        yield* run(`SET LOCAL lock_timeout = ${waits}`)
+        yield* run(`SET LOCAL idle_in_transaction_session_timeout = ${idleMillis}`)
+        return yield* effect
+      }))
+    })
+    return retryWhile(once, isPassing, patienceMillis, (tries) => Math.min(500, lockMillis * (tries + 1)))
   })
 
 /**

@@ -1,17 +1,17 @@
 /** Old events in tables of their own: everything is as before, whoever reads, writes and erases meanwhile. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Deferred, Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import { DateTime, Deferred, Effect, Fiber, Redacted, Stream } from "effect"
 import { AuditLogger, RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
-import { Ledger, Signer, SigningKey } from "effect-audit/ledger"
-import { Postgres, PostgresSignerState } from "effect-audit/postgres"
+import { Ledger } from "effect-audit/ledger"
+import { Postgres } from "effect-audit/postgres"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
 import { join } from "node:path"
 import { run } from "../cli/process.ts"
 import { log, storedEvents, temporaryFolder, within } from "../support.ts"
-import { freshSchema, isWaiting, serverOfFile, until, whileLocked } from "./server.ts"
+import { everythingAt, faults, freshSchema, isWaiting, serverOfFile, until, whileLocked } from "./server.ts"
 
 const file = serverOfFile()
 const emitAll = (count: number, more: Partial<RequestContext.Json> = {}) =>
@@ -23,31 +23,20 @@ const emitAll = (count: number, more: Partial<RequestContext.Json> = {}) =>
     { concurrency: "unbounded" }
   )
 
-const everything = (schema: string, username = "postgres") =>
-  Layer.unwrap(Effect.map(temporaryFolder, (folder) =>
-    Layer.mergeAll(Ledger.layerOnDemand, Erasure.layer).pipe(
-      Layer.provideMerge(Layer.unwrap(Effect.map(
-        SigningKey.generate(join(folder, "key"), "test/signer"),
-        (key) => Signer.layer({ key })
-      ))),
-      Layer.provideMerge(AuditLogger.layer()),
-      Layer.provideMerge(Postgres.layerSigning({ schema })),
-      Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
-      Layer.provideMerge(file.server.client({ username, password: Redacted.make("secret") }))
-    )))
-
-const faults = Effect.map(
-  Stream.runCollect(Ledger.verify()),
-  (all) => all.flatMap((finding) => finding._tag === "Fault" ? [finding] : [])
-)
+const everything = (schema: string) => everythingAt(file, schema)
 const holds = Effect.map(faults, (faults) => assert.deepStrictEqual(faults, []))
+
+/** A time after all that was recorded, and not after what is to come. */
+const behindAll = Effect.flatMap(DateTime.now, (last) =>
+  Effect.repeat(Effect.andThen(Effect.yieldNow, DateTime.now), {
+    until: (now) => now.epochMilliseconds > last.epochMilliseconds
+  }))
 
 /** Two logs; 700 events of the first before a time, and 100 behind it. */
 const aged = Effect.gen(function*() {
   yield* emitAll(300, { tenantId: "t_globex" })
   yield* emitAll(699)
-  const before = yield* DateTime.now
-  yield* Effect.sleep(2)
+  const before = yield* behindAll
   yield* emitAll(100)
   return before
 })
@@ -96,7 +85,7 @@ describe("a partition", () => {
       // What is to come goes on where it was.
       yield* emitAll(300)
       yield* holds
-      const later = yield* Postgres.partition({ ...asked, before: yield* DateTime.now })
+      const later = yield* Postgres.partition({ ...asked, before: yield* behindAll })
       assert.deepStrictEqual(later.map(({ from, until }) => [from, until]), [[512, 1024]])
       assert.deepStrictEqual((yield* storedEvents).length, 1100)
       yield* holds
@@ -139,8 +128,7 @@ describe("a partition", () => {
     const schema = freshSchema()
     return Effect.gen(function*() {
       yield* emitAll(2100)
-      const before = yield* DateTime.now
-      yield* Effect.sleep(2)
+      const before = yield* behindAll
       const isOver = yield* Deferred.make<void>()
       const during = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.forkChild(Effect.gen(function*() {
@@ -180,7 +168,7 @@ describe("a partition", () => {
     const schema = freshSchema()
     return Effect.gen(function*() {
       yield* emitAll(3000)
-      const before = yield* DateTime.now
+      const before = yield* behindAll
       const isHalf = yield* Deferred.make<void>()
       const asked = { ...log, schema, before }
       const first = yield* Effect.forkChild(Postgres.partition({
@@ -268,7 +256,7 @@ describe("a partition", () => {
         )
       }).pipe(as(reader))
       yield* Effect.gen(function*() {
-        const error = yield* Effect.flip(Postgres.partition({ ...log, schema, before: yield* DateTime.now }))
+        const error = yield* Effect.flip(Postgres.partition({ ...log, schema, before: yield* behindAll }))
         assert.include(String(error), "only the owner")
         const deleted = yield* Effect.flip((yield* SqlClient).unsafe(`DELETE FROM ${schema}.${table}`))
         assert.include(String(deleted.reason.cause), "permission denied")
@@ -281,11 +269,10 @@ describe("a partition", () => {
     const app = `app_${schema}`
     return Effect.gen(function*() {
       yield* emitAll(2000)
-      yield* Effect.sleep(2)
       const sql = yield* SqlClient
       yield* sql.unsafe(`CREATE ROLE ${app} LOGIN PASSWORD 'secret'`)
       yield* Postgres.grant({ schema, application: app })
-      yield* Postgres.partition({ ...log, schema, before: yield* DateTime.now })
+      yield* Postgres.partition({ ...log, schema, before: yield* behindAll })
       const forge = (position: number) =>
         Effect.gen(function*() {
           yield* (yield* SqlClient).unsafe(
@@ -322,7 +309,6 @@ describe("a partition", () => {
       const before = yield* aged
       const [first] = yield* Postgres.partition({ ...log, schema, before })
       yield* emitAll(400)
-      yield* Effect.sleep(2)
       const [isLocked, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const sql = yield* SqlClient
       // What VACUUM FULL of the first one holds.
@@ -334,7 +320,7 @@ describe("a partition", () => {
       yield* Deferred.await(isLocked)
       const reading = yield* Effect.forkChild(Stream.runCollect(AuditTrail.stream({ ...log, order: "desc" })))
       assert.isTrue(yield* isWaiting(schema))
-      const making = yield* Effect.forkChild(Postgres.partition({ ...log, schema, before: yield* DateTime.now }))
+      const making = yield* Effect.forkChild(Postgres.partition({ ...log, schema, before: yield* behindAll }))
       // It waits for the reader, which waits for the first partition.
       const tables = sql.unsafe(`SELECT FROM pg_inherits WHERE inhparent = '${schema}.event'::regclass`)
       assert.isTrue(yield* until(tables, (found) => found.length === 2))
@@ -376,7 +362,7 @@ describe("a partition", () => {
     const schema = freshSchema()
     return Effect.gen(function*() {
       yield* emitAll(300)
-      const before = yield* DateTime.now
+      const before = yield* behindAll
       const why = (options: Partial<Postgres.PartitionOptions>) =>
         Effect.map(Effect.flip(Postgres.partition({ ...log, schema, before, ...options })), String)
       assert.include(yield* why({ before: "soon" }), "at /before: must be a time")

@@ -1,9 +1,13 @@
 /** Servers and stores in PostgreSQL for tests. */
 import { afterAll, beforeAll } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted, Schedule, Stream } from "effect"
 import { AuditLogger } from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
+import { Ledger, Signer, SigningKey } from "effect-audit/ledger"
 import { Postgres, PostgresSignerState } from "effect-audit/postgres"
 import { SqlClient } from "effect/sql/SqlClient"
+import { join } from "node:path"
+import { temporaryFolder } from "../support.ts"
 import { Server } from "./instance.ts"
 
 /** A server for the tests of a file. */
@@ -43,6 +47,26 @@ export const freshStore = (file: { readonly server: Server }, options: Postgres.
       Layer.provideMerge(file.server.client())
     )
   }))
+
+/** Everything that an application has, over a schema, as a role. */
+export const everythingAt = (file: { readonly server: Server }, schema: string, username = "postgres") =>
+  Layer.unwrap(Effect.map(temporaryFolder, (folder) =>
+    Layer.mergeAll(Ledger.layerOnDemand, Erasure.layer).pipe(
+      Layer.provideMerge(Layer.unwrap(Effect.map(
+        SigningKey.generate(join(folder, "key"), "test/signer"),
+        (key) => Signer.layer({ key })
+      ))),
+      Layer.provideMerge(AuditLogger.layer()),
+      Layer.provideMerge(Postgres.layerSigning({ schema })),
+      Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
+      Layer.provideMerge(file.server.client({ username, password: Redacted.make("secret") }))
+    )))
+
+/** What verification finds wrong. */
+export const faults = Effect.map(
+  Stream.runCollect(Ledger.verify()),
+  (all) => all.flatMap((finding) => finding._tag === "Fault" ? [finding] : [])
+)
 
 /** Runs an effect while someone holds the heads of all logs of a schema; `end` lets go of them earlier. */
 export const whileLocked = <A, E, R>(

@@ -1,39 +1,21 @@
 /** What someone with the owner's rights does to the rows is found; what roles may not do, they cannot. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Stream } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { AuditLogger, type RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
-import { Ledger, Signer, SigningKey } from "effect-audit/ledger"
-import { Postgres, PostgresSignerState } from "effect-audit/postgres"
+import { Ledger } from "effect-audit/ledger"
+import { Postgres } from "effect-audit/postgres"
 import { SqlRelayState } from "effect-audit/relay"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql/SqlClient"
-import { join } from "node:path"
-import { log, temporaryFolder, within } from "../support.ts"
-import { freshSchema, serverOfFile } from "./server.ts"
+import { log, within } from "../support.ts"
+import { everythingAt, faults, freshSchema, serverOfFile } from "./server.ts"
 
 const file = serverOfFile()
 const emit = (n: number, more: Partial<RequestContext.Json> = {}) =>
   AuditLogger.emit({ action: "note.create", input: { n } }).pipe(within(more))
 
-/** Everything that an application has, over a schema, as a role. */
-const everything = (schema: string, username = "postgres") =>
-  Layer.unwrap(Effect.map(temporaryFolder, (folder) =>
-    Layer.mergeAll(Ledger.layerOnDemand, Erasure.layer).pipe(
-      Layer.provideMerge(Layer.unwrap(Effect.map(
-        SigningKey.generate(join(folder, "key"), "test/signer"),
-        (key) => Signer.layer({ key })
-      ))),
-      Layer.provideMerge(AuditLogger.layer()),
-      Layer.provideMerge(Postgres.layerSigning({ schema })),
-      Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
-      Layer.provideMerge(file.server.client({ username, password: Redacted.make("secret") }))
-    )))
-
-const faults = Effect.map(
-  Stream.runCollect(Ledger.verify()),
-  (all) => all.flatMap((finding) => finding._tag === "Fault" ? [finding] : [])
-)
+const everything = (schema: string, username?: string) => everythingAt(file, schema, username)
 
 describe("a DBA who rewrites rows", () => {
   const cases: ReadonlyArray<readonly [string, (s: string) => ReadonlyArray<string>, RegExp]> = [
