@@ -117,26 +117,29 @@ describe("SqliteSink: files", () => {
       assert.deepInclude(yield* append, { position: 1, duplicate: true })
     }))
 
-  it.live("notices that its file was removed or replaced before it acknowledges anything, and goes on when it is back", () =>
-    Effect.gen(function*() {
-      const filename = yield* temporaryFile
-      yield* Effect.gen(function*() {
-        yield* emit(1)
-        renameSync(filename, `${filename}.away`)
-        const removed = yield* Effect.flip(emit(2))
-        assert.strictEqual(removed.reason._tag, "SinkUnavailable")
-        writeFileSync(filename, "")
-        const replaced = yield* Effect.flip(emit(3))
-        assert.strictEqual(replaced.reason._tag, "SinkUnavailable")
-        const sql = yield* SqlClient.SqlClient
-        const joined = yield* Effect.exit(sql.withTransaction(emit(4)))
-        assert.isTrue(Exit.isFailure(joined))
-        assert.strictEqual(readFileSync(filename).length, 0)
-        renameSync(`${filename}.away`, filename)
-        yield* emit(5)
-        assert.strictEqual(yield* count, 3)
-      }).pipe(Effect.provide(sqliteAt({ filename })))
-    }))
+  it.live.each([false, true])(
+    "notices that its file was removed or replaced before it acknowledges anything, and goes on when it is back (thread: %s)",
+    (thread) =>
+      Effect.gen(function*() {
+        const filename = yield* temporaryFile
+        yield* Effect.gen(function*() {
+          yield* emit(1)
+          renameSync(filename, `${filename}.away`)
+          const removed = yield* Effect.flip(emit(2))
+          assert.strictEqual(removed.reason._tag, "SinkUnavailable")
+          writeFileSync(filename, "")
+          const replaced = yield* Effect.flip(emit(3))
+          assert.strictEqual(replaced.reason._tag, "SinkUnavailable")
+          const sql = yield* SqlClient.SqlClient
+          const joined = yield* Effect.exit(sql.withTransaction(emit(4)))
+          assert.isTrue(Exit.isFailure(joined))
+          assert.strictEqual(readFileSync(filename).length, 0)
+          renameSync(`${filename}.away`, filename)
+          yield* emit(5)
+          assert.strictEqual(yield* count, 3)
+        }).pipe(Effect.provide(sqliteAt({ filename, thread })))
+      })
+  )
 
   it.live("refuses every change of an event but its erasure", () =>
     Effect.gen(function*() {

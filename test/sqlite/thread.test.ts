@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import { Worker } from "node:worker_threads"
 import { type Committed, decodeReply, encodeReply } from "../../src/internal/committed.ts"
 import { Refused } from "../../src/internal/duplicate.ts"
+import { identityOf } from "../../src/internal/files.ts"
 import { pack, rowsOf, unpack } from "../../src/internal/sealedRow.ts"
 import { stoppedBy } from "../../src/ledger/extends.ts"
 import { suite } from "../EventSinkTest.ts"
@@ -51,6 +52,7 @@ describe("the thread that writes", () => {
       yield* Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         yield* sql`CREATE TABLE note (n INTEGER)`
+        const began = Date.now()
         const joined = (n: number) => sql.withTransaction(Effect.andThen(sql`INSERT INTO note VALUES (${n})`, emit(n)))
         const receipts = yield* Effect.all(
           Array.from({ length: 400 }, (_, n) => n % 20 === 0 ? joined(n) : emit(n)),
@@ -64,11 +66,14 @@ describe("the thread that writes", () => {
         const rolledBack = yield* Effect.exit(sql.withTransaction(Effect.andThen(emit(400), Effect.fail("no"))))
         assert.strictEqual(rolledBack._tag, "Failure")
         yield* emit(401)
-        yield* Ledger.checkpoint(log)
+        const { checkpoint } = yield* Ledger.checkpoint(log)
+        assert.match(checkpoint.origin, /^audit\.example\.com\//)
         yield* emit(402)
         assert.strictEqual(yield* held, 403)
+        const [created] = yield* storedEvents
+        assert.isAtLeast(created?.recordedAtMillis ?? 0, began)
         assert.strictEqual((yield* sql`SELECT n FROM note`).length, 20)
-      }).pipe(Effect.provide(ledgerAt({ filename, thread: true }, signer)))
+      }).pipe(Effect.provide(ledgerAt({ filename, thread: true, deployment: "audit.example.com" }, signer)))
     }))
 
   it.live("is asked for what was signed: a log that is older than that takes nothing, others go on", () =>
@@ -134,6 +139,22 @@ describe("the thread that writes", () => {
       const dead = yield* open(mortal)
       assert.strictEqual(dead.reason._tag, "SinkUnavailable")
       assert.include(dead.message, "told not to start")
+    }))
+
+  it.live("does not begin a file that is gone anew", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryFile
+      writeFileSync(filename, "")
+      const identity = identityOf(filename)
+      rmSync(filename)
+      const workerData = { filename, identity, deadlineMillis: 1000, deployment: "effect-audit.local" }
+      const detail = yield* Effect.callback<string>((resume) => {
+        new Worker(new URL("../../src/sqlite/writerThread.ts", import.meta.url), { workerData })
+          .on("error", (cause) => resume(Effect.succeed(String(cause))))
+          .on("message", (said) => resume(Effect.succeed(String(said))))
+      })
+      assert.include(detail, "was removed or replaced while it was open")
+      assert.isFalse(existsSync(filename))
     }))
 })
 
