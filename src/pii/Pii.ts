@@ -6,7 +6,8 @@
 import { networkOf } from "../internal/address.ts"
 import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
-import { keyKind, lastWord } from "./keyNames.ts"
+import { isMask, isOnlyDigits } from "./harmless.ts"
+import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import { type Asked, askedBy } from "./optional.ts"
@@ -16,6 +17,7 @@ import {
   isFlat,
   isListOfPairs,
   isOfModel,
+  isOfStatement,
   isRawHeaders,
   isSchema,
   isValueKey,
@@ -196,7 +198,8 @@ export class Stripper {
 
   private keyed(value: Json, key: string, depth: number, known: KnownKey): Json {
     if (this.policy.allow?.keys?.includes(key) === true) return value
-    const { kind, weak } = known
+    const { digits, kind, weak } = known
+    if (digits !== undefined && typeof value === "string" && isOnlyDigits(digits, value)) return value
     if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind, key, depth)
     if (weak !== undefined && typeof value === "string" && couldBeSecret(weak, value) && !this.isAllowedPath()) {
       return this.sensitive(value, "SECRET", "", depth)
@@ -316,7 +319,7 @@ export class Stripper {
       this.path?.push(key)
       const known = knownKey(key)
       const name = this.detectsNothingElse && known.isPlain ? key : this.text(key)
-      const stripped = isOfModel(object, key)
+      const stripped = isOfModel(object, key) || isOfStatement(object, key)
         ? this.value(value, depth)
         : named !== undefined && isValueKey(key)
         ? this.keyed(value, named, depth, knownKey(named))
@@ -338,11 +341,12 @@ export class Stripper {
     if (typeof value === "object") return this.sensitiveObject(value, kind, key, depth)
     const literal = typeof value === "string" ? exactNumber(value) : undefined
     if (this.isAllowedPath() || this.isAllowedValue(literal ?? String(value))) return value
-    if (!couldBe(kind, value)) return this.value(value, 0)
+    if (typeof value === "string" && isMask(value)) return value
+    if (!couldBe(kind, key, value)) return this.value(value, 0)
     if (typeof value === "number") return this.leaf(value, kind, false)
     if (literal !== undefined) return Number.isInteger(Number(literal)) ? this.leaf(value, kind, false) : value
     if (isPlaceholder(value)) return value
-    if (!couldBeUnder(kind, lastWord(key), value)) return this.value(value, depth)
+    if (!couldBeUnder(kind, key, value)) return this.value(value, depth)
     const own = ownKind(value, kind)
     return this.leaf(value, own ?? kind, own !== undefined)
   }

@@ -1,3 +1,5 @@
+import { isMask } from "./harmless.ts"
+
 /** What stands where a secret should, but is not one: variables, templates, masks, types, calls, names. */
 
 const placeholder = new RegExp(
@@ -26,6 +28,7 @@ const isMade = (value: string): boolean =>
 
 /** Whether a text stands for a value: a variable, a template, a mask, a type, a version. */
 export const isPlaceholderValue = (value: string): boolean =>
+  isMask(value) ||
   (placeholder.test(value) && !/^\/[A-Za-z0-9+/]{30,}=*$/.test(value) && !isMade(value) && !isMixed(value)) ||
   /\[(?:IP|[A-Z_]{3,32})(?::[^\]]{1,64})?\]/.test(value) ||
   isRepeated(value) || value.endsWith("...") || /^Your[A-Z][A-Za-z]*$/.test(value) ||
@@ -122,6 +125,8 @@ export const isChance = (value: string): boolean =>
 
 /** A call, an element, a path. */
 const isPath = (value: string, after: string, place: Place): boolean => {
+  // A method of Lua: `self.dialog:getText()`, `InputDialog:new{`.
+  if (/^[A-Za-z_][\w.]*:[A-Za-z_]\w*$/.test(value) && /^[({]/.test(after)) return true
   const isCall = /^[([]|^\.\[|^\?\.|^!\.|^->|^::|^</.test(after) || (after.startsWith("{") && !place.isTight)
   if (numbered.test(value)) return false
   if (/^\.[a-z]\w*$/.test(value)) return after.startsWith("(")

@@ -108,7 +108,8 @@ const quotedJson = /^"(?:\s|\\[nrt]|\\ufeff|\ufeff)*(?:[[{]|\\")/i
 export const mayHoldJson = (text: string): boolean => {
   const code = codeAt(text, 0, text.length)
   if (opens(code) || code === quote || code <= 32 || code === 0xfeff) return true
-  return text.indexOf("\n") !== -1 && (text.includes("\n{") || text.includes("\n["))
+  if (code === 100 && text.startsWith("data:")) return true
+  return text.indexOf("\n") !== -1 && (text.includes("\n{") || text.includes("\n[") || text.includes("\ndata:"))
 }
 
 /** Reads a text that is JSON and nothing else; of a quoted text the quoted one must be JSON. */
@@ -132,15 +133,22 @@ export const readJson = (text: string): Embedded | undefined => {
 export const writeJson = ({ after, before }: Embedded, json: Json): string =>
   before + JSON.stringify(json).replace(written, (_, literal: string | undefined) => literal ?? "\"") + after
 
-/** A text line by line, with the ends of lines between them, where one of the lines is JSON. */
+/** What stands before the data of an event in a stream (WHATWG HTML, section 9.2.6). */
+const data = /^data: ?/
+
+/**
+ * A text line by line, with the ends of lines between them, where one of the lines is JSON, or the data of an event.
+ */
 export const jsonLines = (text: string): ReadonlyArray<Embedded | string> | undefined => {
-  if (!text.includes("\n")) return undefined
+  if (!text.includes("\n") && !text.startsWith("data:")) return undefined
   const parts: Array<Embedded | string> = []
   let plain = ""
   for (const line of text.split(/(?<=\n)/)) {
-    const read = readJson(line)
+    const name = data.exec(line)?.[0] ?? ""
+    const read = readJson(line.slice(name.length))
     if (read === undefined) plain += line
     else {
+      plain += name
       if (plain !== "") parts.push(plain)
       parts.push(read)
       plain = ""

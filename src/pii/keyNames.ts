@@ -160,6 +160,12 @@ const exempt = new Set([
   "bind address",
   "listen address",
   "contract address",
+  "public token",
+  "public key token",
+  "service account name",
+  "package family name",
+  "font family name",
+  "get secret",
   ...[
     "eos",
     "bos",
@@ -323,12 +329,12 @@ const plainKeys = new Set([
     .split(" "),
   ..."property attribute tag lookup search range order sorting grouping join parent child record data json map dict enum option"
     .split(" "),
-  ..."translation content menu shortcut hot access_key arrow function return enter escape control shift alt space tab"
+  ..."incident translation content menu shortcut hot access_key arrow function return enter escape control shift alt space tab"
     .split(" ")
 ])
 /** Last words of names whose values may be secrets: only a value that looks like one is. */
 const weakLast = new Set(
-  "session sid nonce salt hmac sso saml seed jti 2fa crypt sign signed cipher oauth tokens pkcs8".split(" ")
+  "session sid nonce salt hmac sso saml seed 2fa crypt sign signed cipher oauth tokens pkcs8".split(" ")
 )
 
 /** What is asked of the value where the name of a key only hints at a secret: `stripe_key`, `session`. */
@@ -344,14 +350,28 @@ export const weakName = (key: string): "key" | "session" | undefined => {
   }
   if (!/[a-z]?key$/.test(last)) return undefined
   if (last === "key") return parts.length > 1 && !plainKeys.has(parts.at(-2) ?? "") ? "key" : undefined
-  return /^(?:hot|mon|tur|don|hoc|joc|whis|pubic|public|primary|foreign|sort|cache|object|row|hash|hos|jer|lac|lowk|mas|off|par|ris)/
+  return /^(?:hot|mon|tur|don|hoc|joc|whis|pub|primary|foreign|sort|cache|object|row|hash|hos|jer|lac|lowk|mas|off|par|ris)/
       .test(last)
     ? undefined
     : "key"
 }
 
 /** The last word of a name. */
-export const lastWord = (key: string): string => keyWords(key).split(" ").at(-1) ?? ""
+const lastWord = (key: string): string => keyWords(key).split(" ").at(-1) ?? ""
+
+/** Whether a name ends with the word that says what its value is. */
+export const endsInName = (key: string): boolean => {
+  const last = lastWord(key)
+  return lasts.has(last) || lasts.has(last.slice(0, -1)) || ending.test(last)
+}
+
+const ofVersion = new Set("version release build revision firmware".split(" "))
+/** Whether a name says that its value is a version. */
+export const namesVersion = (key: string): boolean => ofVersion.has(lastWord(key))
+
+const ofIds = new Set("id ids code ref order account".split(" "))
+/** Whether a name says that its value is an id, which may begin with a nought. */
+export const namesId = (key: string): boolean => ofIds.has(lastWord(key))
 
 const cache = new Map<string, Kind | null>()
 

@@ -16,7 +16,13 @@ const mask = /^255\.(?:0\.0\.0|255\.0\.0|255\.255\.0)$/
 
 /** A version, not an address: `version 1.2.3.4`, `Chrome/113.0.0.0`, `libfoo-1.2.3.4`. */
 const versionBefore =
-  /(?:(?:(?:\b|_)(?:version|ver)|\b(?:release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|connect core|§|tizen|android))[\s:="]*|[A-Za-z]\/v?|\bv|~)$/i
+  /(?:(?:(?:\b|_)(?:version|ver)|\b(?:release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|connect core|§|tizen|android))[\s:="]*|[A-Za-z]\/v?|\bv|,v |~)$/i
+
+/** A product with digits at the end of its name, before another one or a comment (RFC 9110, section 10.1.5). */
+const productBefore = /[A-Za-z][\w-]*\d\/v?$/
+const productAfter = /^ (?:[A-Za-z][\w.+-]*\/\d|\()/
+/** `8.1.2.1. Pseudo-Header Fields`, at the beginning of a line. */
+const titleAfter = /^\. [A-Z][a-z]/
 
 /** Dotted quads; a longer dotted number or a version (`v1.2.3.4`) is not one. */
 export const ipv4At = (text: string, start: number): Span | undefined => {
@@ -27,7 +33,11 @@ export const ipv4At = (text: string, start: number): Span | undefined => {
   if (isWord(text.charCodeAt(end)) || (text[end] === "." && isWord(text.charCodeAt(end + 1)))) return undefined
   if (start > 0 && (text[start - 1] === "." || text[start - 1] === "-")) return undefined
   // A browser says its version, not an address.
-  if (text.startsWith("Mozilla/") || versionBefore.test(text.slice(Math.max(0, start - 20), start))) return undefined
+  const before = text.slice(Math.max(0, start - 20), start)
+  if (text.startsWith("Mozilla/") || versionBefore.test(before)) return undefined
+  const after = text.slice(end, end + 32)
+  if (productAfter.test(after) && productBefore.test(before)) return undefined
+  if (titleAfter.test(after) && /(?:^|\n)[ \t]*$/.test(before)) return undefined
   return { start, end, kind: "IP" }
 }
 

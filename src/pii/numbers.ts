@@ -24,11 +24,16 @@ export const goesBack = (text: string, start: number): boolean => {
 const ssnPattern = /(\d{3})([- ]?)(\d{2})\2(\d{4})/y
 const ssnCue = /\b(?:ssn|social security(?: (?:number|no\.?|#))?)\b[^0-9\n\]]{0,16}$/i
 
+/** Columns of the log of a server: `0/1/169/169 404 1541` (HAProxy 2.8, section 8.2.3), `HTTP/1.1" 404 19 2167` (Apache). */
+const columnBefore = /\d\/\d{1,9}\/$|HTTP\/\d(?:\.\d)?" $/
+
 /** US social security numbers: `123-45-6789`, or nine digits after a word that says so. */
 export const ssnAt = (text: string, start: number): Span | undefined => {
   ssnPattern.lastIndex = start
   const match = ssnPattern.exec(text)
-  if (match === null || goesBack(text, start)) return undefined
+  if (match === null || goesBack(text, start) || columnBefore.test(text.slice(Math.max(0, start - 16), start))) {
+    return undefined
+  }
   const end = start + match[0].length
   if (goesOn(text, end) || !isSsn(match[1]!, match[3]!, match[4]!)) return undefined
   if (match[2] === "" && !ssnCue.test(text.slice(Math.max(0, start - 40), start))) return undefined
@@ -121,6 +126,13 @@ const phoneEnd = (text: string, end: number): number => {
 const isWholeNumber = (text: string, start: number, end: number, digits: string): boolean => {
   const whole = start === 0 && end === text.length
   const isQuoted = /["']/.test(text[start - 1] ?? "") && /["'\\]/.test(text[end] ?? "")
+  // `scan-id: "0011477050403"`
+  if (
+    isQuoted &&
+    /\b(?:id|no|code|ref|case|order|part)["']?\s?[:=]\s?["']$/i.test(text.slice(Math.max(0, start - 12), start))
+  ) {
+    return false
+  }
   return ((whole || isQuoted) && /^00[1-9]\d{8,12}$/.test(digits)) || (whole && /^0[1-9]\d{8,9}$/.test(digits))
 }
 
@@ -149,6 +161,7 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   if (before === 47 && isWord(codeAt(text, start - 2, start)) && !isDigit(codeAt(text, start - 2, start))) {
     if (!/(?:wa\.me|t\.me|tel:)\/{1,2}$/i.test(text.slice(Math.max(0, start - 8), start))) return undefined
   }
+  if (columnBefore.test(text.slice(Math.max(0, start - 16), start))) return undefined
   usPattern.lastIndex = start
   const us = usPattern.exec(text)
   const usEnd = us === null ? -1 : phoneEnd(text, start + us[0].length)

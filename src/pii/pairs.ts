@@ -80,6 +80,10 @@ export const isOfModel = (object: JsonObject, key: string): boolean =>
     : key === "signature" && isOfReasoning(object) && Object.keys(object).every((name) => ofThoughts.has(name)) &&
       (Object.keys(object).length > 1 || isLong(object["signature"]))
 
+/** Whether a key of an object is the name of a statement in a policy of access (IAM JSON policy grammar, `sid_block`). */
+export const isOfStatement = (object: JsonObject, key: string): boolean =>
+  key === "Sid" && Object.hasOwn(object, "Effect")
+
 /**
  * How often a key was used in each object that is being written: looking for a free name must not start over each time.
  */

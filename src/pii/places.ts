@@ -9,11 +9,11 @@ const streetTypes = [
 ].join("|")
 const unit = "(?:Apt|Apartment|Suite|Ste|Unit|Flat)\\.? ?[A-Za-z0-9-]{1,6}"
 const town =
-  "(?:,? [A-ZÀ-Ž][^\\s,\\n]{1,24}(?: [A-ZÀ-Ž][^\\s,\\n]{1,24}){0,2}(?:,? [A-Z]{2}(?: \\d{5}(?:-\\d{4})?)?)?)?"
+  "(?:,? [A-ZÀ-Ž][^\\s,\\n\"<>{}[\\]]{1,24}(?: [A-ZÀ-Ž][^\\s,\\n\"<>{}[\\]]{1,24}){0,2}(?:,? [A-Z]{2}(?: \\d{5}(?:-\\d{4})?)?)?)?"
 
 /** A number, a name, the kind of street (USPS Publication 28, appendix C1), perhaps a unit and a town. */
 const named = new RegExp(
-  `\\d{1,6}[A-Za-z]?,? (?:[A-ZÀ-Ž0-9][^\\s,\\n]{0,24} ){1,4}(?:${streetTypes})\\b\\.?(?:,?\\s(?:${unit}|#\\d{1,5}))?(?:,${town})?`,
+  `\\d{1,6}[A-Za-z]?,? (?:[A-ZÀ-Ž0-9][^\\s,\\n"<>{}[\\]]{0,24} ){1,4}(?:${streetTypes})\\b\\.?(?:,?\\s(?:${unit}|#\\d{1,5}))?(?:,${town})?`,
   "y"
 )
 /** A number, a name, perhaps another number, and then a unit: only addresses have one. */
@@ -22,7 +22,7 @@ const withUnit = new RegExp(
   "iy"
 )
 /** A number and capitalised words, where the words before say that it is a place. */
-const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/y
+const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:"<>{}[\]]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/y
 const locatedBefore =
   /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
 

@@ -1,5 +1,5 @@
 /** What is known of keys: an application has few of them, and each is in every event. */
-import { keyKind, weakName } from "./keyNames.ts"
+import { keyKind, namesId, namesVersion, weakName } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { none, scan } from "./scanner.ts"
 
@@ -10,6 +10,8 @@ export interface KnownKey {
   /** What is asked of the value where the name only hints at a secret. */
   readonly weak: "key" | "session" | undefined
   readonly isPlain: boolean
+  /** Which digits are not what they look like under it: a version no address, an id no telephone number. */
+  readonly digits: "version" | "id" | undefined
 }
 
 const known = new Map<string, KnownKey>()
@@ -17,7 +19,8 @@ const known = new Map<string, KnownKey>()
 const learn = (key: string): KnownKey => {
   const kind = keyKind(key)
   const weak = kind === undefined && key.length <= 64 ? weakName(key) : undefined
-  const learned = { kind, weak, isPlain: scan(key) === none }
+  const digits = kind !== undefined ? undefined : namesVersion(key) ? "version" : namesId(key) ? "id" : undefined
+  const learned: KnownKey = { kind, weak, isPlain: scan(key) === none, digits }
   // Keys come from callers: neither many nor long ones are kept.
   if (key.length > 64) return learned
   if (known.size >= 4096) known.clear()

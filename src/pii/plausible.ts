@@ -1,4 +1,6 @@
 /** What a value under a key can be: a key such as `pan` or `mobile` may mean something else. */
+import { isHarmless, isHarmlessSecret } from "./harmless.ts"
+import { endsInName, keyWords } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { wordsWithNumber } from "./namedValue.ts"
 import { scan } from "./scanner.ts"
@@ -17,14 +19,19 @@ const leastDigits: { readonly [Name in Kind]?: number } = {
 }
 
 /** Whether a value could be of the kind that its key names. */
-export const couldBe = (kind: Kind, value: string | number): boolean => {
+export const couldBe = (kind: Kind, key: string, value: string | number): boolean => {
   if (typeof value === "number" && !Number.isInteger(value)) return kind === "COORDINATES"
   const text = String(value)
+  // `PasswordReusePrevention: 24`: a number that says something of passwords.
+  if (secretKinds.has(kind) && /^\d{1,3}$/.test(text) && !endsInName(key)) return false
+  if (typeof value === "number" && (isHarmless(kind, "", text) || /sig(?:nature)?$/i.test(key))) return false
   if (kind === "IP") return /[.:]/.test(text)
   if (kind === "MAC") return /[0-9A-Fa-f]{2}/.test(text)
   const least = leastDigits[kind]
   return least === undefined || text.replace(/\D/g, "").length >= least
 }
+
+const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
 
 const uuidForm = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 /** Times and versions are no secrets. */
@@ -34,11 +41,16 @@ const plainForm = /^\d{4}-\d\d-\d\d|^v?\d+(?:\.\d+)+|:\/\/|^[\w.-]+\/[\w./-]+\.[
 const namedForm =
   /^[a-z]+(?:[-_.:][a-z]+)*[-_.:#]?\d{1,4}$|^[a-z]{2,}(?:\.[a-z][a-z0-9]*){2,}$|^[^+=]*\/[^+=]*\.\w{1,5}$|^0x0+\d?$/
 
+/** Security identifiers of Windows ([MS-DTYP], section 2.4.2.1), names made from a time, suites of ciphers (IANA). */
+const ofMachine =
+  /^S-1-\d+(?:-\d+)+$|^[a-z]*\d{0,4}-?20[0-3]\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:-|$)|^TLS_[A-Z]|^(?:ECDHE|DHE|AES)[-_]/i
+
 /** Whether a value may be the secret that the name of its key only hints at. */
 export const couldBeSecret = (weak: "key" | "session", value: string): boolean => {
   if (/^[A-Z]{2}[0-9a-f]{32}$/.test(value)) return false // ids of Twilio
   if (value.length < (weak === "key" ? 16 : 12) || value.length > 8192 || !/^[\x21-\x7e]+$/.test(value)) return false
   if (!/\d/.test(value) || !/[A-Za-z]/.test(value) || plainForm.test(value) || namedForm.test(value)) return false
+  if (ofMachine.test(value)) return false
   return weak === "session" || !uuidForm.test(value)
 }
 
@@ -56,11 +68,10 @@ const machineMade = new Set("token tokens auth signature key keys sig".split(" "
 const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/[^\s@?]*$/i
 
 /** Whether a text may be the password, token or key that the name of its key says. */
-const couldBePassword = (last: string, text: string): boolean => {
+const couldBePassword = (key: string, name: string, last: string, text: string): boolean => {
+  if (isHarmlessSecret(key, name, last, text)) return false
   if (standsForAnother.test(text) || masked.test(text) || aWord.test(text) || url.test(text)) return false
   if (!machineMade.has(last)) return true
-  // What is signed by a machine has no spaces; a function's signature has.
-  if (last === "signature" && /^\(.*\s/.test(text)) return false
   // `[CLS]`: a token of a language.
   if (/^\[[A-Z_|]{2,16}\]$/.test(text)) return false
   if (/^\s[A-Za-z]{0,12}$|^\s*$/.test(text)) return false
@@ -68,10 +79,11 @@ const couldBePassword = (last: string, text: string): boolean => {
   return /\d/.test(text) || /[a-z][A-Z].*[a-z][A-Z]|[^\w\s:./-]|^[A-Z0-9]{6,}$/.test(text) || text.trim().length >= 16
 }
 
-const secretKinds = new Set<Kind>(["PASSWORD", "SECRET", "COOKIE"])
-
-/** Whether a text under a key could be what the key names, by the last word of its name. */
-export const couldBeUnder = (kind: Kind, last: string, text: string): boolean => {
+/** Whether a text under a key could be what the key names. */
+export const couldBeUnder = (kind: Kind, key: string, text: string): boolean => {
+  const name = keyWords(key)
+  const last = name.slice(name.lastIndexOf(" ") + 1)
+  if (isHarmless(kind, name, text)) return false
   // `sample_email`: what stands in the place of one.
   if (!secretKinds.has(kind) && /^(?:sample|example|dummy)(?:_[a-z]+)+$/.test(text)) return false
   // `session_abc`: what a person calls a session.
@@ -85,7 +97,7 @@ export const couldBeUnder = (kind: Kind, last: string, text: string): boolean =>
   if (version.test(text) && !/^\d+\.\d+$/.test(text)) {
     return kind !== "PASSWORD" && !secretKinds.has(kind) && kind !== "PASSPORT"
   }
-  return !secretKinds.has(kind) || couldBePassword(last, text)
+  return !secretKinds.has(kind) || couldBePassword(key, name, last, text)
 }
 
 /**

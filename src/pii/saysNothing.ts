@@ -1,4 +1,6 @@
 /** Values behind a name of a secret that say nothing of one: the name is of something else, or says itself again. */
+import { isOwnWords, isTaxCode } from "./harmless.ts"
+import { keyWords } from "./keyNames.ts"
 import type { Name } from "./names.ts"
 import type { Span } from "./span.ts"
 
@@ -8,6 +10,8 @@ const alias = /(?:^|\n)\s*alias $/
 const turns = /\b(?:first|second|third|fourth|last|next|final|single|one|two|each|initial)\s$/i
 /** In a text that a question chooses, in a route, in a name that is an address itself. */
 const inText = /\?\s?["'][^"'\n]{0,40}$|["']\/[\w/-]*$|\burn:[\w:.-]*$/
+/** The name of a resource of Amazon's, as its address has it. */
+const inArn = /\barn:[\w:.*/-]*$/
 
 /**
  * `class DefaultUserSession : IUserSession`, `alias pin='...'`, `Second pass: ...`, `ok ? "Hide password" : "..."`,
@@ -42,14 +46,20 @@ export const saysNothing = (text: string, named: Name, { end, kind, start }: Spa
   const name = named[1]
   const value = text.slice(start, end)
   // `:rfc:\`2231\``: the number of a document; a taxpayer's has letters.
-  if (kind === "NATIONAL_ID") return /^rfc$/i.test(name) && /^\d{1,5}$/.test(value)
+  if (kind === "NATIONAL_ID") return (/^rfc$/i.test(name) && /^\d{1,5}$/.test(value)) || isTaxCode(name, value)
+  // ISO 9362: six letters first.
+  if (kind === "BANK_ACCOUNT") return /^(?:swift|bic)$/i.test(name) && /^v?\d+\./.test(value)
   if (kind !== "PASSWORD" && kind !== "SECRET") return false
+  if (inArn.test(text.slice(Math.max(0, start - 96), start))) return true
   if (/^[A-Za-z][A-Za-z_.:#/ -]*$/.test(value) && isNoName(text, named)) return true
   // `call pass :reviewers`: a symbol of Ruby.
   if (text[start - 1] === ":" && text[start - 2] === " " && /^[a-z_]+$/.test(value)) return true
   // `pin: "left"`
   if (/^pins?$/i.test(name) && /^(?:left|right|top|bottom|both|start|end)$/.test(value)) return true
-  if (isOwnName(name, value) || isOfEnumeration(name, value, text.slice(end, end + 8))) return true
+  if (
+    isOwnName(name, value) || isOwnWords(keyWords(name), value) ||
+    isOfEnumeration(name, value, text.slice(end, end + 8))
+  ) return true
   // `send_password_change_notification: notify the user`
   return /[a-z][A-Z]|_/.test(name) && !ofSecret.test(name) && /^[a-z]+(?:-[a-z]+)*$/.test(value) &&
     text[start - 1] === " " && /^ [a-z]+[ .,]/.test(text.slice(end, end + 24))

@@ -247,9 +247,106 @@ describe("what is left alone", () => {
       ]
     ) kept(text)
   })
+
+  it("in events of other systems: times, counters, ids, statements, classes of goods under the names of secrets and persons", () => {
+    for (
+      const event of [
+        { PasswordReusePrevention: 24, PasswordNextRotation: "2019-04-01T00:00:00Z", password_last_changed: "90" },
+        { SessionId: "2", session_id: 7, UserSid: "S-1-5-21-239183934-720705223-383019856-500" },
+        { Statement: [{ Sid: "VisualEditor0", Effect: "Allow", Action: "s3:GetObject", Resource: "*" }] },
+        { credentials: { jti: "0107c849078d8d889af711840197ba7c" }, TLSCipher: "TLS_AES_128_GCM_SHA256" },
+        { accountName: "criticaldata001", serviceAccountName: "default", PackageFamilyName: "Contoso.App_8wekyb3d8" },
+        { alert: { signature: "ET SCAN Sipvicious User-Agent Detected (friendly-scanner)" }, sig: 11 },
+        { resultSignature: "SUCCESS", permissions: { secrets: "read", organization_secrets: "write" } },
+        { version: "23.0.0.10", account_id: "0123456789", order: "0123456789", tax_code: "txcd_92010001" },
+        {
+          clientToken: "5dd59182-3917-421c-9b2c-7c92954b66ee",
+          publicToken: "9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit"
+        },
+        { clientToken: "fleet-180da986-0bb4-c936-0c9a-0e20a0c6d1aa-0" },
+        {
+          principalId: "AROA123456789EXAMPLE:bob.ross",
+          SecretId: "arn:aws:secretsmanager:us-east-1:1:secret:id-ABCD1E"
+        },
+        {
+          "azureml-model-session": "d20260330170902-0e618f323d34",
+          IncidentKey: "incident:devicedied:3b04b62c54dcbb64"
+        },
+        { listener: { address: "localhost:8200" }, proxy: { address: "https://proxy:3128" } }
+      ]
+    ) keeps(event)
+  })
+
+  it("templates and masks of other programs, labels, sentences", () => {
+    keeps({
+      password: "[FILTERED]",
+      otp_attempt: "[Filtered]",
+      accessKey: "HIDDEN_DUE_TO_SECURITY_REASONS",
+      name: "****"
+    })
+    keeps({ password: "{pg-password.value}", token: "${{ secrets.GH_PACKAGES_PAT }}", secret: "#{vault.item}" })
+    keeps({ connectionString: "nats://nats:{nats-password.value}@{nats.bindings.tcp.host}:4222" })
+    keeps({ secret_access_key: "test_secret_access_key", proxyPass: "Password to use when accessing proxy server" })
+    for (
+      const line of [
+        "Auth: Auth-Failure ip unknown username 'test'",
+        "password=__REDACTED__",
+        "\"input_cost_per_token\": 0.0000025,",
+        "pass = 2014-07-14T14:00:05.507955-04:00 unbound: notice",
+        "password = self.dialog:getInputText()",
+        "dialog.password = InputDialog:new{",
+        "\"arn:aws:secretsmanager:us-west-2:123123123123:secret:stratus-secret-3-gscOm8\""
+      ]
+    ) kept(line)
+  })
+
+  it("events of a stream as what their data say", () => {
+    const signature = "ErUBCkYIARgCIkDGs9QuvKv+/vunX8M+9GOMaupWZ4e+0VUfSAEyLTYlfQL0KPGj8wxHJbrjLYQsF8KP".repeat(3)
+    const thought = JSON.stringify({ type: "content_block_delta", delta: { type: "signature_delta", signature } })
+    kept(`event: content_block_delta\ndata: ${thought}\n\n`)
+    kept(`data: ${thought}`)
+    gone("data: {\"password\":\"correct horse\"}\n\ndata: [DONE]\n", "correct horse")
+  })
+
+  it("columns of logs, versions of products and packages, ids with a label, the quote behind a street", () => {
+    for (
+      const line of [
+        "main app/app1 0/0/0/169/169 404 1541 - - ---- 5715/616/96/15/0 0/0",
+        "\"GET /docs/nx HTTP/1.1\" 404 19 2167 \"-\"",
+        "\"GET / HTTP/1.1\" 207 386 1186 -",
+        "KWC-K323/1.0.0.1 UP.Browser/6.2.3",
+        "   8.1.2.1. Pseudo-Header Fields",
+        "$Id: handler.lua,v 1.1.1.1 2001/11/28 06:11:33 paulc Exp",
+        "com.fasterxml.jackson.core@2.13.0.Final",
+        "msg: \"xccdf-result\", scan-id: \"0011477050403\"",
+        "plugin: buf.build/apple/swift:v1.25.1",
+        "\"taxCode\":\"O9999999\",\"taxCodeId\":9111",
+        "open([\"memos/pin1\", \"memos/pin2\"])",
+        "Buffer.from(\"accountKey\", \"base64\")",
+        "xoxb-xoxb-my-bot-token"
+      ]
+    ) kept(line)
+    assert.strictEqual(Pii.strip("{ street: \"12345 Main Street\" }").value, "{ street: \"[STREET_ADDRESS]\" }")
+  })
 })
 
 describe("what is found beside them", () => {
+  it("what such values look like, where they are what their names say", () => {
+    const lost = (value: Record<string, string | number>) => {
+      const stripped = JSON.stringify(Pii.strip(value).value)
+      for (const text of Object.values(value)) assert.notInclude(stripped, String(text))
+    }
+    lost({ password: "2019-04-01", pin: 24, otp: "314159", session_id: "123456789012", SessionId: "a8f3b2c19d4e" })
+    lost({ accountName: "Kim Minsoo", account_holder: "Sally Smith", taxCode: "RSSMRA85T10A562S" })
+    lost({ client_token: "5dd59182-3917-421c-9b2c-7c92954b66ee", clientToken: "hvs.CAESIJ2x7Q9f8K3mZ1vB6nW4tY0rE5uI" })
+    lost({ signature: "3045022100a7f0c1d2e3b4a5968778695a4b3c2d1e0f", phone: "0011477050403", number: "0412345678" })
+    lost({ password: "__Filter3d__Now", secret: "hidden-Rn8#kd", passphrase: "Correct horse battery staple lamp" })
+    gone("numbers 555-123-4567/555-987-6543", "555-987-6543")
+    gone("host1/10.0.0.1", "10.0.0.1")
+    gone("AKIAQYLPMN5HFIQR7XYA", "AKIAQYLPMN5HFIQR7XYA")
+    gone("xoxb-263594206564-FGqddMF8t08v8N7Oq4i57vs1", "263594206564-FGqddMF8t08v8N7Oq4i57vs1")
+    gone("password: 2019-04-01", "2019-04-01")
+  })
   it("random tokens after a word that names them, without any vendor's form", () => {
     for (
       const [text, value] of [
