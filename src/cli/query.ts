@@ -93,7 +93,7 @@ const run = Effect.fnUntraced(function*(
     if (why !== undefined) yield* Console.error(why)
   } else {
     const { head, row } = Encoding.formats[format]
-    const lines = items.pipe(Stream.map(row))
+    const lines = items.pipe(Stream.map((item) => row(item)))
     const all = head === "" ? lines : Stream.concat(Stream.make(head), lines)
     yield* all.pipe(
       Stream.chunks,

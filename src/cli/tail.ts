@@ -44,7 +44,10 @@ export const tail = Command.make(
     const stdio = yield* Stdio.Stdio
     const { head, row } = format === "text" ? { head: "", row: textRow } : Encoding.formats[format]
     const query = { tenantId: tenant, env, filter: filterOf(filters), after: Option.getOrUndefined(after) }
-    const lines = AuditTrail.follow(query).pipe(Stream.chunks, Stream.map((items) => items.map(row).join("")))
+    const lines = AuditTrail.follow(query).pipe(
+      Stream.chunks,
+      Stream.map((items) => items.map((item) => row(item)).join(""))
+    )
     const printing = (head === "" ? lines : Stream.concat(Stream.make(head), lines)).pipe(
       Stream.run(stdio.stdout({ endOnDone: false }))
     )

@@ -144,7 +144,7 @@ const exported = (trail: AuditTrail["Service"], query: Query, format: Encoding.F
         }
       )
   )
-  const rows = items.pipe(Stream.chunks, Stream.map((found) => found.map(row).join("")))
+  const rows = items.pipe(Stream.chunks, Stream.map((found) => found.map((item) => row(item)).join("")))
   return HttpServerResponse.stream(Stream.encodeText(head === "" ? rows : Stream.concat(Stream.make(head), rows)), {
     contentType,
     headers: { "cache-control": "no-store" }

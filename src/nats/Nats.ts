@@ -1,8 +1,8 @@
 /**
  * Delivers to a stream of NATS JetStream, over the application's own connection.
  *
- * Each event is a message of its own with `Nats-Msg-Id: <event_id>`: what is sent again within the stream's duplicate
- * window is there once. The relay waits for the stream's acknowledgement of each, many at a time.
+ * Each event is a message of its own with `Nats-Msg-Id: <event_id>`, behind the subject where that is one of your own:
+ * what is sent again within the stream's duplicate window is there once. The relay waits for the stream's acknowledgement of each, many at a time.
  *
  * **Gotchas**
  *
@@ -16,15 +16,7 @@ import type { JetStreamClient, JetStreamManager, StreamConfig } from "@nats-io/j
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { AuditError, InvalidInput, SinkRejected } from "../AuditError.ts"
-import {
-  type Batch,
-  type DeliveryError,
-  type Outgoing,
-  Refused,
-  type Target,
-  TooLarge,
-  Unavailable
-} from "../relay/Target.ts"
+import { type Batch, type DeliveryError, Refused, type Target, TooLarge, Unavailable } from "../relay/Target.ts"
 import type { LogName } from "../RequestContext.ts"
 
 /** Where to, and how. */
@@ -86,14 +78,18 @@ const withoutStacks = <A>(run: () => A): A => {
 const publish = (
   { jetstream, stream, timeout = "5 seconds" }: Options,
   subject: string,
-  events: ReadonlyArray<Outgoing>
+  { events, log }: Batch
 ): Effect.Effect<void, DeliveryError> => {
+  // A stream tells repeats by this id alone: what another relay has sent under another subject is none.
+  const before = subject === subjectOf(log) ? "" : `${subject} `
   const shared = { timeout: Duration.toMillis(Duration.fromInputUnsafe(timeout)), expect: { streamName: stream } }
   return Effect.tryPromise({
     try: () =>
       Promise.all(
         withoutStacks(() =>
-          events.map(({ eventId, text }) => jetstream.publish(subject, text, { ...shared, msgID: eventId }))
+          events.map(({ eventId, text }) =>
+            jetstream.publish(subject, text, { ...shared, msgID: `${before}${eventId}` })
+          )
         )
       ),
     catch: errorOf
@@ -109,7 +105,7 @@ export const make = (options: Options): Target => {
     maxBytes: 32_000_000,
     maxEventBytes,
     // The first failure ends the batch, which is sent again.
-    send: ({ events, log }: Batch) => publish(options, subject(log), events)
+    send: (batch: Batch) => publish(options, subject(batch.log), batch)
   }
 }
 

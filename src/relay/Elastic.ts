@@ -6,12 +6,15 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
 import { AuditError, InvalidInput } from "../AuditError.ts"
+import type { Item } from "../trail/page.ts"
+import { isOfEvents } from "./answers.ts"
 import { addressOf, isJson, jsonOf, sender } from "./requests.ts"
-import { type Batch, type DeliveryError, Refused, type Target, Unavailable } from "./Target.ts"
+import { type Batch, type DeliveryError, type Outgoing, Refused, type Target, Unavailable } from "./Target.ts"
 
 /** Where to, and how. */
 export interface Options {
@@ -48,7 +51,8 @@ const judged = ({ events }: Batch, text: string): Effect.Effect<void, DeliveryEr
     const result = resultOf(item)
     // A conflict: it is there already.
     if ((result.status >= 200 && result.status < 300) || result.status === 409) continue
-    if (result.status === 429 || result.status >= 500 || result.status === 0) {
+    // A right that the key has not, an index that is not there, a cluster that takes nothing now.
+    if (!isOfEvents(result.status)) {
       return Effect.fail(new Unavailable({ detail: `Elastic answered ${result.status} for an event (${result.type})` }))
     }
     refused.push(events[at]?.position ?? -1)
@@ -58,6 +62,17 @@ const judged = ({ events }: Batch, text: string): Effect.Effect<void, DeliveryEr
     ? Effect.void
     : Effect.fail(new Refused({ detail: `Elastic refused it (${type})`, positions: refused }))
 }
+
+/** The document of an event, with the time that a data stream asks for. */
+const documentOf = ({ item, text }: Outgoing, now: number): string => {
+  if (!isJson(text)) return JSON.stringify({ "@timestamp": timeOf(item, now), message: text })
+  return text.startsWith("{\"@timestamp\":")
+    ? text
+    : `{"@timestamp":${JSON.stringify(timeOf(item, now))},${text.slice(1)}`
+}
+/** When it was; of an erased event that is not known, and it is the time of its delivery. */
+const timeOf = (item: Item, now: number): string =>
+  item.erased ? new Date(now).toISOString() : item.event.occurred_at ?? item.event.recorded_at
 
 /** Makes the target. */
 export const make = Effect.fnUntraced(function*(
@@ -76,21 +91,18 @@ export const make = Effect.fnUntraced(function*(
     maxBytes,
     send: (batch) =>
       Effect.flatMap(
-        send({
-          name: "Elastic",
-          url: `${url}/${index}/_bulk`,
-          headers: { authorization: `ApiKey ${Redacted.value(apiKey)}` },
-          body: Buffer.from(
-            batch.events.map(({ eventId, text }) =>
-              `${JSON.stringify({ create: { _id: eventId } })}\n${
-                isJson(text) ? text : JSON.stringify({ message: text })
-              }\n`
-            ).join(
-              ""
-            )
-          ),
-          contentType: "application/x-ndjson"
-        }),
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          send({
+            name: "Elastic",
+            url: `${url}/${index}/_bulk`,
+            headers: { authorization: `ApiKey ${Redacted.value(apiKey)}` },
+            body: Buffer.from(
+              batch.events.map((event) =>
+                `${JSON.stringify({ create: { _id: event.eventId } })}\n${documentOf(event, now)}\n`
+              ).join("")
+            ),
+            contentType: "application/x-ndjson"
+          })),
         (text) => judged(batch, text)
       )
   }

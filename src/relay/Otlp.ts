@@ -14,7 +14,7 @@ import * as Redacted from "effect/Redacted"
 import type { AuditError } from "../AuditError.ts"
 import { type GenAiAttributes, genAiAttributes } from "../trail/agentEncodings.ts"
 import { addressOf, jsonOf, sender } from "./requests.ts"
-import { type Batch, type Outgoing, Refused, type Target } from "./Target.ts"
+import { type Batch, type Outgoing, Refused, type Target, Unavailable } from "./Target.ts"
 
 /** Where to, and how. */
 export interface Options {
@@ -38,7 +38,8 @@ const attribute = (key: string, value: GenAiAttributes[string]) =>
     : typeof value === "number"
     ? { key, value: { intValue: String(value) } }
     : { key, value: { arrayValue: { values: value.map((stringValue) => ({ stringValue })) } } }
-const nanos = (time: string): string => `${Date.parse(time)}000000`
+/** A time, which is not negative in OTLP (`fixed64`); of an earlier one nothing is said there. */
+const nanos = (time: string): string | undefined => Date.parse(time) < 0 ? undefined : `${Date.parse(time)}000000`
 
 const recordOf = ({ eventId, item, position, text: body }: Outgoing) => {
   const attributes = [text("audit.event_id", eventId), { key: "audit.position", value: { intValue: String(position) } }]
@@ -106,7 +107,12 @@ export const make = Effect.fnUntraced(function*(
           url: `${url}/v1/logs`,
           headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.value(value)])),
           body: Buffer.from(JSON.stringify(requestOf(batch, service))),
-          contentType: "application/json"
+          contentType: "application/json",
+          // A collector says at least `{}` (OTLP, "Full Success"); some say nothing.
+          judge: (status, answer) =>
+            status >= 200 && status < 300 && answer.trim() !== "" && !answer.trimStart().startsWith("{")
+              ? new Unavailable({ detail: "OTLP: the answer is no response of a collector" })
+              : undefined
         }),
         (answer) => {
           const { partialSuccess } = jsonOf(answer)

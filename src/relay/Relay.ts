@@ -13,7 +13,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -22,6 +21,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { AuditError, InvalidInput, SinkUnavailable } from "../AuditError.ts"
+import { elapsed } from "../internal/elapsed.ts"
 import { Entropy } from "../internal/entropy.ts"
 import { telling } from "../internal/telling.ts"
 import { LogStore } from "../ledger/LogStore.ts"
@@ -34,10 +34,13 @@ import {
   keyOf,
   look,
   measure,
+  measurePaused,
   type Options,
   pass,
   retryDue,
-  type Running
+  type Running,
+  unmeasured,
+  unread
 } from "./passes.ts"
 import { policyOf } from "./policy.ts"
 import { RelayState } from "./RelayState.ts"
@@ -82,7 +85,7 @@ const holding = Effect.fnUntraced(function*(
     Effect.andThen(Effect.sleep(leaseMillis / 5), renew),
     (lease) => lease === "held" ? renewing : Effect.void
   )
-  let measured = 0
+  let nextLook = 0
   let away = 0
   const retries = { failed: 0, untilMillis: 0 }
   const retry = Effect.fnUntraced(function*(now: number) {
@@ -102,11 +105,13 @@ const holding = Effect.fnUntraced(function*(
       if (error !== undefined) yield* failed(error)
       else if (due.waits.size === 0) yield* succeeded
       away = error === undefined || isAnswering ? 0 : away + 1
-      const now = yield* Clock.currentTimeMillis
-      if (now - measured > 1000) {
+      const now = yield* elapsed
+      if (now >= nextLook) {
         yield* retry(now)
         yield* measure(running, due)
-        measured = now
+        const ended = yield* elapsed
+        // Many logs take their time: never more than a fiftieth of it.
+        nextLook = ended + Math.max(1000, (ended - now) * 50)
       }
       if (away > 0) yield* Effect.sleep(Math.max(askedMillis, Math.min(longestPause, wait(away))))
       else if (due.ready(now).length === 0) yield* Effect.sleep(interval)
@@ -155,7 +160,7 @@ export const run = Effect.fnUntraced(function*(
   const state = yield* RelayState
   const store = yield* LogStore
   const holder = Buffer.from((yield* Entropy).bytes(16)).toString("hex")
-  const running: Running = { options, state, trail: yield* AuditTrail, holder, delivering }
+  const running: Running = { options, state, trail: yield* AuditTrail, holder, delivering, read: unread() }
   const { backoff, interval = 250, lease = "15 seconds", name } = options
   const [shortest, longest] = [millisOf(backoff?.from ?? "1 second"), millisOf(backoff?.to ?? "5 minutes")]
   const leaseMillis = millisOf(lease)
@@ -184,8 +189,12 @@ export const run = Effect.fnUntraced(function*(
     const held = yield* state.lease(name, holder, leaseMillis)
     if (held === "held") {
       mayHaveFailed = true
-      yield* holding(running, store, leaseMillis, { wait, failed, succeeded })
-    } else yield* Effect.sleep(held === "paused" ? 1000 : Math.max(millisOf(interval), leaseMillis / 5))
+      yield* Effect.ensuring(
+        holding(running, store, leaseMillis, { wait, failed, succeeded }),
+        unmeasured(running)
+      )
+    } else if (held === "paused") yield* Effect.andThen(measurePaused(running), Effect.sleep(1000))
+    else yield* Effect.sleep(Math.max(millisOf(interval), leaseMillis / 5))
   })
   const tell = (error: AuditError) => Effect.andThen(failed(error), Effect.suspend(() => Effect.sleep(wait(failures))))
   // What a function of the application throws ends no relay.

@@ -78,7 +78,10 @@ export class RelayState extends Context.Service<RelayState, {
   readonly fail: (relay: string, holder: string, detail: string | undefined) => Effect.Effect<void, AuditError>
   /** Stops a relay within a fifth of its lease, keeping everything, or lets it go on. */
   readonly pause: (relay: string, isPaused: boolean) => Effect.Effect<void, AuditError>
-  /** Has a log delivered from a position on, again or without what is before. */
+  /**
+   * Has a log delivered from a position on, again or without what is before. What is parked from there on is delivered
+   * again with it, and not parked any more.
+   */
   readonly moveTo: (relay: string, log: LogName, next: number) => Effect.Effect<void, AuditError>
   /** The events that are parked, by log and position. */
   readonly parked: (relay: string) => Effect.Effect<ReadonlyArray<Parked>, AuditError>
@@ -135,6 +138,13 @@ const begin = (kept: Kept, cursors: ReadonlyArray<Cursor>): void => {
   }
 }
 
+const move = ({ cursors, parked }: Kept, log: LogName, next: number): void => {
+  cursors.set(keyOf(log), { log, next })
+  for (const [key, event] of parked) {
+    if (keyOf(event.log) === keyOf(log) && event.position >= next) parked.delete(key)
+  }
+}
+
 /** State in memory: it dies with the process, and deliveries begin anew. */
 export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () => {
   const relays = new Map<string, Kept>()
@@ -174,7 +184,7 @@ export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () =>
       Effect.sync(() => {
         of(relay).isPaused = isPaused
       }),
-    moveTo: (relay, log, next) => Effect.sync(() => void of(relay).cursors.set(keyOf(log), { log, next })),
+    moveTo: (relay, log, next) => Effect.sync(() => move(of(relay), log, next)),
     parked: (relay) => Effect.sync(() => [...of(relay).parked.values()].sort(byPlace)),
     unpark: (relay, event) => Effect.sync(() => void of(relay).parked.delete(parkedKey(event))),
     retry: (relay, eventId) =>

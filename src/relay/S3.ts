@@ -1,8 +1,8 @@
 /**
  * Delivers to objects of S3, or of what speaks its protocol: gzip, one event a line, one object a batch.
  *
- * An object is named by its log and first position, so that a batch that is sent again replaces itself. An answer of
- * 200 says that the object is stored as durably as the bucket is. Requests are signed as AWS Signature Version 4 says.
+ * An object is named by its relay, its log and the positions that it has, so that a batch that is sent again replaces
+ * itself, and nothing else. An answer of 200 says that the object is stored as durably as the bucket is. Requests are signed as AWS Signature Version 4 says.
  *
  * @since 0.1.0
  */
@@ -13,8 +13,9 @@ import * as Redacted from "effect/Redacted"
 import { createHash, createHmac } from "node:crypto"
 import { gzipSync } from "node:zlib"
 import { AuditError, InvalidInput } from "../AuditError.ts"
+import { isOfEvents } from "./answers.ts"
 import { addressOf, sender } from "./requests.ts"
-import type { Batch, Target } from "./Target.ts"
+import { type Batch, type DeliveryError, type Target, TooLarge, Unavailable } from "./Target.ts"
 
 /** Where to, and how. */
 export interface Options {
@@ -89,9 +90,22 @@ export const signed = (
   }
 }
 
-/** The name of a batch's object. */
-export const nameOf = ({ events, log }: Batch, prefix: string): string =>
-  `${prefix}${log.tenantId}/${log.env}/${String(events[0]?.position ?? 0).padStart(12, "0")}.ndjson.gz`
+/** The name of a batch's object: of the relay, the log, its first position and its last. */
+export const nameOf = ({ events, log, relay }: Batch, prefix: string): string => {
+  const [first, last] = [events[0], events.at(-1)].map((event) => String(event?.position ?? 0).padStart(12, "0"))
+  return `${prefix}${relay}/${log.tenantId}/${log.env}/${first}-${last}.ndjson.gz`
+}
+
+/**
+ * What an answer means: a bucket takes any object that is not too large, so what it refuses is of the request or of the
+ * bucket (`ExpiredToken`, `RequestTimeout`, `OperationAborted`).
+ */
+const judged = (name: string) => (status: number, text: string): DeliveryError | undefined => {
+  const code = /<Code>([A-Za-z]{1,64})<\/Code>/.exec(text)?.[1]
+  const detail = `${name} answered ${status}${code === undefined ? "" : ` (${code})`}`
+  if (status === 400 && code === "EntityTooLarge") return new TooLarge({ detail })
+  return isOfEvents(status) && status !== 413 ? new Unavailable({ detail }) : undefined
+}
 
 /** Makes the target. */
 export const make = Effect.fnUntraced(function*(
@@ -121,7 +135,8 @@ export const make = Effect.fnUntraced(function*(
           url: `${new URL(endpoint).origin}${path}`,
           headers: signed(options, { host, path, body, headers: { "content-type": contentType }, nowMillis }),
           body,
-          contentType
+          contentType,
+          judge: judged(`S3 ${bucket}`)
         }))
       })
   }

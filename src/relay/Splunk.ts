@@ -43,6 +43,20 @@ const eventOf =
       fields: { event_id: eventId, position, tenant: log.tenantId, env: log.env }
     })
 
+/**
+ * Codes that say something of the token, the index or the channel rather than of the events: of a wrong index (7), a
+ * channel that is missing or wrong (10, 11), acknowledgements that are off (14).
+ */
+const ofTarget = new Set([7, 10, 11, 14])
+
+/** What an answer means: taken is what has the code 0. */
+const judged = (status: number, text: string): DeliveryError | undefined => {
+  const { code } = jsonOf(text)
+  const detail = `Splunk answered ${status} (code ${typeof code === "number" ? code : "missing"})`
+  if (status >= 200 && status < 300) return code === 0 ? undefined : new Unavailable({ detail })
+  return typeof code === "number" && ofTarget.has(code) ? new Unavailable({ detail }) : undefined
+}
+
 /** Asks until the indexers have taken a message. */
 const acknowledged = Effect.fnUntraced(function*(
   send: Send,
@@ -92,7 +106,8 @@ export const make = Effect.fnUntraced(function*(
             ...(acknowledge === undefined ? {} : { "x-splunk-request-channel": acknowledge.channel })
           },
           body: Buffer.from(batch.events.map(eventOf(options, batch)).join("\n")),
-          contentType: "application/json"
+          contentType: "application/json",
+          judge: judged
         }),
         (text) => {
           if (acknowledge === undefined) return Effect.void

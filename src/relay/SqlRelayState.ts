@@ -183,15 +183,16 @@ const operating = (
         )
       ),
     moveTo: (relay, { env, tenantId }, next) =>
-      read(
-        Effect.andThen(
+      read(sql.withTransaction(
+        Effect.forEach([
           ensure(relay),
-          Effect.asVoid(
-            sql`INSERT INTO ${cursor} (relay, tenant_id, env, next) VALUES (${relay}, ${tenantId}, ${env}, ${next})
-            ON CONFLICT (relay, tenant_id, env) DO UPDATE SET next = excluded.next`
-          )
-        )
-      ),
+          sql`INSERT INTO ${cursor} (relay, tenant_id, env, next) VALUES (${relay}, ${tenantId}, ${env}, ${next})
+            ON CONFLICT (relay, tenant_id, env) DO UPDATE SET next = excluded.next`,
+          sql`DELETE FROM ${parked} WHERE relay = ${relay} AND tenant_id = ${tenantId} AND env = ${env}
+            AND position >= ${next}`
+        ], (statement) =>
+          statement, { discard: true })
+      )),
     retry: (relay, eventId) =>
       read(
         Effect.map(

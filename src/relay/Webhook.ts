@@ -1,8 +1,9 @@
 /**
  * Delivers to a URL: batches by POST, signed as Standard Webhooks (https://www.standardwebhooks.com) says.
  *
- * Any status from 200 to 299 acknowledges the whole batch. The id of a message is that of its first and last event, and
- * the same when it is sent again; the event ids in it are the keys for whoever must not count twice.
+ * Any status from 200 to 299 acknowledges the whole batch. The id of a message is made of its first and last event: the
+ * same when the same events are sent again. A batch that is tried again may have grown; the event ids in it are the keys
+ * for whoever must not count twice.
  *
  * @since 0.1.0
  */
@@ -11,7 +12,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHmac } from "node:crypto"
+import { validateHeaderName, validateHeaderValue } from "node:http"
 import { AuditError, InvalidInput } from "../AuditError.ts"
+import { pointer } from "../internal/json.ts"
 import { errorOf } from "./answers.ts"
 import { post } from "./outbound.ts"
 import { isJson } from "./requests.ts"
@@ -69,6 +72,25 @@ const bodyOf = ({ events }: Batch, body: "json" | "ndjson"): Uint8Array =>
       : events.map(({ text }) => `${text}\n`).join("")
   )
 
+/** Headers that say how a message is sent, or that the signature has. */
+const ownHeaders =
+  /^(?:host|connection|content-(?:length|type)|transfer-encoding|expect|upgrade|te|trailer|webhook-.*)$/i
+
+/** Why headers cannot be sent, if so: the first one's place. */
+const headersProblem = (headers: Readonly<Record<string, string>>): AuditError | undefined => {
+  for (const [name, value] of Object.entries(headers)) {
+    const path = pointer(["headers", name])
+    if (ownHeaders.test(name)) return refuse(path, "is a header that the relay sets")
+    try {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    } catch {
+      return refuse(path, "is no header, or holds what no header may")
+    }
+  }
+  return undefined
+}
+
 /** Checks the options and makes the target; nothing is sent. */
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Target, AuditError> {
   const { allowPrivateNetworks = false, body = "json", headers = {}, maxBytes = 1_000_000, maxEvents = 250 } = options
@@ -80,6 +102,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   if (url.username !== "" || url.password !== "") {
     return yield* refuse("/url", "holds a name or a password: the signature says who sends")
   }
+  const problem = headersProblem(headers)
+  if (problem !== undefined) return yield* problem
   const secrets = Redacted.isRedacted(options.secret) ? [options.secret] : options.secret
   const keys = secrets.flatMap((secret) => keyOf(secret) ?? [])
   if (keys.length === 0 || keys.length < secrets.length) {

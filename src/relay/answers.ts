@@ -15,6 +15,12 @@ export const retryAfterMillis = (value: string | undefined, nowMillis: number): 
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMillis)
 }
 
+/** What is of the target, or of the way to it: credentials, a bill, an address that is gone, headers. */
+const ofTarget = new Set([401, 402, 403, 404, 405, 407, 408, 410, 421, 423, 425, 429, 431])
+
+/** Whether a status says that the events are not taken, rather than that nothing is taken now. */
+export const isOfEvents = (status: number): boolean => status >= 400 && status < 500 && !ofTarget.has(status)
+
 /**
  * Why a delivery did not succeed, by the status of its answer; nothing where it did. What may be of the target or of
  * the way to it is tried again: refused credentials, an address that is gone, a redirect.
@@ -27,8 +33,7 @@ export const errorOf = (
   const detail = `${target} answered ${status}`
   if (status >= 200 && status < 300) return undefined
   if (status === 413) return new TooLarge({ detail })
-  const isOfEvents = status >= 400 && status < 500 && ![401, 403, 404, 405, 407, 408, 410, 425, 429].includes(status)
-  return isOfEvents
+  return isOfEvents(status)
     ? new Refused({ detail })
     : new Unavailable({ detail, retryAfterMillis: retryAfterMillis(retryAfter, nowMillis) })
 }

@@ -10,10 +10,8 @@ import { type Batch, type Outgoing, type Refused, type Target, TooLarge, type Un
 export type RelayFormat = Exclude<Format, "csv">
 
 /** How an event of a log is written in a format. A receiver of many logs is told whose an erased event was. */
-export const encoding = (format: RelayFormat) => (item: Item, { env, tenantId }: LogName): string =>
-  item.erased && format === "ndjson"
-    ? JSON.stringify({ position: item.position, event_id: item.eventId, tenantId, env, erased: true })
-    : formats[format].row(item).trimEnd()
+export const encoding = (format: RelayFormat) => (item: Item, log: LogName): string =>
+  formats[format].row(item, log).trimEnd()
 
 /** How a relay delivers. */
 export interface Delivering {
@@ -139,17 +137,14 @@ const send = (
   })
 }
 
+/** An event as it is sent. */
+export const outgoing = ({ apply, encode }: Delivering, raw: Item, log: LogName): Outgoing => {
+  const item = apply(raw)
+  return { position: item.position, eventId: item.eventId, item, text: encode(item, log) }
+}
+
 /** Delivers events of a log in their order. */
-export const deliver = (
-  delivering: Delivering,
-  { items, log, relay }: { readonly relay: string; readonly log: LogName; readonly items: ReadonlyArray<Item> }
-): Effect.Effect<Delivered> =>
-  Effect.suspend(() => {
-    const events = items.map((raw): Outgoing => {
-      const item = delivering.apply(raw)
-      return { position: item.position, eventId: item.eventId, item, text: delivering.encode(item, log) }
-    })
-    return inOrder(
-      chunksOf(events, delivering.target).map((chunk) => () => send(delivering, { relay, log }, chunk))
-    )
-  })
+export const deliver = (delivering: Delivering, { events, log, relay }: Batch): Effect.Effect<Delivered> =>
+  Effect.suspend(() =>
+    inOrder(chunksOf(events, delivering.target).map((chunk) => () => send(delivering, { relay, log }, chunk)))
+  )

@@ -28,6 +28,7 @@ for (
     ["192.88.99.0", 24],
     ["192.168.0.0", 16],
     ["198.18.0.0", 15],
+    ["168.63.129.16", 32],
     ["198.51.100.0", 24],
     ["203.0.113.0", 24],
     ["224.0.0.0", 4],
@@ -36,15 +37,17 @@ for (
 ) special.addSubnet(network, prefix, "ipv4")
 for (
   const [network, prefix] of [
-    ["::", 128],
-    ["::1", 128],
+    ["::", 96],
+    ["::ffff:0:0:0", 96],
     ["64:ff9b::", 96],
     ["64:ff9b:1::", 48],
     ["100::", 64],
+    ["100:0:0:1::", 64],
     ["2001::", 23],
     ["2001:db8::", 32],
     ["2002::", 16],
     ["3fff::", 20],
+    ["5f00::", 16],
     ["fc00::", 7],
     ["fe80::", 10],
     ["fec0::", 10],
@@ -94,10 +97,12 @@ export interface Response {
   readonly retryAfter: string | undefined
 }
 
-const agents = {
+const agentsOf = () => ({
   "http:": new http.Agent({ keepAlive: true, maxSockets: 16, timeout: 60_000 }),
   "https:": new https.Agent({ keepAlive: true, maxSockets: 16, timeout: 60_000 })
-}
+})
+/** A connection that was allowed to go to a private network carries nothing that may not. */
+const agents = { anywhere: agentsOf(), public: agentsOf() }
 
 /** Why a request did not get an answer, without its address, which may hold a secret. */
 const reasonOf = (error: NodeJS.ErrnoException): string =>
@@ -116,7 +121,7 @@ export const post = (
     const send = url.protocol === "http:" ? http.request : https.request
     const request = send(url, {
       method: "POST",
-      agent: url.protocol === "http:" ? agents["http:"] : agents["https:"],
+      agent: agents[allowPrivate ? "anywhere" : "public"][url.protocol === "http:" ? "http:" : "https:"],
       headers: { ...headers, "content-length": String(body.length) },
       ...allowPrivate ? {} : { lookup: publicLookup },
       signal: AbortSignal.timeout(timeoutMillis)
@@ -134,6 +139,12 @@ export const post = (
           ? `no answer within ${timeoutMillis} ms`
           : reasonOf(error)
       ))
+    // It asks for nothing else than what it sends.
+    request.on("upgrade", (_, socket) => {
+      socket.destroy()
+      fail("it answered 101 (Switching Protocols)")
+    })
+    request.on("close", () => fail("the connection was closed without an answer"))
     request.end(body)
     return Effect.sync(() => request.destroy())
   })

@@ -1,17 +1,17 @@
 /** The passes of a relay over the logs of a store: what is due is delivered, log by log, and put off where it fails. */
-import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { AuditError } from "../AuditError.ts"
+import { elapsed } from "../internal/elapsed.ts"
 import { telling } from "../internal/telling.ts"
 import type { LogStore, Mark } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { AuditTrail, Item } from "../trail/AuditTrail.ts"
-import { deliver, type Delivered, type Delivering, type RelayFormat } from "./delivering.ts"
+import { deliver, type Delivered, type Delivering, outgoing, type RelayFormat } from "./delivering.ts"
 import type { FieldPolicy } from "./policy.ts"
 import type { RelayState } from "./RelayState.ts"
-import type { Target, Unavailable } from "./Target.ts"
+import type { Outgoing, Target, Unavailable } from "./Target.ts"
 
 /** What a relay delivers, and where to. */
 export interface Options {
@@ -72,19 +72,54 @@ export interface Running {
   readonly trail: AuditTrail["Service"]
   readonly holder: string
   readonly delivering: Delivering
+  /** How large the events were that were read last, on an average. */
+  readonly read: { averageBytes: number }
 }
 
-/** Reads the next events of a log, in pages of the target's size; nothing where its end was delivered. */
-const readPage = (
-  { delivering: { target }, trail }: Running,
+/** What has been read before anything was. */
+export const unread = (): Running["read"] => ({ averageBytes: largest })
+
+/** Bytes of the events of a page, about: of each log that is delivered two pages are in memory. */
+const pageBytes = 8_000_000
+/** Events that are read at once at most: how large they are is not known before. */
+const mostAtOnce = 256
+/** How large events are taken to be before any was read: as large as they may be. */
+const largest = 262_144
+
+/** Reads events of a log behind a position; nothing where its end was delivered. */
+const readSome = (trail: AuditTrail["Service"], log: LogName, after: number, limit: number) =>
+  Effect.catchIf(
+    Effect.map(trail.query({ ...log, after, limit }), ({ items }) => items),
+    (error: AuditError) => error.reason._tag === "InvalidCursor",
+    () => Effect.succeed<ReadonlyArray<Item>>([])
+  )
+
+/** Reads the next events of a log, as many as the target takes at once, or as fit into a page. */
+const readPage = Effect.fnUntraced(function*(
+  { delivering, read, trail }: Running,
   log: LogName,
   next: number
-): Effect.Effect<{ readonly items: ReadonlyArray<Item> }, AuditError> =>
-  Effect.catchIf(
-    trail.query({ ...log, after: next - 1, limit: Math.min(1000, Math.max(1, target.maxEvents)) }),
-    (error) => error.reason._tag === "InvalidCursor",
-    () => Effect.succeed({ items: [] })
-  )
+): Effect.fn.Return<ReadonlyArray<Outgoing>, AuditError> {
+  const { maxBytes, maxEvents } = delivering.target
+  const most = Math.min(1000, Math.max(1, maxEvents))
+  const room = Math.min(maxBytes, pageBytes)
+  const events: Array<Outgoing> = []
+  let bytes = 0
+  for (;;) {
+    // As many as fit where they are like those before.
+    const limit = Math.min(most - events.length, mostAtOnce, Math.ceil((room - bytes) / read.averageBytes))
+    const found = yield* Effect.result(readSome(trail, log, next + events.length - 1, limit))
+    // What was read before is delivered first; then this is met again.
+    if (found._tag === "Failure") return events.length > 0 ? events : yield* found.failure
+    for (const item of found.success) {
+      const event = outgoing(delivering, item, log)
+      events.push(event)
+      bytes += event.text.length
+    }
+    if (events.length > 0) read.averageBytes = Math.max(1, bytes / events.length)
+    if (found.success.length < limit || events.length >= most || bytes >= room) return events
+  }
+})
 
 /** Tells of events that were parked. */
 const tellParked = (name: string, log: LogName, parked: Delivered["parked"]) =>
@@ -132,13 +167,13 @@ const deliverLog = Effect.fnUntraced(function*(
   let next = from
   let settle: Effect.Effect<boolean, AuditError> = Effect.succeed(true)
   let page = yield* readPage(running, log, next)
-  for (let turn = 0; turn < batchesInTurn && page.items.length > 0; turn++) {
-    const { items } = page
+  for (let turn = 0; turn < batchesInTurn && page.length > 0; turn++) {
+    const events = page
     // None of them ends another: what is on its way is waited for.
     const [result, settled, following] = yield* Effect.all([
-      deliver(delivering, { relay: name, log, items }),
+      deliver(delivering, { relay: name, log, events }),
       Effect.result(settle),
-      Effect.result(readPage(running, log, next + items.length))
+      Effect.result(readPage(running, log, next + events.length))
     ], { concurrency: "unbounded" })
     if (!(yield* Effect.fromResult(settled))) return "lost"
     settle = advance(running, log, next, result, moved)
@@ -151,7 +186,7 @@ const deliverLog = Effect.fnUntraced(function*(
     page = yield* Effect.fromResult(following)
   }
   if (!(yield* settle)) return "lost"
-  return page.items.length === 0 ? "all" : "some"
+  return page.length === 0 ? "all" : "some"
 })
 
 /** The logs that are due, with their cursors: what is in the store at first, and what has grown since. */
@@ -263,7 +298,7 @@ export const pass = Effect.fnUntraced(
       }
       return Effect.matchEffect(deliverLog(running, name, due.cursors.get(key) ?? 0, moved), {
         onFailure: (error) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
+          Effect.map(elapsed, (now) => {
             const asked = fail(error)
             due.putOff(key, name, (failed) => Math.max(asked, wait(failed)), now)
           }),
@@ -276,7 +311,7 @@ export const pass = Effect.fnUntraced(
       })
     }
     const isOver = () => passed.isLost || (failures >= concurrency && !passed.isAnswering)
-    const ready = due.ready(yield* Clock.currentTimeMillis)
+    const ready = due.ready(yield* elapsed)
     yield* Effect.forEach(ready, (log) => isOver() ? Effect.void : deliverOne(log), { concurrency, discard: true })
     return passed
   }
@@ -292,8 +327,8 @@ export const retryDue = Effect.fnUntraced(function*(
       yield* state.repark(name, event, `it cannot be read: ${found.failure.message}`)
       continue
     }
-    const item = found.success
-    const result = yield* deliver({ ...delivering, tries: 1 }, { relay: name, log: event.log, items: [item] })
+    const events = [outgoing(delivering, found.success, event.log)]
+    const result = yield* deliver({ ...delivering, tries: 1 }, { relay: name, log: event.log, events })
     if (result.failure !== undefined) return result.failure
     const [refused] = result.parked
     if (refused !== undefined) yield* state.repark(name, event, refused.reason)
@@ -306,7 +341,7 @@ export const retryDue = Effect.fnUntraced(function*(
  * How many events wait; what does is due, whoever has told of it: the store tells of no log that was stopped since.
  */
 export const measure = Effect.fnUntraced(
-  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Due) {
+  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Pick<Due, "cursors" | "logs">) {
     let waiting = 0
     for (const log of yield* trail.logs) {
       const { env, tenantId } = log
@@ -316,6 +351,20 @@ export const measure = Effect.fnUntraced(
       waiting += left
       if (!due.logs.has(key)) due.logs.set(key, { tenantId, env })
     }
-    yield* telling(Metric.update(Metric.withAttributes(lag, { relay: name }), waiting))
+    yield* tellLag(name, waiting)
   }
 )
+
+const tellLag = (relay: string, waiting: number) =>
+  telling(Metric.update(Metric.withAttributes(lag, { relay }), waiting))
+
+/** What waits of a relay that is paused. */
+export const measurePaused = (running: Running): Effect.Effect<void, AuditError> =>
+  Effect.flatMap(
+    running.state.cursors(running.options.name),
+    (cursors) =>
+      measure(running, { cursors: new Map(cursors.map(({ log, next }) => [keyOf(log), next])), logs: new Map() })
+  )
+
+/** Who does not hold a relay any more says nothing of what waits. */
+export const unmeasured = ({ options: { name } }: Running): Effect.Effect<void> => tellLag(name, 0)

@@ -11,7 +11,10 @@ import type { Item } from "../trail/page.ts"
 export interface FieldPolicy {
   /** Fields that the target does not get. */
   readonly drop?: ReadonlyArray<string> | undefined
-  /** Fields whose text is replaced by a pseudonym, the same for the same text in one tenant. */
+  /**
+   * Fields whose text is replaced by a pseudonym, the same for the same text in one tenant. An id that has one has it
+   * wherever ids of persons stand in its event: `/user_id`, `/agentId`, `/subject_ids`, `/approval/by/id`, ...
+   */
   readonly pseudonymise?: ReadonlyArray<string> | undefined
   /** The key of the pseudonyms. */
   readonly key?: PseudonymKey | undefined
@@ -66,16 +69,51 @@ const replaced = (value: unknown, [key, ...rest]: ReadonlyArray<string>, by: (va
   return Object.fromEntries(entries)
 }
 
-const pseudonymOf = (key: PseudonymKey, tenantId: string) => {
-  const tenantKey = createHmac("sha256", key.secret).update(tenantId).digest()
-  return (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map((one) => typeof one === "string" ? of(one) : undefined)
-    return typeof value === "string" ? of(value) : undefined
+/** Where ids of persons stand: one that has a pseudonym in one of these has it in all of them. */
+const ofPersons: ReadonlyArray<ReadonlyArray<string>> = [
+  ["user_id"],
+  ["agentId"],
+  ["metadata", "agentId"],
+  ["subject_ids"],
+  ["approval", "by", "id"],
+  ["delegation", "*", "id"],
+  ["resource", "id"],
+  ["related", "*", "id"]
+]
+
+/** Pseudonyms of the texts of one event, and which texts these were. */
+class Pseudonyms {
+  private readonly key: PseudonymKey
+  private readonly tenantKey: Uint8Array
+  private readonly known = new Map<string, string>()
+
+  constructor(key: PseudonymKey, tenantId: string) {
+    this.key = key
+    this.tenantKey = createHmac("sha256", key.secret).update(tenantId).digest()
   }
-  function of(text: string): string {
-    const hash = createHmac("sha256", tenantKey).update(text).digest().subarray(0, 16)
-    return `${key.id}:${hash.toString("base64url")}`
+
+  private of(text: string): string {
+    const hash = createHmac("sha256", this.tenantKey).update(text).digest().subarray(0, 16)
+    const pseudonym = `${this.key.id}:${hash.toString("base64url")}`
+    this.known.set(text, pseudonym)
+    return pseudonym
   }
+
+  /** In place of a text, or of each of a list. */
+  readonly ofAll = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map((one) => typeof one === "string" ? this.of(one) : undefined)
+      : typeof value === "string"
+      ? this.of(value)
+      : undefined
+
+  /** In place of a text that has a pseudonym already; others stay. */
+  readonly ofKnown = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map((one) => this.ofKnown(one))
+      : typeof value === "string"
+      ? this.known.get(value) ?? value
+      : value
 }
 
 /** Makes the policy, or says why it cannot be meant. */
@@ -107,7 +145,9 @@ export const policyOf = (
     let event: unknown = item.event
     for (const path of dropped) event = replaced(event, path, () => undefined)
     if (key !== undefined) {
-      for (const path of replacing) event = replaced(event, path, pseudonymOf(key, item.event.tenantId))
+      const pseudonyms = new Pseudonyms(key, item.event.tenantId)
+      for (const path of replacing) event = replaced(event, path, pseudonyms.ofAll)
+      for (const path of ofPersons) event = replaced(event, path, pseudonyms.ofKnown)
     }
     if (!isWire(event)) throw new TypeError("a policy of a relay took the event's own fields away")
     return { ...item, event }

@@ -2,8 +2,12 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { RequestInit } from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import { errorOf } from "./answers.ts"
 import { type DeliveryError, Unavailable } from "./Target.ts"
@@ -18,28 +22,64 @@ export interface Sending {
   readonly contentType: string
   /** How long an answer is waited for; 15 seconds unless given. */
   readonly timeout?: Duration.Input | undefined
+  /** What an answer means by what it says; where it says nothing of that, its status decides. */
+  readonly judge?: ((status: number, text: string) => DeliveryError | undefined) | undefined
 }
 
 /** Sends one request; succeeds with the text of a good answer. */
 export type Send = (sending: Sending) => Effect.Effect<string, DeliveryError>
 
+/** What is read of an answer at most, in bytes: a batch has some hundreds for each of its events. */
+const longestAnswer = 8_000_000
+
+/** The text of an answer that is not too long. */
+const textOf = (name: string, response: HttpClientResponse.HttpClientResponse) => {
+  const chunks: Array<Uint8Array> = []
+  let bytes = 0
+  const reading = Stream.runForEach(response.stream, (chunk) => {
+    chunks.push(chunk)
+    bytes += chunk.length
+    return bytes > longestAnswer
+      ? Effect.fail(new Unavailable({ detail: `${name} answered with more than ${longestAnswer} bytes` }))
+      : Effect.void
+  })
+  return Effect.map(reading, () => Buffer.concat(chunks).toString())
+}
+
+/** A page for people: a login, an error of a proxy. */
+const isPage = (text: string): boolean => /^\s*<(?:!doctype html|html)/i.test(text)
+
+/** A client that follows no redirect: one that is followed loses the body, or takes it and its keys elsewhere. */
+const unredirected = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Effect.serviceOption(RequestInit),
+    (given) => Effect.provideService(effect, RequestInit, { ...Option.getOrUndefined(given), redirect: "manual" })
+  )
+
 /** Sends over the client of the context. */
 export const sender: Effect.Effect<Send, never, HttpClient.HttpClient> = Effect.map(
   HttpClient.HttpClient,
-  (client): Send => ({ body, contentType, headers, method = "POST", name, timeout = "15 seconds", url }) => {
+  (client): Send => ({ body, contentType, headers, judge, method = "POST", name, timeout = "15 seconds", url }) => {
     const request = HttpClientRequest.make(method)(url).pipe(
       HttpClientRequest.setHeaders(headers),
       HttpClientRequest.bodyUint8Array(body, contentType)
     )
-    const answer = Effect.flatMap(client.execute(request), (response) =>
-      Effect.map(response.text, (text) => ({
-        text,
-        status: response.status,
-        retryAfter: response.headers["retry-after"]
-      })))
+    const answer = Effect.flatMap(
+      unredirected(client.execute(request)),
+      (response) =>
+        Effect.map(textOf(name, response), (text) => ({
+          text,
+          status: response.status,
+          retryAfter: response.headers["retry-after"]
+        }))
+    )
     return answer.pipe(
       // The request may hold a token: what the client says of it is not told.
-      Effect.mapError(({ reason }) => new Unavailable({ detail: `${name} cannot be reached (${reason._tag})` })),
+      Effect.mapError((error) =>
+        error._tag === "Unavailable"
+          ? error
+          : new Unavailable({ detail: `${name} cannot be reached (${error.reason._tag})` })
+      ),
       Effect.timeoutOrElse({
         duration: timeout,
         orElse: () =>
@@ -51,7 +91,8 @@ export const sender: Effect.Effect<Send, never, HttpClient.HttpClient> = Effect.
       }),
       Effect.flatMap((answer) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const error = errorOf(name, answer, now)
+          const error = judge?.(answer.status, answer.text) ?? errorOf(name, answer, now) ??
+            (isPage(answer.text) ? new Unavailable({ detail: `${name} answered with a page for people` }) : undefined)
           return error === undefined ? Effect.succeed(answer.text) : Effect.fail(error)
         })
       )

@@ -7,6 +7,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { Wire } from "../DatasetEvent.ts"
+import type { LogName } from "../RequestContext.ts"
 import { agentAuditTrail, aiModel, aiOperation } from "./agentEncodings.ts"
 import type { Item } from "./page.ts"
 
@@ -102,32 +103,41 @@ export const csvRow = (item: Item): string =>
       ...csvColumns.map(([, value]) => item.erased ? undefined : value(item.event))
     ].map(csvCell).join(",")
   }\r\n`
-/** An event as a line of JSON, with its position. */
-export const ndjsonRow = (item: Item): string =>
+/** An event as a line of JSON, with its position. Who reads many logs is told whose an erased event was. */
+export const ndjsonRow = (item: Item, log?: LogName | undefined): string =>
   `${
     JSON.stringify(
       item.erased
-        ? { position: item.position, event_id: item.eventId, erased: true }
+        ? { position: item.position, event_id: item.eventId, tenantId: log?.tenantId, env: log?.env, erased: true }
         : { position: item.position, ...item.event }
     )
   }\n`
 
 /** An event as a CloudEvent 1.0 in its JSON format; `sequence` is the extension of that name. */
-export const cloudEvent = (item: Item) => {
-  const base = { specversion: "1.0", id: item.eventId, sequence: String(item.position) }
-  if (item.erased) return { ...base, source: "/audit", type: "audit.erased_event" }
+export const cloudEvent = (item: Item, log?: LogName | undefined) => {
+  // Sequences are compared as texts: each has as many digits.
+  const base = { specversion: "1.0", id: item.eventId, sequence: String(item.position).padStart(16, "0") }
+  if (item.erased) {
+    const source = log === undefined ? "/audit" : `/audit/${log.tenantId}/${log.env}`
+    return { ...base, source, type: "audit.erased_event" }
+  }
   const { event } = item
   return {
     ...base,
     source: `/audit/${event.tenantId}/${event.env}`,
     type: event.action,
-    ...(event.resource === undefined ? {} : { subject: `${event.resource.type}/${event.resource.id}` }),
+    ...(event.resource === undefined
+      ? {}
+      : { subject: withoutControls(`${event.resource.type}/${event.resource.id}`) }),
     time: event.occurred_at ?? event.recorded_at,
     recordedtime: event.recorded_at,
     datacontenttype: "application/json",
     data: event
   }
 }
+
+/** A text without control characters, which texts of CloudEvents and CEF may not have. */
+const withoutControls = (text: string): string => text.replace(/[\p{Cc}]/gu, " ")
 
 /** OCSF 1.8: `activity_id` of class 6003 by the last word of the action. */
 const activities: ReadonlyArray<readonly [number, RegExp]> = [
@@ -146,12 +156,12 @@ const actorOf = (event: Wire) => ({
     : {})
 })
 
-const metadataOf = (item: Item, event: Wire | undefined) => ({
+const metadataOf = (item: Item, event: Wire | undefined, log?: LogName | undefined) => ({
   version: "1.8.0",
   product: { name: "effect-audit", vendor_name: "effect-audit" },
   uid: item.eventId,
   sequence: item.position,
-  ...(event === undefined ? {} : {
+  ...(event === undefined ? log === undefined ? {} : { tenant_uid: log.tenantId } : {
     tenant_uid: event.tenantId,
     logged_time: Date.parse(event.recorded_at),
     correlation_uid: event.correlation_id ?? event.trace_id
@@ -170,10 +180,11 @@ const statusOf = ({ authorization, error_tag, outcome, phase }: Wire) => {
 }
 
 /** An event as OCSF 1.8 API Activity (6003); of agents and models with the profile `ai_operation`. */
-export const ocsf = (item: Item) => {
+export const ocsf = (item: Item, log?: LogName | undefined) => {
   const shared = { category_uid: 6, class_uid: 6003 }
   if (item.erased) {
-    return { ...shared, activity_id: 99, type_uid: 600_399, severity_id: 1, metadata: metadataOf(item, undefined) }
+    const metadata = metadataOf(item, undefined, log)
+    return { ...shared, activity_id: 99, type_uid: 600_399, severity_id: 1, metadata }
   }
   const { event } = item
   const activity = activities.find(([, words]) => words.test(event.action))?.[0] ?? 99
@@ -186,7 +197,7 @@ export const ocsf = (item: Item) => {
     time: Date.parse(event.occurred_at ?? event.recorded_at),
     severity_id: severities[event.severity],
     ...statusOf(event),
-    ...(event.duration_ms === undefined ? {} : { duration: event.duration_ms }),
+    ...(event.duration_ms === undefined ? {} : { duration: Math.round(event.duration_ms) }),
     metadata: { ...metadataOf(item, event), ...(ai === undefined ? {} : { profiles: ["ai_operation"] }) },
     actor: actorOf(event),
     api: { operation: event.action, request: { uid: event.request_id } },
@@ -208,10 +219,13 @@ const ecsTypes: ReadonlyArray<readonly [string, RegExp]> = [
 ]
 
 /** An event in the Elastic Common Schema 9 (https://www.elastic.co/docs/reference/ecs). */
-export const ecs = (item: Item) => {
+export const ecs = (item: Item, log?: LogName | undefined) => {
   const shared = { ecs: { version: "9.0.0" } }
   const base = { kind: "event", module: "effect-audit", id: item.eventId, sequence: item.position }
-  if (item.erased) return { ...shared, event: { ...base, action: "audit.erased_event" } }
+  if (item.erased) {
+    const place = log === undefined ? {} : { organization: { id: log.tenantId }, service: { environment: log.env } }
+    return { ...shared, event: { ...base, action: "audit.erased_event" }, ...place }
+  }
   const { event } = item
   const { address } = event.client ?? {}
   const user = event.user_id ?? event.agentId
@@ -245,8 +259,8 @@ export const ecs = (item: Item) => {
  * An event as OCSF 1.9 (in development) API Activity: an agent stands in `ai_agent` of the profile `ai_operation`, with
  * its model, and the actor is whom it works for.
  */
-export const ocsf19 = (item: Item) => {
-  const base = ocsf(item)
+export const ocsf19 = (item: Item, log?: LogName | undefined) => {
+  const base = ocsf(item, log)
   const metadata = { ...base.metadata, version: "1.9.0-dev" }
   if (item.erased || item.event.actor_type !== "agent") return { ...base, metadata }
   const { agent = {}, agentId, run_id, user_id } = item.event
@@ -272,14 +286,17 @@ export const ocsf19 = (item: Item) => {
 const cefSeverities = { debug: 1, info: 3, notice: 4, warning: 6, error: 8, critical: 10 } as const
 
 /** A field of the head of CEF: `\` and `|` are escaped, and lines end nowhere. */
-const cefHead = (text: string): string => text.replace(/[\\|]/g, "\\$&").replace(/[\r\n]+/g, " ")
-/** A value of the extension of CEF: `\`, `=` and ends of lines are escaped. */
+const cefHead = (text: string): string => withoutControls(text.replace(/[\\|]/g, "\\$&").replace(/[\r\n]+/g, " "))
+/** A value of the extension of CEF: `\`, `=` and ends of lines are escaped, other control characters become spaces. */
 const cefValue = (text: string): string =>
-  text.replace(/[\\=]/g, "\\$&").replace(/\r\n|\n/g, "\\n").replace(/\r/g, "\\r")
+  withoutControls(text.replace(/[\\=]/g, "\\$&").replace(/\r\n|\n/g, "\\n").replace(/\r/g, "\\r"))
 
 /** An event as a line of CEF (ArcSight Common Event Format, version 25); the whole of it is in `cs6`. */
-export const cef = (item: Item): string => {
+export const cef = (item: Item, log?: LogName | undefined): string => {
   const event = item.erased ? undefined : item.event
+  const name = event === undefined ? log : { tenantId: event.tenantId, env: event.env }
+  const address = event?.client?.address?.replace(/\/.*$/, "")
+  const isIpv6 = address?.includes(":") === true
   const head = [
     "CEF:0",
     "effect-audit",
@@ -299,12 +316,14 @@ export const cef = (item: Item): string => {
     ["reason", event?.error_tag],
     ["suid", event?.agentId],
     ["duid", event?.user_id],
-    ["src", event?.client?.address?.replace(/\/.*$/, "")],
+    ["src", isIpv6 ? undefined : address],
+    ["c6a2", isIpv6 ? address : undefined],
+    ["c6a2Label", isIpv6 ? "Source IPv6 Address" : undefined],
     ["requestClientApplication", event?.client?.user_agent],
-    ["cs1", event?.tenantId],
-    ["cs1Label", event === undefined ? undefined : "tenant"],
-    ["cs2", event?.env],
-    ["cs2Label", event === undefined ? undefined : "env"],
+    ["cs1", name?.tenantId],
+    ["cs1Label", name === undefined ? undefined : "tenant"],
+    ["cs2", name?.env],
+    ["cs2Label", name === undefined ? undefined : "env"],
     ["cs3", event?.resource === undefined ? undefined : `${event.resource.type}/${event.resource.id}`],
     ["cs3Label", event?.resource === undefined ? undefined : "resource"],
     ["cs4", event?.request_id],
@@ -322,7 +341,8 @@ export const cef = (item: Item): string => {
 export const formats: {
   readonly [Name in Format]: {
     readonly head: string
-    readonly row: (item: Item) => string
+    /** An event as a line; the log is what an erased event does not say. */
+    readonly row: (item: Item, log?: LogName | undefined) => string
     readonly contentType: string
   }
 } = {
@@ -330,13 +350,17 @@ export const formats: {
   csv: { head: csvHead, row: csvRow, contentType: "text/csv; charset=utf-8" },
   cloudevents: {
     head: "",
-    row: (item) => `${JSON.stringify(cloudEvent(item))}\n`,
+    row: (item, log) => `${JSON.stringify(cloudEvent(item, log))}\n`,
     contentType: "application/x-ndjson"
   },
-  ocsf: { head: "", row: (item) => `${JSON.stringify(ocsf(item))}\n`, contentType: "application/x-ndjson" },
-  "ocsf-1.9": { head: "", row: (item) => `${JSON.stringify(ocsf19(item))}\n`, contentType: "application/x-ndjson" },
-  ecs: { head: "", row: (item) => `${JSON.stringify(ecs(item))}\n`, contentType: "application/x-ndjson" },
-  cef: { head: "", row: (item) => `${cef(item)}\n`, contentType: "text/plain; charset=utf-8" },
+  ocsf: { head: "", row: (item, log) => `${JSON.stringify(ocsf(item, log))}\n`, contentType: "application/x-ndjson" },
+  "ocsf-1.9": {
+    head: "",
+    row: (item, log) => `${JSON.stringify(ocsf19(item, log))}\n`,
+    contentType: "application/x-ndjson"
+  },
+  ecs: { head: "", row: (item, log) => `${JSON.stringify(ecs(item, log))}\n`, contentType: "application/x-ndjson" },
+  cef: { head: "", row: (item, log) => `${cef(item, log)}\n`, contentType: "text/plain; charset=utf-8" },
   "agent-audit-trail": {
     head: "",
     row: (item) => `${JSON.stringify(agentAuditTrail(item))}\n`,

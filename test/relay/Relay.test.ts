@@ -6,6 +6,7 @@ import { Erasure } from "effect-audit/erasure"
 import { Memory } from "effect-audit/memory"
 import { Relay, RelayState, SqlRelayState, type Target, Webhook } from "effect-audit/relay"
 import { Sqlite } from "effect-audit/sqlite"
+import { post } from "../../src/relay/outbound.ts"
 import { log, temporaryFile } from "../support.ts"
 import { receiver } from "./receiver.ts"
 import { recording, type Stack, suite } from "./RelayTest.ts"
@@ -86,7 +87,11 @@ describe("a webhook", () => {
         "https://0x7f000001",
         "https://[fd00::1]",
         "https://192.168.1.1",
-        "https://100.64.0.1"
+        "https://100.64.0.1",
+        "https://168.63.129.16",
+        "https://[::7f00:1]",
+        "https://[::ffff:0:7f00:1]",
+        "https://[5f00::1]"
       ]
       for (const url of urls) {
         const target = yield* Webhook.make({ url: `${url}/secret-path`, secret })
@@ -100,6 +105,20 @@ describe("a webhook", () => {
       const error = yield* Effect.flip(target.send(batch))
       assert.strictEqual(error._tag, "Unavailable")
       assert.strictEqual(messages.length, 1)
+      // A connection that was allowed to go there carries nothing that may not.
+      const request = {
+        url: new URL(url.replace("127.0.0.1", "localhost")),
+        headers: {},
+        body: Buffer.of(1),
+        timeoutMillis: 1000
+      }
+      assert.strictEqual((yield* post({ ...request, allowPrivate: true })).status, 302)
+      const other = yield* Effect.flip(post({ ...request, allowPrivate: false }))
+      assert.include(other.detail, "private network")
+      for (const headers of [{ a: "b\nc" }, { "transfer-encoding": "chunked" }, { "webhook-id": "x" }, { "ä": "b" }]) {
+        const wrong = yield* Effect.flip(Webhook.make({ url, secret, allowPrivateNetworks: true, headers }))
+        assert.include(wrong.message, "/headers/")
+      }
       const { url: slow } = yield* receiver(() => "hang")
       const waiting = yield* Webhook.make({ url: slow, secret, allowPrivateNetworks: true, timeout: 50 })
       assert.include((yield* Effect.flip(waiting.send(batch))).detail, "no answer within 50 ms")

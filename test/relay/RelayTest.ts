@@ -5,7 +5,7 @@ import { AuditLogger, type RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
 import type { LogStore } from "effect-audit/ledger"
 import { Relay, RelayState, Target, Webhook } from "effect-audit/relay"
-import type { AuditTrail } from "effect-audit/trail"
+import { AuditTrail } from "effect-audit/trail"
 import { createHmac } from "node:crypto"
 import { log, within } from "../support.ts"
 import { eventsOf, receiver } from "./receiver.ts"
@@ -320,6 +320,63 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
           status?.logs.filter(({ lag }) => lag > 0).map(({ tenantId }) => String(tenantId)).sort(),
           bad
         )
+      })
+    )
+
+    test(
+      "keeps nothing parked that is delivered again from before it",
+      Effect.gen(function*() {
+        yield* emitMany(4)
+        const state = yield* RelayState.RelayState
+        const first = recording(({ events }) =>
+          events.some(({ position }) => position > 1 && position < 4)
+            ? Effect.fail(new Target.Refused({ detail: "no" }))
+            : Effect.void
+        )
+        yield* until({ name: "r", target: first.target, tries: 1 }, () => first.taken.length >= 3, first.taken)
+        const places = Effect.map(state.parked("r"), (parked) => parked.map(({ position }) => position))
+        assert.deepStrictEqual(yield* places, [2, 3])
+        yield* state.moveTo("r", log, 3)
+        assert.deepStrictEqual(yield* places, [2])
+        const second = recording(() => Effect.void)
+        yield* until({ name: "r", target: second.target }, () => second.taken.length >= 2, second.taken)
+        assert.deepStrictEqual(positionsOf(second.taken, "t_acme"), [3, 4])
+        assert.deepStrictEqual(yield* places, [2])
+      })
+    )
+
+    test(
+      "reads as much at once as it may have in memory, however many events the target takes",
+      Effect.gen(function*() {
+        const events = 260
+        yield* Effect.forEach(
+          range(events),
+          (n) =>
+            AuditLogger.emit({ action: "note.create", input: { n, text: "words and more ".repeat(6000) } }).pipe(
+              within()
+            )
+        )
+        const trail = yield* AuditTrail.AuditTrail
+        let read = 0
+        const counting = AuditTrail.AuditTrail.of({
+          ...trail,
+          query: (query) =>
+            Effect.tap(trail.query(query), ({ items }) => Effect.sync(() => void (read += items.length)))
+        })
+        const ahead: Array<number> = []
+        let done = 0
+        const { taken, target } = recording(({ events }) =>
+          Effect.sync(() => {
+            ahead.push(read - done)
+            done += events.length
+          }), { maxEvents: 1000, maxBytes: 1e9 })
+        yield* until({ name: "r", target }, () => taken.length >= events + 1, taken).pipe(
+          Effect.provideService(AuditTrail.AuditTrail, counting)
+        )
+        assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(events + 1))
+        // Some 90 kB each: a page and the next one, of 8 MB and what was read last.
+        assert.isAtMost(Math.max(...ahead), 260)
+        assert.isAtLeast(ahead.length, 2)
       })
     )
 

@@ -5,7 +5,7 @@ import type { DatasetEvent } from "effect-audit"
 import { Target } from "effect-audit/relay"
 import { TestClock } from "effect/testing"
 import { EventId } from "../../src/DatasetEvent.ts"
-import { deliver, encoding } from "../../src/relay/delivering.ts"
+import { deliver, type Delivering, encoding, outgoing } from "../../src/relay/delivering.ts"
 import { type FieldPolicy, policyOf } from "../../src/relay/policy.ts"
 import type { Item } from "../../src/trail/page.ts"
 import { log } from "../support.ts"
@@ -43,12 +43,9 @@ const delivered = (
       ...options.target
     }
     const { text = (n: number) => `${n}`.padEnd(10, "x"), tries = 3 } = options
-    const fiber = yield* Effect.forkChild(deliver({
-      target,
-      tries,
-      apply: (item) => item,
-      encode: ({ position }) => text(position)
-    }, { relay: "r", log, items: items(count) }))
+    const delivering: Delivering = { target, tries, apply: (item) => item, encode: ({ position }) => text(position) }
+    const events = items(count).map((item) => outgoing(delivering, item, log))
+    const fiber = yield* Effect.forkChild(deliver(delivering, { relay: "r", log, events }))
     yield* TestClock.adjust("1 hour")
     const { count: done, failure, parked } = yield* Fiber.join(fiber)
     return { sent, done, failure: failure?.detail, parked: parked.map((one) => [one.position, one.tries, one.reason]) }
@@ -236,6 +233,24 @@ describe("the policy of a relay", () => {
     assert.deepStrictEqual(made["input"], { list: [undefined, undefined], "x/y": { "p~q": 1 } })
     const again = applied({ pseudonymise: ["/subject_ids"], key }, { ...event, subject_ids: ["u1"] } as never)
     assert.deepStrictEqual(again["subject_ids"], [made["user_id"]])
+    // An id of a person has no pseudonym in one place and its text in another.
+    const person = applied({ pseudonymise: ["/user_id"], key }, {
+      ...event,
+      user_id: "kim",
+      agentId: "kim",
+      metadata: { agentId: "kim", request_id: "kim" },
+      subject_ids: ["kim", "lee"],
+      delegation: [{ type: "human", id: "kim" }, { type: "agent", id: "bot" }],
+      approval: { by: { type: "human", id: "kim" } }
+    } as never)
+    const its = person["user_id"]
+    assert.deepStrictEqual(
+      [person["agentId"], person["subject_ids"], person["metadata"], person["delegation"], person["approval"]],
+      [its, [its, "lee"], { agentId: its, request_id: "kim" }, [{ type: "human", id: its }, {
+        type: "agent",
+        id: "bot"
+      }], { by: { type: "human", id: its } }]
+    )
     const other = applied({ pseudonymise, key }, { ...event, tenantId: "t_globex" } as never)
     assert.notStrictEqual(other["user_id"], made["user_id"])
     const otherKey = applied({ pseudonymise, key: { id: "k1", secret: Buffer.alloc(32, 2) } })

@@ -105,6 +105,32 @@ describe("a relay to JetStream", () => {
       }).pipe(Effect.provide(memory))
     ))
 
+  it.live("delivers to a subject of another relay's as well, in the same stream", () =>
+    Effect.scoped(
+      Effect.gen(function*() {
+        const { connection } = yield* natsServer
+        const manager = yield* Effect.promise(() => jetstreamManager(connection))
+        yield* Nats.ensureStream(manager, { name: "AUDIT", replicas: 1 })
+        yield* emitMany(10)
+        const shared = { jetstream: jetstream(connection), stream: "AUDIT" }
+        const targets = [Nats.make(shared), Nats.make({ ...shared, subject: () => "audit.ocsf" })] as const
+        const caughtUp = (name: string) =>
+          Effect.map(Relay.status, (all) =>
+            all.find(({ relay }) => relay === name)?.logs.every(({ lag }) => lag === 0) === true)
+        for (const [at, target] of targets.entries()) {
+          const relay = yield* Effect.forkChild(Relay.run({ name: `r${at}`, target, interval: 5 }))
+          while (!(yield* caughtUp(`r${at}`))) {
+            yield* Effect.sleep(5)
+          }
+          yield* Fiber.interrupt(relay)
+        }
+        const { state } = yield* Effect.promise(() =>
+          manager.streams.info("AUDIT", { subjects_filter: "audit.ocsf" })
+        )
+        assert.deepStrictEqual([state.messages, state.subjects?.["audit.ocsf"]], [22, 11])
+      }).pipe(Effect.provide(memory))
+    ))
+
   it.live("waits where no stream takes the subject", () =>
     Effect.scoped(
       Effect.gen(function*() {

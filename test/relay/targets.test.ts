@@ -3,10 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { type AuditError, AuditLogger } from "effect-audit"
 import { Memory } from "effect-audit/memory"
-import { Datadog, Elastic, Otlp, Relay, RelayState, S3, Splunk, type Target } from "effect-audit/relay"
+import { Datadog, Elastic, Otlp, Relay, RelayState, S3, Splunk, type Target, Webhook } from "effect-audit/relay"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
@@ -48,6 +49,29 @@ const batchOf = (count: number, input: (n: number) => unknown = (n) => ({ n })) 
     AuditLogger.layer().pipe(Layer.provideMerge(Memory.layer()), Layer.provideMerge(RelayState.layerMemory))
   )))
 
+/** A server that is written to by hand: its address. */
+const raw = (answer: (socket: Socket) => void) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly close: () => void }>((resume) => {
+      const sockets = new Set<Socket>()
+      const server = createServer((socket) => {
+        sockets.add(socket)
+        socket.once("data", () => answer(socket))
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        resume(Effect.succeed({
+          url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
+          close: () => {
+            for (const socket of sockets) socket.destroy()
+            server.close()
+          }
+        }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  ).pipe(Effect.map(({ url }) => url))
+
 const made = <A extends Target.Target>(target: Effect.Effect<A, AuditError.AuditError, HttpClient.HttpClient>) =>
   Effect.provide(target, FetchHttpClient.layer)
 const lines = (body: string) => body.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as never)
@@ -59,7 +83,7 @@ describe("what a status means", () => {
       let reply: { readonly status: number; readonly headers?: Record<string, string> } = { status: 200 }
       const { url } = yield* receiver(() => ({
         ...reply,
-        body: "{\"items\":[{\"create\":{\"status\":201}},{\"create\":{\"status\":201}}]}"
+        body: "{\"code\":0,\"items\":[{\"create\":{\"status\":201}},{\"create\":{\"status\":201}}]}"
       }))
       const targets = [
         yield* made(Splunk.make({ url, token: secret })),
@@ -75,13 +99,17 @@ describe("what a status means", () => {
         yield* target.send(batch)
         for (
           const [status, tag] of [
-            [400, "Refused"],
+            // A bucket takes any object: what it refuses is of the request.
+            [400, target.name.startsWith("S3") ? "Unavailable" : "Refused"],
             [401, "Unavailable"],
+            [402, "Unavailable"],
+            [421, "Unavailable"],
+            [431, "Unavailable"],
             [403, "Unavailable"],
             [404, "Unavailable"],
             [408, "Unavailable"],
             [413, "TooLarge"],
-            [422, "Refused"],
+            [422, target.name.startsWith("S3") ? "Unavailable" : "Refused"],
             [500, "Unavailable"],
             [503, "Unavailable"]
           ] as const
@@ -101,7 +129,99 @@ describe("what a status means", () => {
     })))
 })
 
+describe("what is no acknowledgement", () => {
+  const all = (url: string) =>
+    Effect.all([
+      made(Splunk.make({ url, token: secret })),
+      made(Datadog.make({ site: url, apiKey: secret })),
+      made(Elastic.make({ url, apiKey: secret })),
+      made(Otlp.make({ url, headers: { "x-api-key": secret } })),
+      made(S3.make({ endpoint: url, region: "eu", bucket: "audit", accessKeyId: "a", secretAccessKey: secret }))
+    ])
+
+  it.live("a redirect is not followed: the events and the keys go nowhere else", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      const elsewhere = yield* receiver(() => ({ status: 200, body: "{\"code\":0}" }))
+      for (const status of [301, 302, 303, 307, 308]) {
+        const { messages, url } = yield* receiver(() => ({ status, headers: { location: elsewhere.url } }))
+        for (const target of yield* all(url)) {
+          const error = yield* Effect.flip(target.send(batch))
+          assert.strictEqual(error._tag, "Unavailable", `${target.name} ${status}`)
+        }
+        assert.strictEqual(messages.length, 5)
+      }
+      assert.strictEqual(elsewhere.messages.length, 0)
+    })))
+
+  it.live("a page for people, and JSON that says something else", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      const page = yield* receiver(() => ({ status: 200, body: "<!DOCTYPE html><html>Log in</html>" }))
+      for (const target of yield* all(page.url)) {
+        assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable", target.name)
+      }
+      const broken = yield* receiver(() => ({ status: 200, body: "[{\"code\": 0" }))
+      for (const target of yield* all(broken.url)) {
+        if (/Datadog|S3/.test(target.name)) continue
+        assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable", target.name)
+      }
+    })))
+
+  it.live("an answer that does not end is not read to its end", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      const server = yield* raw((socket) => {
+        socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        const chunk = `10000\r\n${"x".repeat(65_536)}\r\n`
+        const write = () => {
+          while (socket.writable && socket.write(chunk)) { /* until it is full */ }
+        }
+        socket.on("drain", write).on("error", () => {})
+        write()
+      })
+      const target = yield* made(Datadog.make({ site: server, apiKey: secret }))
+      assert.include((yield* Effect.flip(target.send(batch))).detail, "answered with more than 8000000 bytes")
+    })))
+
+  it.live("101 and a connection that ends, of a webhook", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      const hook = Redacted.make(`whsec_${Buffer.alloc(24).toString("base64")}`)
+      for (
+        const [answer, detail] of [
+          ["HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "101"],
+          ["", "connection"]
+        ] as const
+      ) {
+        const url = yield* raw((socket) => {
+          socket.on("error", () => {})
+          if (answer === "") socket.destroy()
+          else socket.write(answer)
+        })
+        const target = yield* Webhook.make({ url, secret: hook, allowPrivateNetworks: true })
+        const error = yield* Effect.flip(target.send(batch))
+        assert.strictEqual(error._tag, "Unavailable")
+        assert.include(error.detail, detail)
+      }
+    })))
+})
+
 describe("Splunk", () => {
+  it.live("waits where the token, the index or the channel is wrong, and refuses events that are", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      let [status, code] = [400, 0]
+      const { url } = yield* receiver(() => ({ status, body: JSON.stringify({ text: "no", code }) }))
+      const target = yield* made(Splunk.make({ url, token: secret }))
+      for (const [of, tag] of [[7, "Unavailable"], [10, "Unavailable"], [14, "Unavailable"], [6, "Refused"]] as const) {
+        code = of
+        assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, tag, String(of))
+      }
+      status = 200
+      assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable")
+    })))
+
   it.live("gets events with their id as a field, and is waited for until it has indexed them", () =>
     Effect.scoped(Effect.gen(function*() {
       const batch = yield* batchOf(3)
@@ -191,6 +311,15 @@ describe("Elastic", () => {
       assert(refused._tag === "Refused")
       assert.deepStrictEqual(refused.positions, [1, 3])
       assert.notInclude(refused.detail, "the value")
+      // A right that the key has not, an index that is not there: of the target, and not of the event.
+      for (const status of [401, 403, 404, 503]) {
+        items = [201, 400, status, 201]
+        assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable", String(status))
+      }
+      // A data stream asks for a time.
+      for (const document of sent.filter((_, at) => at % 2 === 1) as ReadonlyArray<Record<string, unknown>>) {
+        assert.strictEqual(document["@timestamp"], document["occurred_at"] ?? document["recorded_at"])
+      }
       items = [201, 400, 429, 201]
       assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable")
       items = [201]
@@ -212,6 +341,13 @@ describe("OTLP", () => {
       assert.strictEqual(records.length, 3)
       assert.strictEqual(records[1]?.eventName, "note.create")
       assert.strictEqual((records[1] as { readonly traceId?: string }).traceId, "0af7651916cd43dd8448eb211c80319c")
+      const early = batch.events.map((one): Target.Outgoing =>
+        one.item.erased
+          ? one
+          : { ...one, item: { ...one.item, event: { ...one.item.event, occurred_at: "1969-12-31T23:59:59Z" } } }
+      )
+      const old = Otlp.requestOf({ ...batch, events: early }, "s").resourceLogs[0]?.scopeLogs[0]?.logRecords ?? []
+      for (const record of old) assert.isFalse("timeUnixNano" in JSON.parse(JSON.stringify(record)))
       assert.isFalse(records.some(({ attributes }) => attributes.some(({ key }) => key.startsWith("gen_ai."))))
       body = JSON.stringify({ partialSuccess: { rejectedLogRecords: "1", errorMessage: "no" } })
       assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Refused")
@@ -267,7 +403,22 @@ describe("S3", () => {
       )
     }))
 
-  it.live("keeps objects that a repeat replaces", () =>
+  it.live("waits where its credentials have run out, or it is busy with the object", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      let reply = { status: 400, body: "<Error><Code>ExpiredToken</Code></Error>" }
+      const { url } = yield* receiver(() => reply)
+      const target = yield* made(
+        S3.make({ endpoint: url, region: "eu", bucket: "audit", accessKeyId: "a", secretAccessKey: secret })
+      )
+      assert.include((yield* Effect.flip(target.send(batch))).detail, "400 (ExpiredToken)")
+      reply = { status: 409, body: "<Error><Code>OperationAborted</Code></Error>" }
+      assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable")
+      reply = { status: 400, body: "<Error><Code>EntityTooLarge</Code></Error>" }
+      assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "TooLarge")
+    })))
+
+  it.live("keeps objects that a repeat replaces, and nothing else does", () =>
     Effect.scoped(Effect.gen(function*() {
       const folder = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-audit-s3-"))),
@@ -297,16 +448,23 @@ describe("S3", () => {
       }
       const target = yield* made(S3.make(options))
       const batch = yield* batchOf(5)
+      // An answer that was late: what has fewer events replaces nothing that has more, nor does another relay.
+      yield* target.send(batch)
+      yield* target.send({ ...batch, relay: "reduced", events: batch.events.slice(0, 1) })
       yield* target.send({ ...batch, events: batch.events.slice(0, 3) })
       yield* target.send(batch)
       const found = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
         name.includes(".ndjson.gz")
       )
       const objects = found.filter((name) => name.endsWith("._S3rver_object"))
-      assert.deepStrictEqual(objects.map((name) => name.replaceAll("\\\\", "/")), [
-        "audit-logs/a b/ü/t_acme/prod/000000000000.ndjson.gz._S3rver_object"
-      ])
-      const stored = gunzipSync(readFileSync(join(folder, objects[0] ?? ""))).toString()
+      const names = ["catching/t_acme/prod/000000000000-000000000002", "catching/t_acme/prod/000000000000-000000000005"]
+      assert.deepStrictEqual(
+        objects.sort(),
+        [...names, "reduced/t_acme/prod/000000000000-000000000000"].map((name) =>
+          `audit-logs/a b/ü/${name}.ndjson.gz._S3rver_object`
+        )
+      )
+      const stored = gunzipSync(readFileSync(join(folder, objects[1] ?? ""))).toString()
       assert.strictEqual(stored, batch.events.map(({ text }) => `${text}\n`).join(""))
     })))
 

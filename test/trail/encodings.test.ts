@@ -59,12 +59,19 @@ describe("the formats of events", () => {
   it.live("say of an erased event that it is erased", () =>
     Effect.gen(function*() {
       const [item] = yield* items
-      assert(item !== undefined)
+      assert(item !== undefined && !item.erased)
       const erased: AuditTrail.Item = { erased: true, position: 3, eventId: item.eventId }
       for (const format of Encoding.Format.literals) {
         const text = Encoding.formats[format].row(erased)
         assert.include(text, item.eventId)
         assert.notInclude(text, "order")
+        assert.notInclude(text, "t_acme")
+        // Who reads many logs is told whose it was.
+        if (format === "csv" || format === "agent-audit-trail") continue
+        assert.include(
+          Encoding.formats[format].row(erased, { tenantId: item.event.tenantId, env: item.event.env }),
+          "t_acme"
+        )
       }
     }))
 
@@ -78,6 +85,21 @@ describe("the formats of events", () => {
       assert.notMatch(line, /[\r\n]/)
       assert.include(line, "reason=a|b\\\\c\\=d\\ne cs1\\=t_other ")
       assert.strictEqual(line.match(/(?<!\\)cs1=/g)?.length, 1)
+      const controls = Encoding.formats.cef.row({ ...item, event: { ...item.event, error_tag: "a\0b\u0007c" } })
+      assert.include(controls, "reason=a b c ")
+      const ipv6 = { ...item.event, client: { ...item.event.client, address: "2001:db8:85a3::/48" } }
+      assert.include(
+        Encoding.formats.cef.row({ ...item, event: ipv6 }),
+        "c6a2=2001:db8:85a3:: c6a2Label=Source IPv6 Address"
+      )
+      assert.deepStrictEqual(
+        [10, 9].map((position) => Encoding.cloudEvent({ ...item, position }).sequence).sort(),
+        ["0000000000000009", "0000000000000010"]
+      )
+      assert.include(
+        Encoding.formats.ocsf.row({ ...item, event: { ...item.event, duration_ms: 12.6 } }),
+        "\"duration\":13,"
+      )
       for (const format of ["ecs", "ocsf", "cloudevents", "ndjson"] as const) {
         assert.notMatch(Encoding.formats[format].row({ ...item, event }).trimEnd(), /[\r\n]/)
       }
