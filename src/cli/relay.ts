@@ -61,7 +61,8 @@ const status = Command.make(
           ])
         )
         const head = ["relay", "state", "tenant", "env", "next", "size", "lag", "parked", "last failure"]
-        return print(rows.length === 0 ? "no relay has run here\n" : `${table(head, rows)}\n`)
+        const none = relays.length === 0 ? "no relay has run here\n" : "there is no such log\n"
+        return print(rows.length === 0 ? none : `${table(head, rows)}\n`)
       }).pipe(Effect.provide(relaying({ config, db })))
     )
 ).pipe(

@@ -27,19 +27,17 @@ import { telling } from "../internal/telling.ts"
 import { LogStore } from "../ledger/LogStore.ts"
 import { AuditTrail } from "../trail/AuditTrail.ts"
 import { type Delivering, encoding } from "./delivering.ts"
+import { measure, measurePaused, unmeasured } from "./measuring.ts"
 import {
   askedOf,
   Due,
   failures as failureCount,
   keyOf,
   look,
-  measure,
-  measurePaused,
   type Options,
   pass,
   retryDue,
   type Running,
-  unmeasured,
   unread
 } from "./passes.ts"
 import { policyOf } from "./policy.ts"
@@ -50,7 +48,8 @@ export type { RelayFormat } from "./delivering.ts"
 export type { Options } from "./passes.ts"
 export type { FieldPolicy } from "./policy.ts"
 
-export { delivered, failures, lag, parkedEvents } from "./passes.ts"
+export { lag } from "./measuring.ts"
+export { delivered, failures, parkedEvents } from "./passes.ts"
 
 const refuse = (path: string, detail: string) =>
   new AuditError({ method: "Relay.run", reason: new InvalidInput({ path, detail }) })
@@ -85,7 +84,6 @@ const holding = Effect.fnUntraced(function*(
     Effect.andThen(Effect.sleep(leaseMillis / 5), renew),
     (lease) => lease === "held" ? renewing : Effect.void
   )
-  let nextLook = 0
   let away = 0
   const retries = { failed: 0, untilMillis: 0 }
   const retry = Effect.fnUntraced(function*(now: number) {
@@ -99,26 +97,27 @@ const holding = Effect.fnUntraced(function*(
   const delivering = Effect.gen(function*() {
     for (;;) {
       yield* look(running, store, due)
-      const { askedMillis, failure, isAnswering, isLost, unreadable } = yield* pass(running, due, wait)
+      const { askedMillis, isAnswering, isFailing, isLost } = yield* pass(running, { store, due, wait, failed })
       if (isLost) return
-      const error = failure ?? unreadable
-      if (error !== undefined) yield* failed(error)
-      else if (due.waits.size === 0) yield* succeeded
-      away = error === undefined || isAnswering ? 0 : away + 1
-      const now = yield* elapsed
-      if (now >= nextLook) {
-        yield* retry(now)
-        yield* measure(running, due)
-        const ended = yield* elapsed
-        // Many logs take their time: never more than a fiftieth of it.
-        nextLook = ended + Math.max(1000, (ended - now) * 50)
-      }
+      if (!isFailing && due.waits.size === 0) yield* succeeded
+      away = !isFailing || isAnswering ? 0 : away + 1
       if (away > 0) yield* Effect.sleep(Math.max(askedMillis, Math.min(longestPause, wait(away))))
-      else if (due.ready(now).length === 0) yield* Effect.sleep(interval)
+      else if (due.ready(yield* elapsed).length === 0) yield* Effect.sleep(interval)
+    }
+  })
+  const measuring = Effect.gen(function*() {
+    for (let took = 0;;) {
+      // Many logs take their time: never more than a fiftieth of it.
+      yield* Effect.sleep(took === 0 ? interval : Math.max(1000, took * 50))
+      if (due.mark === undefined) continue
+      const began = yield* elapsed
+      yield* retry(began)
+      yield* measure(running, due)
+      took = (yield* elapsed) - began + 1
     }
   })
   // Whoever has lost the lease stops at once: another may deliver already.
-  yield* Effect.raceFirst(delivering, renewing)
+  yield* Effect.raceFirst(Effect.raceFirst(delivering, measuring), renewing)
 })
 
 /** Checks the options, and reads what they say. */

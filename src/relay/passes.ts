@@ -1,6 +1,7 @@
 /** The passes of a relay over the logs of a store: what is due is delivered, log by log, and put off where it fails. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import type { AuditError } from "../AuditError.ts"
 import { elapsed } from "../internal/elapsed.ts"
@@ -55,11 +56,6 @@ export const parkedEvents = Metric.counter("audit_relay_parked_total", {
   description: "Events that a target refused and that were parked",
   incremental: true
 })
-/** Events that wait, with the attribute `relay`. */
-export const lag = Metric.gauge("audit_relay_lag_events", {
-  description: "Events that a relay has not delivered yet"
-})
-
 /** Batches of one log that are delivered before others have their turn. */
 const batchesInTurn = 16
 
@@ -246,10 +242,8 @@ export const look = Effect.fnUntraced(function*(
 /** What became of a pass. */
 export interface Passed {
   readonly isLost: boolean
-  /** What the target said, if it took nothing of some log. */
-  readonly failure: Unavailable | undefined
-  /** Why some log could not be read, or its cursor not be moved. */
-  readonly unreadable: AuditError | undefined
+  /** Whether the target took nothing of some log, or one could not be read. */
+  readonly isFailing: boolean
   /** Whether the target has taken something of any log. */
   readonly isAnswering: boolean
   /** How long it has asked to be left alone, in milliseconds. */
@@ -262,34 +256,70 @@ const longestAsked = 86_400_000
 export const askedOf = (error: Unavailable): number => Math.min(longestAsked, error.retryAfterMillis ?? 0)
 
 /**
- * One pass over all logs that are due. A log that the target does not take, or that cannot be read, holds up no other;
- * when the target takes nothing of as many logs as are delivered at once, the pass ends.
+ * Delivers logs that are due, several at a time, until there is none: whoever has nothing to do while another is busy
+ * looks for what has become due meanwhile, and waits for no log that is slow.
+ */
+const taking = Effect.fnUntraced(function*(
+  due: Due,
+  { concurrency = 4, interval = 250 }: Options,
+  deliverOne: (log: readonly [key: string, name: LogName]) => Effect.Effect<void>,
+  looking: Effect.Effect<void>,
+  isOver: () => boolean
+): Effect.fn.Return<void> {
+  const busy = new Set<string>()
+  let ended = Latch.makeUnsafe(false)
+  let ready = due.ready(yield* elapsed)
+  let next = 0
+  const worker = Effect.gen(function*() {
+    while (!isOver()) {
+      const log = ready[next++]
+      if (log !== undefined) {
+        busy.add(log[0])
+        yield* deliverOne(log)
+        busy.delete(log[0])
+        ended.openUnsafe()
+        ended = Latch.makeUnsafe(false)
+        continue
+      }
+      if (busy.size === 0) return
+      yield* Effect.raceFirst(ended.await, Effect.sleep(interval))
+      if (busy.size === 0) return
+      yield* looking
+      ready = due.ready(yield* elapsed).filter(([key]) => !busy.has(key))
+      next = 0
+    }
+  })
+  yield* Effect.all(Array.from({ length: concurrency }, () => worker), { concurrency, discard: true })
+})
+
+/** What a pass works with. */
+export interface Passing {
+  readonly store: LogStore["Service"]
+  readonly due: Due
+  /** Milliseconds until the next try of a log, after so many failures one after another. */
+  readonly wait: (failed: number) => number
+  readonly failed: (error: AuditError | Unavailable) => Effect.Effect<void>
+}
+
+/**
+ * One pass over all logs that are due. A log that the target does not take, that is slow, or that cannot be read, holds
+ * up no other; when the target takes nothing of as many logs as are delivered at once, the pass ends.
  */
 export const pass = Effect.fnUntraced(
   function*(
     running: Running,
-    due: Due,
-    wait: (failed: number) => number
+    { due, failed, store, wait }: Passing
   ): Effect.fn.Return<Passed> {
     const { concurrency = 4 } = running.options
-    const passed = {
-      isLost: false,
-      isAnswering: false,
-      askedMillis: 0,
-      failure: undefined as Unavailable | undefined,
-      unreadable: undefined as AuditError | undefined
-    }
+    const passed = { isLost: false, isAnswering: false, isFailing: false, askedMillis: 0 }
     let failures = 0
-    const fail = (error: AuditError | Unavailable): number => {
+    /** What fails is told once in a pass, as soon as it does. */
+    const fail = (error: AuditError | Unavailable): Effect.Effect<void> => {
       failures++
-      if (error._tag === "AuditError") {
-        passed.unreadable = error
-        return 0
-      }
-      passed.failure = error
-      const asked = askedOf(error)
-      passed.askedMillis = Math.max(passed.askedMillis, asked)
-      return asked
+      if (error._tag === "Unavailable") passed.askedMillis = Math.max(passed.askedMillis, askedOf(error))
+      if (passed.isFailing) return Effect.void
+      passed.isFailing = true
+      return failed(error)
     }
     const deliverOne = ([key, name]: readonly [string, LogName]) => {
       const moved = (next: number) => {
@@ -298,9 +328,10 @@ export const pass = Effect.fnUntraced(
       }
       return Effect.matchEffect(deliverLog(running, name, due.cursors.get(key) ?? 0, moved), {
         onFailure: (error) =>
-          Effect.map(elapsed, (now) => {
-            const asked = fail(error)
+          Effect.flatMap(elapsed, (now) => {
+            const asked = error._tag === "Unavailable" ? askedOf(error) : 0
             due.putOff(key, name, (failed) => Math.max(asked, wait(failed)), now)
+            return fail(error)
           }),
         onSuccess: (found) =>
           Effect.sync(() => {
@@ -311,8 +342,9 @@ export const pass = Effect.fnUntraced(
       })
     }
     const isOver = () => passed.isLost || (failures >= concurrency && !passed.isAnswering)
-    const ready = due.ready(yield* elapsed)
-    yield* Effect.forEach(ready, (log) => isOver() ? Effect.void : deliverOne(log), { concurrency, discard: true })
+    // What cannot be looked for now is told, and looked for again.
+    const looking = Effect.catch(look(running, store, due), fail)
+    yield* taking(due, running.options, deliverOne, looking, isOver)
     return passed
   }
 )
@@ -336,35 +368,3 @@ export const retryDue = Effect.fnUntraced(function*(
   }
   return undefined
 })
-
-/**
- * How many events wait; what does is due, whoever has told of it: the store tells of no log that was stopped since.
- */
-export const measure = Effect.fnUntraced(
-  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Pick<Due, "cursors" | "logs">) {
-    let waiting = 0
-    for (const log of yield* trail.logs) {
-      const { env, tenantId } = log
-      const key = keyOf(log)
-      const left = log.size - (due.cursors.get(key) ?? 0)
-      if (!isWanted(log) || left <= 0) continue
-      waiting += left
-      if (!due.logs.has(key)) due.logs.set(key, { tenantId, env })
-    }
-    yield* tellLag(name, waiting)
-  }
-)
-
-const tellLag = (relay: string, waiting: number) =>
-  telling(Metric.update(Metric.withAttributes(lag, { relay }), waiting))
-
-/** What waits of a relay that is paused. */
-export const measurePaused = (running: Running): Effect.Effect<void, AuditError> =>
-  Effect.flatMap(
-    running.state.cursors(running.options.name),
-    (cursors) =>
-      measure(running, { cursors: new Map(cursors.map(({ log, next }) => [keyOf(log), next])), logs: new Map() })
-  )
-
-/** Who does not hold a relay any more says nothing of what waits. */
-export const unmeasured = ({ options: { name } }: Running): Effect.Effect<void> => tellLag(name, 0)

@@ -324,6 +324,41 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
     )
 
     test(
+      "waits for no log that is slow: what comes to others meanwhile is delivered, and what fails is told",
+      Effect.gen(function*() {
+        yield* emitMany(1, { tenantId: "t_slow" })
+        yield* emitMany(1)
+        const release = yield* Deferred.make<void>()
+        const began = yield* Deferred.make<void>()
+        const { taken, target } = recording(({ log: { tenantId } }) =>
+          tenantId === "t_slow"
+            ? Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(release))
+            : tenantId === "t_bad"
+            ? Effect.fail(new Target.Unavailable({ detail: "503" }))
+            : Effect.void
+        )
+        const relay = yield* Effect.forkChild(Relay.run({ ...quick, name: "r", target }))
+        yield* Deferred.await(began)
+        const has = (count: number) =>
+          Effect.gen(function*() {
+            while (positionsOf(taken, "t_acme").length < count) yield* Effect.sleep(1)
+          })
+        yield* has(2)
+        yield* emitMany(3)
+        yield* has(5)
+        yield* emitMany(1, { tenantId: "t_bad" })
+        while ((yield* Relay.status)[0]?.failure === undefined) yield* Effect.sleep(1)
+        yield* emitMany(3)
+        yield* has(8)
+        assert.deepStrictEqual(positionsOf(taken, "t_slow"), [])
+        yield* Deferred.succeed(release, undefined)
+        while (positionsOf(taken, "t_slow").length < 2) yield* Effect.sleep(1)
+        assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(8))
+        yield* Fiber.interrupt(relay)
+      })
+    )
+
+    test(
       "keeps nothing parked that is delivered again from before it",
       Effect.gen(function*() {
         yield* emitMany(4)

@@ -1,0 +1,43 @@
+/** How far behind a relay is, as it is told. */
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type { AuditError } from "../AuditError.ts"
+import { telling } from "../internal/telling.ts"
+import { type Due, keyOf, type Running } from "./passes.ts"
+
+/** Events that wait, with the attribute `relay`. */
+export const lag = Metric.gauge("audit_relay_lag_events", {
+  description: "Events that a relay has not delivered yet"
+})
+
+/**
+ * How many events wait; what does is due, whoever has told of it: the store tells of no log that was stopped since.
+ */
+export const measure = Effect.fnUntraced(
+  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Pick<Due, "cursors" | "logs">) {
+    let waiting = 0
+    for (const log of yield* trail.logs) {
+      const { env, tenantId } = log
+      const key = keyOf(log)
+      const left = log.size - (due.cursors.get(key) ?? 0)
+      if (!isWanted(log) || left <= 0) continue
+      waiting += left
+      if (!due.logs.has(key)) due.logs.set(key, { tenantId, env })
+    }
+    yield* tellLag(name, waiting)
+  }
+)
+
+const tellLag = (relay: string, waiting: number) =>
+  telling(Metric.update(Metric.withAttributes(lag, { relay }), waiting))
+
+/** What waits of a relay that is paused. */
+export const measurePaused = (running: Running): Effect.Effect<void, AuditError> =>
+  Effect.flatMap(
+    running.state.cursors(running.options.name),
+    (cursors) =>
+      measure(running, { cursors: new Map(cursors.map(({ log, next }) => [keyOf(log), next])), logs: new Map() })
+  )
+
+/** Who does not hold a relay any more says nothing of what waits. */
+export const unmeasured = ({ options: { name } }: Running): Effect.Effect<void> => tellLag(name, 0)
