@@ -52,14 +52,15 @@ export interface Options {
 }
 
 /** What commits entries, and how it is named in errors. */
-interface Writer<A, B> extends Options {
+export interface Writer<A, B> extends Options {
   readonly method: string
   readonly write: Write<A, B>
   /**
-   * How many entries begin a commit at once where none runs, so that a medium in another process works while this one
-   * makes the next; unless given, all of a turn share a commit.
+   * How many entries begin a commit at once where none runs, so that a medium elsewhere works while this thread makes
+   * the next; asked with how many had no outcome at once, at most, while the last commit ran. Unless given, all of a
+   * turn share a commit.
    */
-  readonly eager?: number | undefined
+  readonly eager?: ((inFlight: number) => number) | undefined
   /** What entries have in common that may be held up together; none unless given. */
   readonly keyOf?: ((value: A) => string) | undefined
 }
@@ -119,6 +120,10 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   /** The batch that the medium is busy with, and whether the next one is to begin with the next turn. */
   private current: Batch<A, B> | undefined
   private isDue = false
+  /** Entries without an outcome: now, at most since the last commit, and at most before it. */
+  private open = 0
+  private most = 0
+  private inFlight = 0
   private closed = false
   private calls = 0
   private watcher: Fiber.Fiber<void> | undefined
@@ -233,6 +238,8 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   free(batch: Batch<A, B>): void {
     if (this.current !== batch) return
     this.current = undefined
+    this.inFlight = this.most
+    this.most = this.open
     if (this.has(undefined)) this.wake()
   }
 
@@ -243,7 +250,8 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
       this.isDue = true
       setImmediate(this.start)
     }
-    if (this.queue.length - this.apartCount >= (this.options.eager ?? Infinity)) this.start()
+    const { eager } = this.options
+    if (eager !== undefined && this.queue.length - this.apartCount >= eager(this.inFlight)) this.start()
   }
 
   apart(key: string, write: Write<A, B>): void {
@@ -333,8 +341,12 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   add(value: A, resume: (exit: Exit.Exit<B, AuditError>) => void): void {
     if (this.closed) return resume(this.fail(value, new SinkClosed({ detail: "the sink is closed" })))
     const expiresAt = elapsedMillis(this.clock) + this.deadline
-    const entry = new Pending<A, B>(value, this.options.keyOf?.(value), this.calls++, expiresAt, resume)
+    const entry = new Pending<A, B>(value, this.options.keyOf?.(value), this.calls++, expiresAt, (exit) => {
+      this.open--
+      resume(exit)
+    })
     this.queue.push(entry)
+    if (++this.open > this.most) this.most = this.open
     this.idle.closeUnsafe()
     if (this.isApart(entry)) this.apartCount++
     else this.wake()

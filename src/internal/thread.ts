@@ -155,6 +155,44 @@ export class Thread<A, B> {
   })
 }
 
+/** A thread is worth its start, about 0.2 s of another core, once this one was held up for so long in all. */
+const patienceMillis = 50
+/** A thread that does not start, or died, is started again after so long at first, and then after twice as long. */
+const restartMillis = 1000
+const longestRestartMillis = 60_000
+
+/** Starts a thread once it is worth it, and again where it ended. */
+export class Starter {
+  private readonly thread: Pick<Thread<never, unknown>, "start">
+  private readonly failed: (detail: string) => Effect.Effect<void>
+  private heldUp: number
+  private startAt = 0
+  private wait = restartMillis
+
+  /** `failed` is told why it does not start. */
+  constructor(
+    thread: Pick<Thread<never, unknown>, "start" | "isUp">,
+    failed: (detail: string) => Effect.Effect<void>
+  ) {
+    this.thread = thread
+    this.failed = failed
+    this.heldUp = thread.isUp ? patienceMillis : 0
+  }
+
+  /** What the thread would have done has held up this one for so many milliseconds. */
+  wasHeldUp(millis: number): void {
+    this.heldUp += millis
+  }
+
+  /** Starts it, if it is worth it now: `now` is of `performance.now()`. */
+  startIfWorth(now: number): void {
+    if (this.heldUp < patienceMillis || now < this.startAt) return
+    this.startAt = now + this.wait
+    this.wait = Math.min(this.wait * 2, longestRestartMillis)
+    Effect.runFork(Effect.catch(this.thread.start, ({ detail }) => this.failed(detail)))
+  }
+}
+
 /** What a thread does with requests, and at its end. */
 export interface Work<A, B> {
   readonly reply: (request: A) => { readonly reply: B; readonly transfer: ReadonlyArray<Transferable> }

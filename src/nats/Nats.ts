@@ -2,7 +2,8 @@
  * Delivers to a stream of NATS JetStream, over the application's own connection.
  *
  * Each event is a message of its own with `Nats-Msg-Id: <event_id>`, behind the subject where that is one of your own:
- * what is sent again within the stream's duplicate window is there once. The relay waits for the stream's acknowledgement of each, many at a time.
+ * what is sent again within the stream's duplicate window is there once. The relay waits for the stream's
+ * acknowledgement of each, many at a time.
  *
  * **Gotchas**
  *
@@ -80,7 +81,7 @@ const publish = (
   subject: string,
   { events, log }: Batch
 ): Effect.Effect<void, DeliveryError> => {
-  // A stream tells repeats by this id alone: what another relay has sent under another subject is none.
+  // A stream tells repeats by this id alone: under another subject the same event of another relay is a new message.
   const before = subject === subjectOf(log) ? "" : `${subject} `
   const shared = { timeout: Duration.toMillis(Duration.fromInputUnsafe(timeout)), expect: { streamName: stream } }
   return Effect.tryPromise({

@@ -1,6 +1,5 @@
-import { isMask } from "./harmless.ts"
-
 /** What stands where a secret should, but is not one: variables, templates, masks, types, calls, names. */
+import { isMask } from "./harmless.ts"
 
 const placeholder = new RegExp(
   "^(?:" + [

@@ -8,8 +8,8 @@ const time = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:[Z
 export const isTime = (text: string): boolean => time.test(text)
 
 /**
- * Masks of other programs: `[FILTERED]` (Rails), `[Filtered]` (Sentry), `__REDACTED__`, `HIDDEN_DUE_TO_SECURITY_REASONS`
- * (AWS CloudTrail), one sign over and over.
+ * Masks of other programs: `[FILTERED]` (Rails), `[Filtered]` (Sentry), `__REDACTED__`,
+ * `HIDDEN_DUE_TO_SECURITY_REASONS` (AWS CloudTrail), one sign over and over.
  */
 const mask =
   /^[\W_]{0,4}(?:value[ _])?(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized|obfuscated)(?:[ _](?:due[ _]to|for)[ _]security[ _]reasons)?[\W_]{0,4}$|^([^\w\s])\1+$/iu

@@ -13,6 +13,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { AuditError, SinkRejected } from "../AuditError.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { elapsed } from "../internal/elapsed.ts"
+import { nextTurn } from "../internal/nextTurn.ts"
 import { OptOuts } from "../internal/optOuts.ts"
 import { integerOf, stringOf } from "../internal/row.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
@@ -37,8 +38,6 @@ const decodeRows = Schema.decodeUnknownResult(Rows)
 
 /** Subjects that are remembered: some 10 MB. */
 const mostRemembered = 100_000
-
-const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 const keyOf = ({ env, tenantId, userId }: Subject): string => `${tenantId}/${env}/${userId ?? ""}`
 

@@ -164,7 +164,7 @@ export const make = Effect.fnUntraced(function*(
     maxBatch: options.maxBatch ?? 1024,
     deadline: database.deadlineMillis,
     method,
-    eager: atOnce,
+    eager: () => atOnce,
     keyOf,
     write: committer.write
   })

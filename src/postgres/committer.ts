@@ -14,6 +14,7 @@ import type { Evidence } from "../EventSink.ts"
 import { type Seen, Seens } from "../internal/decided.ts"
 import { elapsed } from "../internal/elapsed.ts"
 import type * as GroupCommit from "../internal/groupCommit.ts"
+import { nextTurn } from "../internal/nextTurn.ts"
 import { integerOf, type Row } from "../internal/row.ts"
 import { rowsOf, type SealedRow } from "../internal/sealedRow.ts"
 import { type Batch, exitOf, settleAll, settleEach } from "../internal/settling.ts"
@@ -52,9 +53,6 @@ const partsOf = (batch: Batch): ReadonlyMap<string, Part> => {
 
 /** Callers that hear of their events before the event loop turns, and events that begin a statement at once. */
 export const atOnce = 16
-
-/** The next turn of the event loop. */
-const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 /** What a statement returns. */
 type Answer = Result.Result<ReadonlyArray<Row>, SqlError>

@@ -256,8 +256,8 @@ const longestAsked = 86_400_000
 export const askedOf = (error: Unavailable): number => Math.min(longestAsked, error.retryAfterMillis ?? 0)
 
 /**
- * Delivers logs that are due, several at a time, until there is none: whoever has nothing to do while another is busy
- * looks for what has become due meanwhile, and waits for no log that is slow.
+ * Delivers the logs that are due, several at a time. Whoever has nothing to do while another is busy looks for what has
+ * become due meanwhile, and waits for no log that is slow.
  */
 const taking = Effect.fnUntraced(function*(
   due: Due,

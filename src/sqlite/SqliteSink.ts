@@ -149,13 +149,13 @@ export const make = Effect.fnUntraced(function*(
     clock: yield* Clock.Clock,
     writing: { deployment, signedHead: yield* SignedHeads }
   }
-  const write = yield* Committer.make(sink, yield* placeOf(options.thread))
+  const writer = yield* Committer.make(sink, yield* placeOf(options.thread))
   const append = yield* GroupCommit.make<Sealed, Evidence>({
     capacity: options.capacity ?? 8192,
     maxBatch: options.maxBatch ?? 1024,
     deadline: client.deadlineMillis,
     method,
-    write
+    ...writer
   })
   let closed = false
   yield* Effect.addFinalizer(() => Effect.sync(() => closed = true))

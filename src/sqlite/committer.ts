@@ -14,7 +14,7 @@ import { removed } from "../internal/files.ts"
 import type * as GroupCommit from "../internal/groupCommit.ts"
 import { pack, rowsOf, type SealedRow } from "../internal/sealedRow.ts"
 import { settleAll, settleEach } from "../internal/settling.ts"
-import { Thread, type ThreadFailed } from "../internal/thread.ts"
+import { Starter, Thread, type ThreadFailed } from "../internal/thread.ts"
 import { Commits } from "./commit.ts"
 import { type ClientConnection, noHead } from "./connection.ts"
 import type { Writing } from "./eventTable.ts"
@@ -30,6 +30,12 @@ export interface Sink {
 
 type Waiting = GroupCommit.Waiting<Sealed, Evidence>
 type Commit = (rows: ReadonlyArray<SealedRow>) => Effect.Effect<Committed, Problem | ThreadFailed>
+
+/** How a sink commits, and whether now beside this thread. */
+interface Committing {
+  readonly commit: Commit
+  readonly isBeside: () => boolean
+}
 
 /** Commits in this thread, on the connection that the application's transactions have too. */
 const here = ({ client, clock, writing }: Sink): Commit => {
@@ -58,39 +64,24 @@ const there = ({ clock, writing }: Sink, thread: Thread<Ask, Reply>): Commit => 
   return (rows) => commit(rows, known)
 }
 
-/** A thread is worth its start, about 0.2 s of another core, once commits have held up this one for so long in all. */
-const patienceMillis = 50
-/** A thread that does not start, or died, is started again after so long at first, and then after twice as long. */
-const restartMillis = 1000
-const longestRestartMillis = 60_000
-
 /** Commits here until the thread is there, which is started once it is worth it. */
-const hereOrThere = (sink: Sink, thread: Thread<Ask, Reply>): Effect.Effect<Commit> =>
+const hereOrThere = (sink: Sink, thread: Thread<Ask, Reply>): Effect.Effect<Committing> =>
   Effect.map(Effect.context<never>(), (services) => {
     const [inProcess, inThread] = [here(sink), there(sink, thread)]
-    let heldUp = thread.isUp ? patienceMillis : 0
-    let startAt = 0
-    let wait = restartMillis
-    const start = () => {
-      startAt = performance.now() + wait
-      wait = Math.min(wait * 2, longestRestartMillis)
-      Effect.runForkWith(services)(
-        Effect.catch(
-          thread.start,
-          ({ detail }) =>
-            Effect.logWarning(`effect-audit: ${detail}; events are written in the process, and the disk holds it up`)
-        )
-      )
-    }
-    return (rows) => {
+    const starter = new Starter(thread, (detail) => {
+      const warning = `effect-audit: ${detail}; events are written in the process, and the disk holds it up`
+      return Effect.provideContext(Effect.logWarning(warning), services)
+    })
+    const commit: Commit = (rows) => {
       if (thread.isUp) return inThread(rows)
       const began = performance.now()
-      if (heldUp >= patienceMillis && began >= startAt) start()
+      starter.startIfWorth(began)
       return Effect.map(inProcess(rows), (committed) => {
-        heldUp += performance.now() - began
+        starter.wasHeldUp(performance.now() - began)
         return committed
       })
     }
+    return { commit, isBeside: () => thread.isUp }
   })
 
 /** Where a sink commits. */
@@ -105,8 +96,8 @@ export interface Place {
 const placed = Effect.fnUntraced(function*(
   sink: Sink,
   { required, url }: Place
-): Effect.fn.Return<Commit, AuditError, Scope.Scope> {
-  if (url === undefined) return here(sink)
+): Effect.fn.Return<Committing, AuditError, Scope.Scope> {
+  if (url === undefined) return { commit: here(sink), isBeside: () => false }
   const { deadlineMillis, filename, identity } = sink.client
   const data: Start = { filename, identity, deadlineMillis, deployment: sink.writing.deployment }
   const thread = new Thread<Ask, Reply>({ url, data, deadlineMillis })
@@ -168,9 +159,16 @@ const once =
     )
   }
 
-/** Commits what waits, for as long as the scope. */
+/** Fewer events than these begin no commit before the turn of the event loop ends. */
+const fewest = 32
+
+/** Commits what waits, for as long as the scope; and when, for a queue. */
 export const make = (
   sink: Sink,
   place: Place
-): Effect.Effect<(waiting: Waiting) => Effect.Effect<void>, AuditError, Scope.Scope> =>
-  Effect.map(placed(sink, place), (commit) => once(sink.client, commit))
+): Effect.Effect<Pick<GroupCommit.Writer<Sealed, Evidence>, "write" | "eager">, AuditError, Scope.Scope> =>
+  Effect.map(placed(sink, place), ({ commit, isBeside }) => ({
+    write: once(sink.client, commit),
+    // Callers that all go on in one turn would else come in one commit: this thread and the other would take turns.
+    eager: (inFlight) => isBeside() ? Math.max(fewest, inFlight / 2) : Infinity
+  }))

@@ -638,9 +638,13 @@ describe("a writer that does not write at once", () => {
   it.live("begins at once where enough wait, and with the next turn otherwise", () =>
     Effect.gen(function*() {
       const taken: Array<ReadonlyArray<number>> = []
+      const inFlight: Array<number> = []
       const append = yield* GroupCommit.make<Value, number>({
         ...all,
-        eager: 3,
+        eager: (count) => {
+          inFlight.push(count)
+          return 3
+        },
         write: (waiting) =>
           Effect.sync(() => {
             const entries = waiting.take()
@@ -652,6 +656,37 @@ describe("a writer that does not write at once", () => {
       assert.deepStrictEqual(taken, [[1, 2, 3]])
       yield* Effect.forEach(fibers, Fiber.join)
       assert.deepStrictEqual(taken, [[1, 2, 3], [4]])
+      assert.deepStrictEqual(inFlight.slice(0, 3), [0, 0, 0])
+      yield* append(value(5))
+      assert.strictEqual(inFlight.at(-1), 1)
+    }))
+
+  it.live("knows how many had no outcome while the last commit ran: in it, and behind it", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const begun = yield* Deferred.make<void>()
+      const seen = new Set<number>()
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        eager: (count) => {
+          seen.add(count)
+          return Infinity
+        },
+        write: (waiting) =>
+          Effect.gen(function*() {
+            const entries = waiting.take()
+            yield* Deferred.succeed(begun, undefined)
+            yield* Deferred.await(gate)
+            settle(entries)
+          })
+      })
+      const first = yield* Effect.forEach([1, 2], (n) => start(append(value(n))))
+      yield* Deferred.await(begun)
+      const second = yield* Effect.forEach([3, 4, 5], (n) => start(append(value(n))))
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach([...first, ...second], Fiber.join)
+      yield* append(value(6))
+      assert.deepStrictEqual([...seen], [0, 5, 3])
     }))
 })
 
