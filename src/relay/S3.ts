@@ -2,7 +2,8 @@
  * Delivers to objects of S3, or of what speaks its protocol: gzip, one event a line, one object a batch.
  *
  * An object is named by its relay, its log and the positions that it has, so that a batch that is sent again replaces
- * itself, and nothing else. An answer of 200 says that the object is stored as durably as the bucket is. Requests are signed as AWS Signature Version 4 says.
+ * itself, and nothing else. An answer of 200 says that the object is stored as durably as the bucket is. Requests are
+ * signed as AWS Signature Version 4 says.
  *
  * @since 0.1.0
  */
