@@ -2,8 +2,8 @@
  * Delivers to a URL: batches by POST, signed as Standard Webhooks (https://www.standardwebhooks.com) says.
  *
  * Any status from 200 to 299 acknowledges the whole batch. The id of a message is made of its first and last event: the
- * same when the same events are sent again. A batch that is tried again may have grown; the event ids in it are the keys
- * for whoever must not count twice.
+ * same when the same events are sent again. A batch that is tried again may have grown; the event ids in it are the
+ * keys for whoever must not count twice.
  *
  * @since 0.1.0
  */
