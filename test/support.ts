@@ -40,7 +40,8 @@ export const within = (more: Partial<RequestContext.Json> = {}) => <A, E, R>(eff
 export const sealedBy = (
   draft: DatasetEvent.Draft,
   options?: LoggingEngine.EmitOptions,
-  more: Partial<RequestContext.Json> = {}
+  more: Partial<RequestContext.Json> = {},
+  pii?: PiiStripper.Options
 ) =>
   Effect.gen(function*() {
     let sealed: DatasetEvent.Sealed | undefined
@@ -59,7 +60,7 @@ export const sealedBy = (
       Effect.provide(Layer.fresh(
         LoggingEngine.layer().pipe(
           Layer.provide(catching),
-          Layer.provide([PiiStripper.layer(), Memory.layer()])
+          Layer.provide([PiiStripper.layer(pii), Memory.layer()])
         )
       ))
     )

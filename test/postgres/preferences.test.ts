@@ -56,6 +56,34 @@ describe("a transaction that asks who has opted out", () => {
       assert.isTrue(yield* emitOf("p1"))
     }).pipe(Effect.provide(store(freshSchema()))))
 
+  it.live("is heard of at once where its change is stricter, although it is remembered otherwise, until it has ended", () =>
+    Effect.gen(function*() {
+      const { transact } = yield* Transactions.Transactions
+      const preferences = yield* TrainingPreferences.TrainingPreferences
+      const ask = (person: string) => preferences.lookup({ ...log, userIds: [person] })
+      const changing = Effect.fnUntraced(function*(person: string, allowed: boolean, succeeds: boolean) {
+        const [isSet, goOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        const fiber = yield* Effect.forkChild(transact(
+          Effect.gen(function*() {
+            yield* setting(person, allowed)
+            yield* Deferred.succeed(isSet, undefined)
+            yield* Deferred.await(goOn)
+            if (!succeeds) return yield* Effect.fail("back")
+          })
+        ))
+        yield* Deferred.await(isSet)
+        const meanwhile = [yield* ask(person), yield* ask(person)]
+        yield* Deferred.succeed(goOn, undefined)
+        yield* Fiber.await(fiber)
+        return [...meanwhile, yield* ask(person)]
+      })
+      assert.strictEqual(yield* ask("p1"), "allowed")
+      assert.deepStrictEqual(yield* changing("p1", false, false), ["user_opt_out", "user_opt_out", "allowed"])
+      assert.deepStrictEqual(yield* changing("p1", false, true), ["user_opt_out", "user_opt_out", "user_opt_out"])
+      assert.deepStrictEqual(yield* changing("p1", true, false), ["user_opt_out", "user_opt_out", "user_opt_out"])
+      assert.deepStrictEqual(yield* changing("p1", true, true), ["user_opt_out", "user_opt_out", "allowed"])
+    }).pipe(Effect.provide(store(freshSchema()))))
+
   it.live("keeps its own opt-out, whatever became of another's of the same person", () =>
     Effect.gen(function*() {
       const { transact } = yield* Transactions.Transactions

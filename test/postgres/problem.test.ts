@@ -1,7 +1,7 @@
 /** What an error of the driver means, where no server is needed to see it. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConnectionError, SqlError, UnknownError } from "effect/sql/SqlError"
-import { reasonOf, sqlState } from "../../src/postgres/problem.ts"
+import { isLost, reasonOf, sqlState } from "../../src/postgres/problem.ts"
 
 const socket = (code: string, operation = "execute") =>
   new SqlError({ reason: new ConnectionError({ cause: Object.assign(new Error("secret"), { code }), operation }) })
@@ -18,6 +18,15 @@ describe("an error of PostgreSQL", () => {
       assert.strictEqual(reason._tag, "CommitUnknown")
       assert.include(reason.message, `the commit: the connection was lost (${code})`)
     }
+  })
+
+  it("of a server that goes down while it works says nothing of what became of it", () => {
+    for (const code of ["57P02", "08006"]) {
+      assert.isTrue(isLost(server(code)))
+      assert.strictEqual(reasonOf(server(code), "it", true)._tag, "CommitUnknown")
+      assert.strictEqual(reasonOf(server(code), "it", false)._tag, "SinkUnavailable")
+    }
+    for (const code of ["57P01", "57014", "40001"]) assert.isFalse(isLost(server(code)))
   })
 
   it("before anything was sent says why nothing was", () => {
