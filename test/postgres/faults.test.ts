@@ -156,8 +156,14 @@ describe("a transaction of the application", () => {
       }))
       yield* Deferred.succeed(open, undefined)
       yield* Fiber.join(other)
+      yield* transact(Effect.gen(function*() {
+        yield* Effect.orDie(sql.unsafe("SET LOCAL lock_timeout = '7s'"))
+        yield* emit(3)
+        const [row] = yield* Effect.orDie(sql.unsafe("SELECT current_setting('lock_timeout') AS t"))
+        assert.deepStrictEqual(row, { t: "7s" })
+      }))
       assert.strictEqual((yield* Effect.orDie(sql.unsafe(`SELECT * FROM ${schema}.note`))).length, 1)
-      assert.strictEqual((yield* storedEvents).length, 3)
+      assert.strictEqual((yield* storedEvents).length, 4)
     }).pipe(Effect.provide(storeAt(file, schema, { deadlineMillis: 500 })))
   })
 
