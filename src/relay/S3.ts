@@ -18,22 +18,29 @@ import { isOfEvents } from "./answers.ts"
 import { addressOf, sender } from "./requests.ts"
 import { type Batch, type DeliveryError, type Target, TooLarge, Unavailable } from "./Target.ts"
 
+/** What requests are signed with. */
+export interface Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: Redacted.Redacted
+  readonly sessionToken?: Redacted.Redacted | undefined
+}
+
 /** Where to, and how. */
-export interface Options {
+export interface Place {
   /** The address of the service, such as `https://s3.eu-central-1.amazonaws.com`. */
   readonly endpoint: string
   readonly region: string
   readonly bucket: string
   /** What names begin with, such as `audit/`. */
   readonly prefix?: string | undefined
-  readonly accessKeyId: string
-  readonly secretAccessKey: Redacted.Redacted
-  readonly sessionToken?: Redacted.Redacted | undefined
   /** Events of one object at most; 1,000 unless given. */
   readonly maxEvents?: number | undefined
   /** Bytes of one object at most, before it is compressed; 8 MB unless given. */
   readonly maxBytes?: number | undefined
 }
+
+/** With credentials that last, or an effect that has those of now: it is asked before each request. */
+export type Options = Place & (Credentials | { readonly credentials: Effect.Effect<Credentials, unknown> })
 
 const hash = (data: string | Uint8Array): string => createHash("sha256").update(data).digest("hex")
 const hmac = (key: string | Uint8Array, data: string): Buffer => createHmac("sha256", key).update(data).digest()
@@ -44,10 +51,7 @@ const encoded = (part: string): string =>
 
 /** The headers of a signed PUT (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html). */
 export const signed = (
-  { accessKeyId, region, secretAccessKey, sessionToken }: Pick<
-    Options,
-    "accessKeyId" | "region" | "secretAccessKey" | "sessionToken"
-  >,
+  { accessKeyId, region, secretAccessKey, sessionToken }: Credentials & Pick<Place, "region">,
   { body, headers: given, host, nowMillis, path }: {
     readonly host: string
     readonly path: string
@@ -121,23 +125,34 @@ export const make = Effect.fnUntraced(function*(
   }
   const { host, pathname } = new URL(endpoint)
   const base = pathname === "/" ? "" : pathname
+  const name = `S3 ${bucket}`
+  // What it says may hold a secret.
+  const credentials = "credentials" in options
+    ? Effect.mapError(options.credentials, () => new Unavailable({ detail: `${name}: there are no credentials now` }))
+    : Effect.succeed(options)
   return {
-    name: `S3 ${bucket}`,
+    name,
     maxEvents,
     maxBytes,
     send: (batch) =>
-      Effect.flatMap(Clock.currentTimeMillis, (nowMillis) => {
+      Effect.flatMap(Effect.zip(Clock.currentTimeMillis, credentials), ([nowMillis, given]) => {
         const path = `${base}/${bucket}/${nameOf(batch, prefix).split("/").map(encoded).join("/")}`
         const body = gzipSync(batch.events.map(({ text }) => `${text}\n`).join(""))
         const contentType = "application/gzip"
         return Effect.asVoid(send({
-          name: `S3 ${bucket}`,
+          name,
           method: "PUT",
           url: `${new URL(endpoint).origin}${path}`,
-          headers: signed(options, { host, path, body, headers: { "content-type": contentType }, nowMillis }),
+          headers: signed({ ...given, region: options.region }, {
+            host,
+            path,
+            body,
+            headers: { "content-type": contentType },
+            nowMillis
+          }),
           body,
           contentType,
-          judge: judged(`S3 ${bucket}`)
+          judge: judged(name)
         }))
       })
   }

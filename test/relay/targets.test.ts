@@ -407,13 +407,34 @@ describe("S3", () => {
     Effect.scoped(Effect.gen(function*() {
       const batch = yield* batchOf(1)
       let reply = { status: 400, body: "<Error><Code>ExpiredToken</Code></Error>" }
-      const { url } = yield* receiver(() => reply)
+      const { messages, url } = yield* receiver(() => reply)
       const target = yield* made(
         S3.make({ endpoint: url, region: "eu", bucket: "audit", accessKeyId: "a", secretAccessKey: secret })
       )
       assert.include((yield* Effect.flip(target.send(batch))).detail, "400 (ExpiredToken)")
       reply = { status: 409, body: "<Error><Code>OperationAborted</Code></Error>" }
       assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable")
+      let turn = 0
+      const renewing = yield* made(S3.make({
+        endpoint: url,
+        region: "eu",
+        bucket: "audit",
+        credentials: Effect.suspend(() =>
+          ++turn === 1
+            ? Effect.fail(new Error("the-secret"))
+            : Effect.succeed({
+              accessKeyId: `key${turn}`,
+              secretAccessKey: secret,
+              sessionToken: Redacted.make(`t${turn}`)
+            })
+        )
+      }))
+      const without = yield* Effect.flip(renewing.send(batch))
+      assert.strictEqual(without.detail, "S3 audit: there are no credentials now")
+      reply = { status: 200, body: "" }
+      yield* Effect.andThen(renewing.send(batch), renewing.send(batch))
+      assert.deepStrictEqual(messages.slice(-2).map(({ headers }) => headers["x-amz-security-token"]), ["t2", "t3"])
+      assert.include(messages.at(-1)?.headers["authorization"], "Credential=key3/")
       reply = { status: 400, body: "<Error><Code>EntityTooLarge</Code></Error>" }
       assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "TooLarge")
     })))
