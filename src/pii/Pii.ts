@@ -199,7 +199,9 @@ export class Stripper {
   private keyed(value: Json, key: string, depth: number, known: KnownKey): Json {
     if (this.policy.allow?.keys?.includes(key) === true) return value
     const { digits, kind, weak } = known
-    if (digits !== undefined && typeof value === "string" && isOnlyDigits(digits, value)) return value
+    if (digits !== undefined && this.detectsNothingElse && typeof value === "string" && isOnlyDigits(digits, value)) {
+      return value
+    }
     if (kind !== undefined && !this.isAllowedPath()) return this.sensitive(value, kind, key, depth)
     if (weak !== undefined && typeof value === "string" && couldBeSecret(weak, value) && !this.isAllowedPath()) {
       return this.sensitive(value, "SECRET", "", depth)
@@ -341,7 +343,7 @@ export class Stripper {
     if (typeof value === "object") return this.sensitiveObject(value, kind, key, depth)
     const literal = typeof value === "string" ? exactNumber(value) : undefined
     if (this.isAllowedPath() || this.isAllowedValue(literal ?? String(value))) return value
-    if (typeof value === "string" && isMask(value)) return value
+    if (typeof value === "string" && this.detectsNothingElse && isMask(value)) return value
     if (!couldBe(kind, key, value)) return this.value(value, 0)
     if (typeof value === "number") return this.leaf(value, kind, false)
     if (literal !== undefined) return Number.isInteger(Number(literal)) ? this.leaf(value, kind, false) : value

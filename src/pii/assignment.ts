@@ -144,6 +144,13 @@ export const elementAt = (text: string, i: number): Span | undefined => {
   return { start, end: start + inside.length, kind: kind === "COOKIE" ? "PASSWORD" : kind }
 }
 
+const plainWords = /^[A-Za-z]+\d{0,3}(?:[_/-](?:[A-Za-z]+\d{0,3}|\d{1,2}))*$/
+/** Whether the text in quotes that ends a text begins so. */
+const beginsAlike = (text: string, begin: string): boolean => {
+  const quote = text.at(-1) ?? ""
+  return /["']/.test(quote) && text.startsWith(begin, text.lastIndexOf(quote, text.length - 2) + 1)
+}
+
 const encoding = /^(?:base(?:64|64url|32|16)|hex|utf-?8|utf-?16(?:le)?|ascii|latin1|binary)$/i
 
 /** `setenv("API_TOKEN", "...")`: a name and its value as arguments. `i` stands at the comma between them. */
@@ -162,7 +169,7 @@ export const argumentAt = (text: string, i: number): Span | undefined => {
   // A key of an object, an encoding, one of several names that begin alike.
   if (/^["']\s{0,2}(?:=>|:)/.test(text.slice(found.end, found.end + 6)) || encoding.test(value)) return undefined
   const begin = /^[A-Za-z][A-Za-z0-9]*[_/-]/.exec(value)?.[0]
-  if (begin !== undefined && new RegExp(`["']${begin}[^"']*["']$`).test(before)) return undefined
+  if (begin !== undefined && plainWords.test(value) && beginsAlike(before, begin)) return undefined
   return (/[\d@!#$%^&*]/.test(value) && !/\s/.test(value)) || /["'][A-Z][A-Z0-9_]{2,}["']$/.test(before) ||
       /(?:set\w*|put\w*|env|header|add|credential\w*)\(\s?["'][^"']{1,64}["']$/i.test(before)
     ? found

@@ -122,10 +122,11 @@ export const isChance = (value: string): boolean =>
   ofPassword.filter((kind) => kind.test(value)).length > 1 && !ends.test(value) && !enclosed.test(value) &&
   !path.test(value.replace(/[,;]$/, ""))
 
+const lua = /^[A-Za-z_]\w*(?:(?:\.[A-Za-z_]\w*)+:[A-Za-z_]\w*|:(?:get|new|set|read|is)\w*)$/
 /** A call, an element, a path. */
 const isPath = (value: string, after: string, place: Place): boolean => {
   // A method of Lua: `self.dialog:getText()`, `InputDialog:new{`.
-  if (/^[A-Za-z_][\w.]*:[A-Za-z_]\w*$/.test(value) && /^[({]/.test(after)) return true
+  if (!place.isTight && lua.test(value) && /^[({]/.test(after)) return true
   const isCall = /^[([]|^\.\[|^\?\.|^!\.|^->|^::|^</.test(after) || (after.startsWith("{") && !place.isTight)
   if (numbered.test(value)) return false
   if (/^\.[a-z]\w*$/.test(value)) return after.startsWith("(")

@@ -81,7 +81,7 @@ export const emailAt = (text: string, sign: number, width: number): Span | undef
   const top = text.charCodeAt(dot + 1)
   if (dot <= at + 1 || end - dot < 3 || (top >= 48 && top < 58)) return undefined
   // `org.hibernate@5.4.0.Final`: the version of a package.
-  if (/^\d{1,4}\.\d{1,6}\./.test(text.slice(at + 1, at + 13))) return undefined
+  if (/^\d{1,4}(?:\.\d{1,6}){2}\./.test(text.slice(at + 1, at + 21))) return undefined
   const local = text.slice(start, sign)
   // Names of algorithms and requests: `sk-ssh-ed25519@openssh.com` (RFC 4251, section 6).
   if (local.includes("-") && ofSsh.test(text.slice(at + 1, end))) return undefined

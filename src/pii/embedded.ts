@@ -108,7 +108,7 @@ const quotedJson = /^"(?:\s|\\[nrt]|\\ufeff|\ufeff)*(?:[[{]|\\")/i
 export const mayHoldJson = (text: string): boolean => {
   const code = codeAt(text, 0, text.length)
   if (opens(code) || code === quote || code <= 32 || code === 0xfeff) return true
-  if (code === 100 && text.startsWith("data:")) return true
+  if (code === 100 && text.startsWith("data:")) return text.includes("{")
   return text.indexOf("\n") !== -1 && (text.includes("\n{") || text.includes("\n[") || text.includes("\ndata:"))
 }
 
@@ -134,7 +134,7 @@ export const writeJson = ({ after, before }: Embedded, json: Json): string =>
   before + JSON.stringify(json).replace(written, (_, literal: string | undefined) => literal ?? "\"") + after
 
 /** What stands before the data of an event in a stream (WHATWG HTML, section 9.2.6). */
-const data = /^data: ?/
+const data = /^data: ?(?=\{)/
 
 /**
  * A text line by line, with the ends of lines between them, where one of the lines is JSON, or the data of an event.

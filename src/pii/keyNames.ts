@@ -160,12 +160,10 @@ const exempt = new Set([
   "bind address",
   "listen address",
   "contract address",
-  "public token",
   "public key token",
   "service account name",
   "package family name",
   "font family name",
-  "get secret",
   ...[
     "eos",
     "bos",
@@ -350,7 +348,7 @@ export const weakName = (key: string): "key" | "session" | undefined => {
   }
   if (!/[a-z]?key$/.test(last)) return undefined
   if (last === "key") return parts.length > 1 && !plainKeys.has(parts.at(-2) ?? "") ? "key" : undefined
-  return /^(?:hot|mon|tur|don|hoc|joc|whis|pub|primary|foreign|sort|cache|object|row|hash|hos|jer|lac|lowk|mas|off|par|ris)/
+  return /^(?:hot|mon|tur|don|hoc|joc|whis|public|pubkey|primary|foreign|sort|cache|object|row|hash|hos|jer|lac|lowk|mas|off|par|ris)/
       .test(last)
     ? undefined
     : "key"
@@ -361,17 +359,18 @@ const lastWord = (key: string): string => keyWords(key).split(" ").at(-1) ?? ""
 
 /** Whether a name ends with the word that says what its value is. */
 export const endsInName = (key: string): boolean => {
-  const last = lastWord(key)
+  const last = lastWord(key.replace(/[\d_-]+$/, ""))
   return lasts.has(last) || lasts.has(last.slice(0, -1)) || ending.test(last)
 }
 
-const ofVersion = new Set("version release build revision firmware".split(" "))
 /** Whether a name says that its value is a version. */
-export const namesVersion = (key: string): boolean => ofVersion.has(lastWord(key))
+export const namesVersion = (key: string): boolean => lastWord(key) === "version"
 
-const ofIds = new Set("id ids code ref order account".split(" "))
-/** Whether a name says that its value is an id, which may begin with a nought. */
-export const namesId = (key: string): boolean => ofIds.has(lastWord(key))
+const ofTelephone =
+  /phone|mobile|tel|sms|whatsapp|msisdn|caller|contact|sender|recipient|chat|login|subscriber|member|user|person|patient|bank|from|to\b/
+/** Whether a name says that its value is an id, which may begin with a nought, and no telephone. */
+export const namesId = (key: string): boolean =>
+  /^(?:id|order)$/.test(lastWord(key)) && !ofTelephone.test(keyWords(key))
 
 const cache = new Map<string, Kind | null>()
 

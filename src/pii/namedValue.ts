@@ -2,7 +2,7 @@
 import { couldBeCode, isPlaceholderValue } from "./code.ts"
 import { azureSecretAt, jwtAt, privateKeyAt, tokenEnd, urlCredentialsAt, webhookAt } from "./credentials.ts"
 import { isDummy } from "./dummy.ts"
-import { isTime } from "./harmless.ts"
+import { isTime, isTimeAt } from "./harmless.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { ssnAt } from "./numbers.ts"
@@ -60,7 +60,7 @@ export const isPasswordName =
 
 const url = /[a-z][a-z0-9+.-]{1,20}:\/\//iy
 
-const fraction = /^\d*\.\d+(?:[eE][+-]?\d{1,3})?$|^\d+(?:\.\d+)?[eE]-\d{1,3}$/
+const fraction = /^0?\.\d{1,24}(?:[eE][+-]?\d{1,3})?$|^\d(?:\.\d{1,24})?[eE]-\d{1,3}$/
 const isoDate = /^\d{4}-\d\d-\d\d$/
 /** `session-1`, `weather-conversation-123`: what a person calls a session. */
 export const wordsWithNumber = /^(?=.{1,32}$)(?=.*[-_])[a-z]{2,12}(?:[-_][a-z]{2,12})*(?:[-_]\d{1,4})?$/
@@ -173,9 +173,9 @@ export const valueAt = (text: string, from: number, kind: Kind, named: Named): S
   const value = text.slice(start, end)
   if (isScheme && /^[A-Za-z0-9+/_.-]{8,}={0,2}$/.test(value) && !isPlaceholderValue(value)) return { start, end, kind }
   if (!isValue(value, kind, quote !== undefined, named.typed)) return undefined
-  if (secretKinds.has(kind) && (isTime(text.slice(start, start + 36).trimEnd()) || isTime(value))) return undefined
+  if (secretKinds.has(kind) && (quote === undefined ? isTimeAt(text, start) : isTime(value))) return undefined
   // A price for each token: `"input_cost_per_token": 0.0000025`.
-  if (secretKinds.has(kind) && quote === undefined && fraction.test(value)) return undefined
+  if (kind === "PASSWORD" && !named.typed && quote === undefined && fraction.test(value)) return undefined
   if (secretKinds.has(kind) && !named.typed && (isoDate.test(value) || isDummy(value))) return undefined
   if (kind === "COOKIE" && wordsWithNumber.test(value)) return undefined
   const { isConstant = false, isTight = false } = named

@@ -16,11 +16,11 @@ const mask = /^255\.(?:0\.0\.0|255\.0\.0|255\.255\.0)$/
 
 /** A version, not an address: `version 1.2.3.4`, `Chrome/113.0.0.0`, `libfoo-1.2.3.4`. */
 const versionBefore =
-  /(?:(?:(?:\b|_)(?:version|ver)|\b(?:release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|connect core|§|tizen|android))[\s:="]*|[A-Za-z]\/v?|\bv|,v |~)$/i
+  /(?:(?:(?:\b|_)(?:version|ver)|\b(?:release|build|rev|rv|firmware|section|sect\.|chapter|clause|appendix|figure|table|connect core|§|tizen|android))[\s:="]*|[A-Za-z]\/v?|\bv|~)$/i
 
 /** A product with digits at the end of its name, before another one or a comment (RFC 9110, section 10.1.5). */
-const productBefore = /[A-Za-z][\w-]*\d\/v?$/
-const productAfter = /^ (?:[A-Za-z][\w.+-]*\/\d|\()/
+const productBefore = /(?:^|[\s;(])[A-Z][\w-]{1,24}\d\/v?$/
+const productAfter = /^ [A-Za-z][\w.+-]{0,24}\/\d+\.\d/
 /** `8.1.2.1. Pseudo-Header Fields`, at the beginning of a line. */
 const titleAfter = /^\. [A-Z][a-z]/
 
@@ -36,8 +36,11 @@ export const ipv4At = (text: string, start: number): Span | undefined => {
   const before = text.slice(Math.max(0, start - 20), start)
   if (text.startsWith("Mozilla/") || versionBefore.test(before)) return undefined
   const after = text.slice(end, end + 32)
-  if (productAfter.test(after) && productBefore.test(before)) return undefined
-  if (titleAfter.test(after) && /(?:^|\n)[ \t]*$/.test(before)) return undefined
+  if (/^1?\d\./.test(match[0]) && productAfter.test(after) && productBefore.test(before)) return undefined
+  const isSmall = /^\d\d?(?:\.\d\d?){3}$/.test(match[0])
+  if (isSmall && titleAfter.test(after) && /(?:^|\n)[ \t]*$/.test(before)) return undefined
+  // `$Id: handler.lua,v 1.1.1.1`: a revision of RCS.
+  if (isSmall && /\.\w{1,8},v $/.test(before)) return undefined
   return { start, end, kind: "IP" }
 }
 

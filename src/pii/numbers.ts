@@ -25,13 +25,19 @@ const ssnPattern = /(\d{3})([- ]?)(\d{2})\2(\d{4})/y
 const ssnCue = /\b(?:ssn|social security(?: (?:number|no\.?|#))?)\b[^0-9\n\]]{0,16}$/i
 
 /** Columns of the log of a server: `0/1/169/169 404 1541` (HAProxy 2.8, section 8.2.3), `HTTP/1.1" 404 19 2167` (Apache). */
-const columnBefore = /\d\/\d{1,9}\/$|HTTP\/\d(?:\.\d)?" $/
+const columnBefore = /(?:\d{1,9}\/){3}$|HTTP\/\d(?:\.\d)?" $/
+const column = /\d{2,4} \d{2,5} ?/y
+/** Whether what starts there are columns of a log: digits with one space between, behind other columns. */
+const isColumn = (text: string, start: number): boolean => {
+  column.lastIndex = start
+  return column.test(text) && columnBefore.test(text.slice(Math.max(0, start - 32), start))
+}
 
 /** US social security numbers: `123-45-6789`, or nine digits after a word that says so. */
 export const ssnAt = (text: string, start: number): Span | undefined => {
   ssnPattern.lastIndex = start
   const match = ssnPattern.exec(text)
-  if (match === null || goesBack(text, start) || columnBefore.test(text.slice(Math.max(0, start - 16), start))) {
+  if (match === null || goesBack(text, start) || isColumn(text, start)) {
     return undefined
   }
   const end = start + match[0].length
@@ -129,7 +135,9 @@ const isWholeNumber = (text: string, start: number, end: number, digits: string)
   // `scan-id: "0011477050403"`
   if (
     isQuoted &&
-    /\b(?:id|no|code|ref|case|order|part)["']?\s?[:=]\s?["']$/i.test(text.slice(Math.max(0, start - 12), start))
+    /\b(?:scan|case|order|part|ticket)[-_ ]?(?:id|no)["']?\s?[:=]\s?["']$/i.test(
+      text.slice(Math.max(0, start - 20), start)
+    )
   ) {
     return false
   }
@@ -161,7 +169,7 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   if (before === 47 && isWord(codeAt(text, start - 2, start)) && !isDigit(codeAt(text, start - 2, start))) {
     if (!/(?:wa\.me|t\.me|tel:)\/{1,2}$/i.test(text.slice(Math.max(0, start - 8), start))) return undefined
   }
-  if (columnBefore.test(text.slice(Math.max(0, start - 16), start))) return undefined
+  if (isColumn(text, start)) return undefined
   usPattern.lastIndex = start
   const us = usPattern.exec(text)
   const usEnd = us === null ? -1 : phoneEnd(text, start + us[0].length)

@@ -82,7 +82,7 @@ export const isOfModel = (object: JsonObject, key: string): boolean =>
 
 /** Whether a key of an object is the name of a statement in a policy of access (IAM JSON policy grammar, `sid_block`). */
 export const isOfStatement = (object: JsonObject, key: string): boolean =>
-  key === "Sid" && Object.hasOwn(object, "Effect")
+  key === "Sid" && (object["Effect"] === "Allow" || object["Effect"] === "Deny")
 
 /**
  * How often a key was used in each object that is being written: looking for a free name must not start over each time.

@@ -23,8 +23,11 @@ export const couldBe = (kind: Kind, key: string, value: string | number): boolea
   if (typeof value === "number" && !Number.isInteger(value)) return kind === "COORDINATES"
   const text = String(value)
   // `PasswordReusePrevention: 24`: a number that says something of passwords.
-  if (secretKinds.has(kind) && /^\d{1,3}$/.test(text) && !endsInName(key)) return false
-  if (typeof value === "number" && (isHarmless(kind, "", text) || /sig(?:nature)?$/i.test(key))) return false
+  if (typeof value === "number" && secretKinds.has(kind) && value < 1000 && !endsInName(key)) return false
+  if (
+    typeof value === "number" &&
+    (isHarmless(kind, keyWords(key), text) || (value < 1e6 && /sig(?:nature)?$/i.test(key)))
+  ) return false
   if (kind === "IP") return /[.:]/.test(text)
   if (kind === "MAC") return /[0-9A-Fa-f]{2}/.test(text)
   const least = leastDigits[kind]
@@ -43,7 +46,7 @@ const namedForm =
 
 /** Security identifiers of Windows ([MS-DTYP], section 2.4.2.1), names made from a time, suites of ciphers (IANA). */
 const ofMachine =
-  /^S-1-\d+(?:-\d+)+$|^[a-z]*\d{0,4}-?20[0-3]\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:-|$)|^TLS_[A-Z]|^(?:ECDHE|DHE|AES)[-_]/i
+  /^S-1-\d+(?:-\d+)+$|^[a-z]{0,8}\d{0,4}-?20[0-3]\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:-[0-9a-f]{1,12})?$|^TLS(?:_[A-Z0-9]{2,12}){2,}$|^(?:ECDHE|DHE)(?:-[A-Z0-9]{2,10})+$/
 
 /** Whether a value may be the secret that the name of its key only hints at. */
 export const couldBeSecret = (weak: "key" | "session", value: string): boolean => {

@@ -11,7 +11,7 @@ const turns = /\b(?:first|second|third|fourth|last|next|final|single|one|two|eac
 /** In a text that a question chooses, in a route, in a name that is an address itself. */
 const inText = /\?\s?["'][^"'\n]{0,40}$|["']\/[\w/-]*$|\burn:[\w:.-]*$/
 /** The name of a resource of Amazon's, as its address has it. */
-const inArn = /\barn:[\w:.*/-]*$/
+const inArn = /\barn:[\w-]{1,16}:secretsmanager:[\w:-]{0,64}:secret:$/
 
 /**
  * `class DefaultUserSession : IUserSession`, `alias pin='...'`, `Second pass: ...`, `ok ? "Hide password" : "..."`,
@@ -48,7 +48,7 @@ export const saysNothing = (text: string, named: Name, { end, kind, start }: Spa
   // `:rfc:\`2231\``: the number of a document; a taxpayer's has letters.
   if (kind === "NATIONAL_ID") return (/^rfc$/i.test(name) && /^\d{1,5}$/.test(value)) || isTaxCode(name, value)
   // ISO 9362: six letters first.
-  if (kind === "BANK_ACCOUNT") return /^(?:swift|bic)$/i.test(name) && /^v?\d+\./.test(value)
+  if (kind === "BANK_ACCOUNT") return /^(?:swift|bic)$/i.test(name) && /^v?\d+\.\d/.test(value)
   if (kind !== "PASSWORD" && kind !== "SECRET") return false
   if (inArn.test(text.slice(Math.max(0, start - 96), start))) return true
   if (/^[A-Za-z][A-Za-z_.:#/ -]*$/.test(value) && isNoName(text, named)) return true

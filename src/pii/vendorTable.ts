@@ -168,7 +168,7 @@ Retell AI | key_ | ${hex}{28} | titus:retellai.yml
 Runway | key_ | [a-fA-F0-9]{128} | titus:runway.yml
 Voyage AI | pa- | (?=[A-Za-z_-]*\d)${w}{43} | titus:voyageai.yml
 # Messages, mail, chat
-Slack | xox | [abcdeoprs](?:\.xox[bp])?-(?=[A-Za-z%+/=-]{0,250}\d)(?:\d-)?[A-Za-z0-9%+/=-]{10,250} | docs.slack.dev/authentication/tokens
+Slack | xox | [abcdeoprs](?:\.xox[bp])?-(?=[A-Za-z%+/=_-]{0,250}\d)(?:\d-)?[A-Za-z0-9%+/=-]{10,250} | docs.slack.dev/authentication/tokens
 Slack | xapp- | [A-Za-z0-9-]{20,150} | docs.slack.dev/authentication/tokens
 SendGrid | SG. | ${w}{16,32}\.${w}{16,64} | gitleaks:sendgrid.go
 Mailgun | key- | ${hex}{32} | gitleaks:mailgun.go

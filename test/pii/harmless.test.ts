@@ -260,8 +260,7 @@ describe("what is left alone", () => {
         { resultSignature: "SUCCESS", permissions: { secrets: "read", organization_secrets: "write" } },
         { version: "23.0.0.10", account_id: "0123456789", order: "0123456789", tax_code: "txcd_92010001" },
         {
-          clientToken: "5dd59182-3917-421c-9b2c-7c92954b66ee",
-          publicToken: "9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit"
+          clientToken: "5dd59182-3917-421c-9b2c-7c92954b66ee"
         },
         { clientToken: "fleet-180da986-0bb4-c936-0c9a-0e20a0c6d1aa-0" },
         {
@@ -331,6 +330,21 @@ describe("what is left alone", () => {
 })
 
 describe("what is found beside them", () => {
+  it("nothing takes long to be told from a label or a name, whatever it is made of", () => {
+    for (
+      const value of [
+        { password: `${"a".repeat(62)}1` },
+        { access_token: `VPHcJOotCQFktfYRkehuRiMjxUlXMpMziUgQlaaPCIpcCb${"a".repeat(15)}_1` },
+        { account_name: `${"a ".repeat(50_000)}1` },
+        { signature: "a".repeat(100_000) },
+        { token: "A a ".repeat(25_000) },
+        { dsn: "redis://{a.b".repeat(8000) },
+        { event: "data: {".repeat(14_000) },
+        { text: `password=${"a".repeat(60)}1 `.repeat(1000) }
+      ]
+    ) assert.isString(JSON.stringify(Pii.strip(value).value))
+  }, 10_000)
+
   it("what such values look like, where they are what their names say", () => {
     const lost = (value: Record<string, string | number>) => {
       const stripped = JSON.stringify(Pii.strip(value).value)
@@ -341,6 +355,71 @@ describe("what is found beside them", () => {
     lost({ client_token: "5dd59182-3917-421c-9b2c-7c92954b66ee", clientToken: "hvs.CAESIJ2x7Q9f8K3mZ1vB6nW4tY0rE5uI" })
     lost({ signature: "3045022100a7f0c1d2e3b4a5968778695a4b3c2d1e0f", phone: "0011477050403", number: "0412345678" })
     lost({ password: "__Filter3d__Now", secret: "hidden-Rn8#kd", passphrase: "Correct horse battery staple lamp" })
+    for (
+      const value of [
+        { mnemonic: "Legal winner thank must wave sausage worth useful legal winner thank yellow" },
+        { passphrase: "Never give up the fight for freedom", security_answer: "We met at the lake near Boston" },
+        { password: "My dog jumped over the fence yesterday", pin_3: 123, passcode: "123" },
+        { whatsapp_id: "07911123456", chat_id: "0034612345678", account: "004915123456789", contactId: "07911123456" },
+        {
+          authorization: "Bearer {a.b}Rn8kdQz7xxRn8kdQz7xx",
+          db_password: "Xy7#{k.q}zR2",
+          key_password: "{Rn8-kd.Qz7}"
+        },
+        { given_name: "丽丽", first_name: "나나", pin: "１１１１", password: "ааааааа", pwd: "!!!!!!" },
+        {
+          accountName: "김민수",
+          customer_account_name: "Sally_Smith",
+          account_name: "SMITH JOHN 1",
+          owner_name: "O'Brien"
+        },
+        { admin_password: "admin-admin", kim_password: "kim-password", root_pass: "qwertz" },
+        { signature: "dGhpcyBpcyBhIHNpZ25hdHVyZSBvZiBieXRlcw==\n", sig: "Kj9sd8fj2k" },
+        { signature: "t=1492774577, v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd" },
+        { session_id: "48213907", "connect.sid": "s%3A95434520abc.def1234567" },
+        {
+          clientToken: "Rn8kdQz7xxRn8kdQz7-5dd59182-3917-421c-9b2c-7c92954b66ee-S3cr3tS3cr3t",
+          token: "@let-me-in-now8"
+        },
+        { session: "20260330170902-8f3a9b2c7d1e5f6a7b8c9d0e1f2a3b4c", salt: "aes_8f3a9b2c7d1e5f6a7b8c" },
+        {
+          taxCode: "B12345678",
+          home_address: "https://maps.google.com/?q=12+Main+Street+Springfield",
+          release: "192.168.1.7"
+        },
+        { public_token: "public-sandbox-5c224a01-8314-4491-a06f-39e193d5cddc", last_name: "Hidden" }
+      ]
+    ) lost(value)
+    assert.deepStrictEqual(Pii.strip({ root_password: "admin", otp: "admin" }).value, {
+      root_password: null,
+      otp: null
+    })
+    const own = (text: string) =>
+      [...text.matchAll(/^0\d{9}$/g)].map(({ index }) => ({ start: index, end: 10, kind: "PERSON" as const }))
+    assert.deepStrictEqual(Pii.strip({ employee_id: "0123456789" }, { detectors: [own] }).value, {
+      employee_id: "[PERSON]"
+    })
+    for (
+      const [text, value] of [
+        ["broker1/203.0.113.9 (id: 1 rack: null)", "203.0.113.9"],
+        ["203.0.113.77. Connection refused", "203.0.113.77"],
+        ["export TOKEN=1234.5678", "1234.5678"],
+        ["login(\"db_password\",\"db_Rn8kdQz7xx9!\")", "db_Rn8kdQz7xx9!"],
+        ["env(\"STRIPE_SECRET\",\"STRIPE_Rn8kdQz7xxRn8\")", "Rn8kdQz7xxRn8"],
+        ["data: [\"password\",\"hunter2Rn8\"]", "hunter2Rn8"],
+        ["pass=root:toor{", "root:toor"],
+        ["mail kim@1.2.example.com", "kim@1.2.example.com"],
+        ["555/5/555-123-4567", "555-123-4567"],
+        ["ssn 1/2/3/123-45-6789", "123-45-6789"],
+        ["HTTP/1.1\" 555-123-4567", "555-123-4567"],
+        ["password: \"2014-07-14 14:00                     Rn8kdQz\"", "Rn8kdQz"],
+        ["xoxs-AbCdEfGhIjKlMn_1234567890", "AbCdEfGhIjKlMn"],
+        ["arn:aws:iam::1:user/kim:password:hunter2Rn8", "hunter2Rn8"]
+      ] as const
+    ) gone(text, value)
+    // A second pass finds nothing more.
+    const address = Pii.strip({ address: "203.0.113.77:8080" }).value
+    assert.deepStrictEqual(Pii.strip(address).value, address)
     gone("numbers 555-123-4567/555-987-6543", "555-987-6543")
     gone("host1/10.0.0.1", "10.0.0.1")
     gone("AKIAQYLPMN5HFIQR7XYA", "AKIAQYLPMN5HFIQR7XYA")
