@@ -97,27 +97,27 @@ const holding = Effect.fnUntraced(function*(
   const delivering = Effect.gen(function*() {
     for (;;) {
       yield* look(running, store, due)
-      const { askedMillis, isAnswering, isFailing, isLost } = yield* pass(running, { store, due, wait, failed })
+      const { askedMillis, isAway, isLost } = yield* pass(running, { store, due, wait, failed, succeeded })
       if (isLost) return
-      if (!isFailing && due.waits.size === 0) yield* succeeded
-      away = !isFailing || isAnswering ? 0 : away + 1
+      if (!isAway && due.waits.size === 0) yield* succeeded
+      away = isAway ? away + 1 : 0
       if (away > 0) yield* Effect.sleep(Math.max(askedMillis, Math.min(longestPause, wait(away))))
       else if (due.ready(yield* elapsed).length === 0) yield* Effect.sleep(interval)
     }
   })
-  const measuring = Effect.gen(function*() {
-    for (let took = 0;;) {
-      // Many logs take their time: never more than a fiftieth of it.
-      yield* Effect.sleep(took === 0 ? interval : Math.max(1000, took * 50))
-      if (due.mark === undefined) continue
+  // What fails here is told, and done again: it ends no delivery.
+  const again = (effect: Effect.Effect<void, AuditError>, pause: (tookMillis: number) => number) =>
+    Effect.forever(Effect.gen(function*() {
       const began = yield* elapsed
-      yield* retry(began)
-      yield* measure(running, due)
-      took = (yield* elapsed) - began + 1
-    }
-  })
+      if (due.mark !== undefined) yield* Effect.catch(effect, failed)
+      const took = (yield* elapsed) - began
+      yield* Effect.sleep(due.mark === undefined ? interval : pause(took))
+    }))
+  const retrying = again(Effect.flatMap(elapsed, retry), () => 1000)
+  // Many logs take their time: a fiftieth of it at most.
+  const measuring = again(measure(running, due), (took) => Math.min(30_000, Math.max(1000, took * 50)))
   // Whoever has lost the lease stops at once: another may deliver already.
-  yield* Effect.raceFirst(Effect.raceFirst(delivering, measuring), renewing)
+  yield* Effect.raceAllFirst([delivering, renewing, retrying, measuring])
 })
 
 /** Checks the options, and reads what they say. */
@@ -165,6 +165,7 @@ export const run = Effect.fnUntraced(function*(
   const leaseMillis = millisOf(lease)
   const random = yield* Random.Random
   let failures = 0
+  let toldAt = -Infinity
   // What another process, or one before, has left is not known.
   let mayHaveFailed = true
   const wait = (failed: number) =>
@@ -174,12 +175,17 @@ export const run = Effect.fnUntraced(function*(
     mayHaveFailed = true
     const detail = error._tag === "Unavailable" ? error.detail : error.message
     yield* telling(Metric.update(Metric.withAttributes(failureCount, { relay: name }), 1))
+    const now = yield* elapsed
+    // Many logs may fail at once: one of a second is told.
+    if (now - toldAt < 1000) return
+    toldAt = now
     yield* telling(Effect.logWarning(`Relay ${name} waits after failure ${failures}: ${detail}`))
     // Only the status shows less: the failure is logged and counted, and it is tried again. No cursor has moved.
     yield* Effect.catch(state.fail(name, holder, detail), () => Effect.void)
   })
   const succeeded = Effect.suspend(() => {
     failures = 0
+    toldAt = -Infinity
     if (!mayHaveFailed) return Effect.void
     mayHaveFailed = false
     return state.fail(name, holder, undefined)

@@ -14,7 +14,7 @@ export const lag = Metric.gauge("audit_relay_lag_events", {
  * How many events wait; what does is due, whoever has told of it: the store tells of no log that was stopped since.
  */
 export const measure = Effect.fnUntraced(
-  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Pick<Due, "cursors" | "logs">) {
+  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Pick<Due, "cursors" | "grow">) {
     let waiting = 0
     for (const log of yield* trail.logs) {
       const { env, tenantId } = log
@@ -22,7 +22,7 @@ export const measure = Effect.fnUntraced(
       const left = log.size - (due.cursors.get(key) ?? 0)
       if (!isWanted(log) || left <= 0) continue
       waiting += left
-      if (!due.logs.has(key)) due.logs.set(key, { tenantId, env })
+      due.grow(key, { tenantId, env })
     }
     yield* tellLag(name, waiting)
   }
@@ -36,7 +36,7 @@ export const measurePaused = (running: Running): Effect.Effect<void, AuditError>
   Effect.flatMap(
     running.state.cursors(running.options.name),
     (cursors) =>
-      measure(running, { cursors: new Map(cursors.map(({ log, next }) => [keyOf(log), next])), logs: new Map() })
+      measure(running, { cursors: new Map(cursors.map(({ log, next }) => [keyOf(log), next])), grow: () => {} })
   )
 
 /** Who does not hold a relay any more says nothing of what waits. */

@@ -1,5 +1,5 @@
 /** The passes of a relay over the logs of a store: what is due is delivered, log by log, and put off where it fails. */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
@@ -192,6 +192,8 @@ export class Due {
   readonly logs = new Map<string, LogName>()
   /** Logs whose last delivery failed: how often it did, one after another, and when they are tried again. */
   readonly waits = new Map<string, { readonly failed: number; readonly untilMillis: number }>()
+  /** Logs that have grown since their delivery began. */
+  readonly grown = new Set<string>()
   mark: Mark | undefined
 
   /** A delivery of a log has failed: it waits, and has its turn after all others. */
@@ -202,9 +204,17 @@ export class Due {
     this.logs.set(key, name)
   }
 
-  /** The logs that are due and wait for nothing. */
+  /** A log has grown: it is due, also where it is being delivered. */
+  grow(key: string, name: LogName): void {
+    this.grown.add(key)
+    if (!this.logs.has(key)) this.logs.set(key, name)
+  }
+
+  /** The logs that are due and wait for nothing: first those that did not fail last. */
   ready(now: number): ReadonlyArray<readonly [key: string, name: LogName]> {
-    return [...this.logs].filter(([key]) => (this.waits.get(key)?.untilMillis ?? 0) <= now)
+    const all = [...this.logs].filter(([key]) => (this.waits.get(key)?.untilMillis ?? 0) <= now)
+    if (this.waits.size === 0) return all
+    return [...all.filter(([key]) => !this.waits.has(key)), ...all.filter(([key]) => this.waits.has(key))]
   }
 }
 
@@ -233,7 +243,7 @@ export const look = Effect.fnUntraced(function*(
   for (let more = true; more;) {
     const step: { readonly logs: ReadonlyArray<LogName>; readonly next: Mark; readonly more: boolean } = yield* store
       .grown(due.mark)
-    for (const name of step.logs) if (isWanted(name) && !due.logs.has(keyOf(name))) due.logs.set(keyOf(name), name)
+    for (const name of step.logs) if (isWanted(name)) due.grow(keyOf(name), name)
     due.mark = step.next
     more = step.more
   }
@@ -242,10 +252,8 @@ export const look = Effect.fnUntraced(function*(
 /** What became of a pass. */
 export interface Passed {
   readonly isLost: boolean
-  /** Whether the target took nothing of some log, or one could not be read. */
-  readonly isFailing: boolean
-  /** Whether the target has taken something of any log. */
-  readonly isAnswering: boolean
+  /** Whether the target took nothing of as many logs as are delivered at once, or has asked to be left alone. */
+  readonly isAway: boolean
   /** How long it has asked to be left alone, in milliseconds. */
   readonly askedMillis: number
 }
@@ -255,24 +263,33 @@ const longestAsked = 86_400_000
 /** How long a target asks to be left alone, in milliseconds. */
 export const askedOf = (error: Unavailable): number => Math.min(longestAsked, error.retryAfterMillis ?? 0)
 
+/** Logs that are delivered, several at a time. */
+interface Taking {
+  readonly due: Due
+  readonly options: Options
+  readonly deliverOne: (log: readonly [key: string, name: LogName]) => Effect.Effect<void>
+  /** Finds what has become due. */
+  readonly looking: Effect.Effect<void>
+  /** Whether nothing is begun any more: for good, or until something is answered that is on its way. */
+  readonly isOver: () => boolean
+}
+
 /**
  * Delivers the logs that are due, several at a time. Whoever has nothing to do while another is busy looks for what has
  * become due meanwhile, and waits for no log that is slow.
  */
 const taking = Effect.fnUntraced(function*(
-  due: Due,
-  { concurrency = 4, interval = 250 }: Options,
-  deliverOne: (log: readonly [key: string, name: LogName]) => Effect.Effect<void>,
-  looking: Effect.Effect<void>,
-  isOver: () => boolean
+  { deliverOne, due, isOver, looking, options: { concurrency = 4, interval = 250 } }: Taking
 ): Effect.fn.Return<void> {
   const busy = new Set<string>()
+  const pause = Duration.toMillis(Duration.fromInputUnsafe(interval))
   let ended = Latch.makeUnsafe(false)
-  let ready = due.ready(yield* elapsed)
+  let lookedAt = yield* elapsed
+  let ready = due.ready(lookedAt)
   let next = 0
   const worker = Effect.gen(function*() {
-    while (!isOver()) {
-      const log = ready[next++]
+    for (;;) {
+      const log = isOver() ? undefined : ready[next++]
       if (log !== undefined) {
         busy.add(log[0])
         yield* deliverOne(log)
@@ -282,9 +299,14 @@ const taking = Effect.fnUntraced(function*(
         continue
       }
       if (busy.size === 0) return
-      yield* Effect.raceFirst(ended.await, Effect.sleep(interval))
-      if (busy.size === 0) return
-      yield* looking
+      yield* Effect.raceFirst(ended.await, Effect.sleep(pause))
+      if (isOver()) continue
+      const now = yield* elapsed
+      if (now - lookedAt >= pause) {
+        // One looks for all.
+        lookedAt = now
+        yield* looking
+      }
       ready = due.ready(yield* elapsed).filter(([key]) => !busy.has(key))
       next = 0
     }
@@ -299,33 +321,36 @@ export interface Passing {
   /** Milliseconds until the next try of a log, after so many failures one after another. */
   readonly wait: (failed: number) => number
   readonly failed: (error: AuditError | Unavailable) => Effect.Effect<void>
+  readonly succeeded: Effect.Effect<void, AuditError>
 }
 
 /**
  * One pass over all logs that are due. A log that the target does not take, that is slow, or that cannot be read, holds
- * up no other; when the target takes nothing of as many logs as are delivered at once, the pass ends.
+ * up no other; when the target takes nothing of as many logs as are delivered at once, and nothing is on its way, the
+ * pass ends.
  */
 export const pass = Effect.fnUntraced(
   function*(
     running: Running,
-    { due, failed, store, wait }: Passing
+    { due, failed, store, succeeded, wait }: Passing
   ): Effect.fn.Return<Passed> {
     const { concurrency = 4 } = running.options
-    const passed = { isLost: false, isAnswering: false, isFailing: false, askedMillis: 0 }
+    let isLost = false
+    let askedMillis = 0
+    /** Deliveries that failed since the target has taken something. */
     let failures = 0
-    /** What fails is told once in a pass, as soon as it does. */
     const fail = (error: AuditError | Unavailable): Effect.Effect<void> => {
       failures++
-      if (error._tag === "Unavailable") passed.askedMillis = Math.max(passed.askedMillis, askedOf(error))
-      if (passed.isFailing) return Effect.void
-      passed.isFailing = true
+      if (error._tag === "Unavailable") askedMillis = Math.max(askedMillis, askedOf(error))
       return failed(error)
     }
     const deliverOne = ([key, name]: readonly [string, LogName]) => {
       const moved = (next: number) => {
         due.cursors.set(key, next)
-        passed.isAnswering = true
+        failures = 0
       }
+      // What comes from now on may not be read any more.
+      due.grown.delete(key)
       return Effect.matchEffect(deliverLog(running, name, due.cursors.get(key) ?? 0, moved), {
         onFailure: (error) =>
           Effect.flatMap(elapsed, (now) => {
@@ -334,18 +359,23 @@ export const pass = Effect.fnUntraced(
             return fail(error)
           }),
         onSuccess: (found) =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
             due.waits.delete(key)
-            if (found === "all") due.logs.delete(key)
-            passed.isLost ||= found === "lost"
+            if (found === "all" && !due.grown.has(key)) due.logs.delete(key)
+            isLost ||= found === "lost"
+            return due.waits.size === 0 ? Effect.catch(succeeded, fail) : Effect.void
           })
       })
     }
-    const isOver = () => passed.isLost || (failures >= concurrency && !passed.isAnswering)
     // What cannot be looked for now is told, and looked for again.
     const looking = Effect.catch(look(running, store, due), fail)
-    yield* taking(due, running.options, deliverOne, looking, isOver)
-    return passed
+    const isOver = () => isLost || failures >= concurrency
+    yield* taking({ due, options: running.options, deliverOne, looking, isOver })
+    return {
+      isLost,
+      askedMillis,
+      isAway: failures >= concurrency || (failures > 0 && askedMillis > 0)
+    }
   }
 )
 

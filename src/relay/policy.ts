@@ -81,30 +81,36 @@ const ofPersons: ReadonlyArray<ReadonlyArray<string>> = [
   ["related", "*", "id"]
 ]
 
+const isOfPersons = (path: ReadonlyArray<string>): boolean => ofPersons.some(([first]) => path[0] === first)
+
 /** Pseudonyms of the texts of one event, and which texts these were. */
 class Pseudonyms {
   private readonly key: PseudonymKey
   private readonly tenantKey: Uint8Array
   private readonly known = new Map<string, string>()
+  private readonly made = new Set<string>()
 
   constructor(key: PseudonymKey, tenantId: string) {
     this.key = key
     this.tenantKey = createHmac("sha256", key.secret).update(tenantId).digest()
   }
 
-  private of(text: string): string {
+  private of(text: string, spreads: boolean): string {
+    // A place may be named twice.
+    if (this.made.has(text)) return text
     const hash = createHmac("sha256", this.tenantKey).update(text).digest().subarray(0, 16)
     const pseudonym = `${this.key.id}:${hash.toString("base64url")}`
-    this.known.set(text, pseudonym)
+    this.made.add(pseudonym)
+    if (spreads) this.known.set(text, pseudonym)
     return pseudonym
   }
 
-  /** In place of a text, or of each of a list. */
-  readonly ofAll = (value: unknown): unknown =>
+  /** In place of a text, or of each of a list; that of a person's id stands for it in other places as well. */
+  readonly ofAll = (spreads: boolean) => (value: unknown): unknown =>
     Array.isArray(value)
-      ? value.map((one) => typeof one === "string" ? this.of(one) : undefined)
+      ? value.map((one) => typeof one === "string" ? this.of(one, spreads) : undefined)
       : typeof value === "string"
-      ? this.of(value)
+      ? this.of(value, spreads)
       : undefined
 
   /** In place of a text that has a pseudonym already; others stay. */
@@ -146,7 +152,7 @@ export const policyOf = (
     for (const path of dropped) event = replaced(event, path, () => undefined)
     if (key !== undefined) {
       const pseudonyms = new Pseudonyms(key, item.event.tenantId)
-      for (const path of replacing) event = replaced(event, path, pseudonyms.ofAll)
+      for (const path of replacing) event = replaced(event, path, pseudonyms.ofAll(isOfPersons(path)))
       for (const path of ofPersons) event = replaced(event, path, pseudonyms.ofKnown)
     }
     if (!isWire(event)) throw new TypeError("a policy of a relay took the event's own fields away")

@@ -43,7 +43,15 @@ const textOf = (name: string, response: HttpClientResponse.HttpClientResponse) =
       ? Effect.fail(new Unavailable({ detail: `${name} answered with more than ${longestAnswer} bytes` }))
       : Effect.void
   })
-  return Effect.map(reading, () => Buffer.concat(chunks).toString())
+  return Effect.as(
+    // Some clients call an answer without a body (204, 205) an error.
+    Effect.catchIf(
+      reading,
+      (error) => error._tag !== "Unavailable" && error.reason._tag === "EmptyBodyError",
+      () => Effect.void
+    ),
+    undefined
+  ).pipe(Effect.map(() => Buffer.concat(chunks).toString()))
 }
 
 /** A page for people: a login, an error of a proxy. */

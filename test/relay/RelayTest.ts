@@ -359,6 +359,43 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
     )
 
     test(
+      "delivers at once what comes while a log's last event is on its way, and counts each failure",
+      Effect.gen(function*() {
+        yield* emitMany(1)
+        const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
+        const begun = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
+        let fails = 3
+        const { calls, taken, target } = recording(({ log: { tenantId } }, call) =>
+          tenantId === "t_bad" && fails-- > 0
+            ? Effect.fail(new Target.Unavailable({ detail: "503" }))
+            : tenantId !== "t_bad" && call < 3
+            ? Effect.andThen(
+              Deferred.succeed(begun[call - 1 ? 1 : 0], undefined),
+              Deferred.await(gates[call - 1 ? 1 : 0])
+            )
+            : Effect.void
+        )
+        // What is found by measuring alone is found after a second.
+        const relay = yield* Effect.forkChild(Relay.run({ ...quick, name: "r", target }))
+        yield* Deferred.await(begun[0])
+        yield* emit(1)
+        const started = performance.now()
+        yield* Effect.sleep(20)
+        yield* Deferred.succeed(gates[0], undefined)
+        yield* Deferred.await(begun[1])
+        assert.isBelow(performance.now() - started, 900)
+        yield* Deferred.succeed(gates[1], undefined)
+        while (positionsOf(taken, "t_acme").length < 3) yield* Effect.sleep(1)
+        assert.strictEqual(calls(), 2)
+        yield* emitMany(1, { tenantId: "t_bad" })
+        while (positionsOf(taken, "t_bad").length < 2) yield* Effect.sleep(1)
+        // It is over as soon as nothing waits any more.
+        while ((yield* Relay.status)[0]?.failure !== undefined) yield* Effect.sleep(1)
+        yield* Fiber.interrupt(relay)
+      })
+    )
+
+    test(
       "keeps nothing parked that is delivered again from before it",
       Effect.gen(function*() {
         yield* emitMany(4)

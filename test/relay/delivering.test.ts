@@ -251,6 +251,23 @@ describe("the policy of a relay", () => {
         id: "bot"
       }], { by: { type: "human", id: its } }]
     )
+    const twice = applied({ pseudonymise: ["/agentId", "/metadata/agentId", "/user_id", "/user_id"], key }, {
+      ...event,
+      user_id: "kim",
+      agentId: "kim",
+      metadata: { agentId: "kim", request_id: "r1" }
+    } as never)
+    assert.deepStrictEqual(
+      [twice["user_id"], twice["agentId"], twice["metadata"]],
+      [its, its, { agentId: its, request_id: "r1" }]
+    )
+    // What is no id of a person stays where it stands beside it.
+    const thing = applied({ pseudonymise: ["/input/n"], key }, {
+      ...event,
+      input: { n: "42" },
+      resource: { type: "ticket", id: "42" }
+    } as never)
+    assert.deepStrictEqual(thing["resource"], { type: "ticket", id: "42" })
     const other = applied({ pseudonymise, key }, { ...event, tenantId: "t_globex" } as never)
     assert.notStrictEqual(other["user_id"], made["user_id"])
     const otherKey = applied({ pseudonymise, key: { id: "k1", secret: Buffer.alloc(32, 2) } })

@@ -168,6 +168,19 @@ describe("what is no acknowledgement", () => {
       }
     })))
 
+  it.live("but an answer without a body is one, where its status says so", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const batch = yield* batchOf(1)
+      for (const status of [200, 202, 204, 205]) {
+        const { messages, url } = yield* receiver(() => status)
+        for (const target of yield* all(url)) {
+          if (/Splunk|Elastic/.test(target.name)) continue
+          yield* target.send(batch)
+        }
+        assert.strictEqual(messages.length, 3)
+      }
+    })))
+
   it.live("an answer that does not end is not read to its end", () =>
     Effect.scoped(Effect.gen(function*() {
       const batch = yield* batchOf(1)
