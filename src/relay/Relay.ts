@@ -27,10 +27,10 @@ import { telling } from "../internal/telling.ts"
 import { LogStore } from "../ledger/LogStore.ts"
 import { AuditTrail } from "../trail/AuditTrail.ts"
 import { type Delivering, encoding } from "./delivering.ts"
+import { Due } from "./due.ts"
 import { measure, measurePaused, unmeasured } from "./measuring.ts"
 import {
   askedOf,
-  Due,
   failures as failureCount,
   keyOf,
   look,
@@ -66,6 +66,8 @@ interface Failing {
 
 /** How long a target that takes nothing is left alone at most, in milliseconds; each log waits for its own longer. */
 const longestPause = 5000
+/** The same while a log is due that was not tried: perhaps it is taken. */
+const shortPause = 1000
 
 /** Delivers until the lease is lost, or the store fails. */
 const holding = Effect.fnUntraced(function*(
@@ -101,7 +103,8 @@ const holding = Effect.fnUntraced(function*(
       if (isLost) return
       if (!isAway && due.waits.size === 0) yield* succeeded
       away = isAway ? away + 1 : 0
-      if (away > 0) yield* Effect.sleep(Math.max(askedMillis, Math.min(longestPause, wait(away))))
+      const longest = due.hasUntried() ? shortPause : longestPause
+      if (away > 0) yield* Effect.sleep(Math.max(askedMillis, Math.min(longest, wait(away))))
       else if (due.ready(yield* elapsed).length === 0) yield* Effect.sleep(interval)
     }
   })

@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { AuditError } from "../AuditError.ts"
 import { telling } from "../internal/telling.ts"
-import { type Due, keyOf, type Running } from "./passes.ts"
+import type { Due } from "./due.ts"
+import { keyOf, type Running } from "./passes.ts"
 
 /** Events that wait, with the attribute `relay`. */
 export const lag = Metric.gauge("audit_relay_lag_events", {

@@ -10,6 +10,7 @@ import type { LogStore, Mark } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import type { AuditTrail, Item } from "../trail/AuditTrail.ts"
 import { deliver, type Delivered, type Delivering, outgoing, type RelayFormat } from "./delivering.ts"
+import type { Due } from "./due.ts"
 import type { FieldPolicy } from "./policy.ts"
 import type { RelayState } from "./RelayState.ts"
 import type { Outgoing, Target, Unavailable } from "./Target.ts"
@@ -185,39 +186,6 @@ const deliverLog = Effect.fnUntraced(function*(
   return page.length === 0 ? "all" : "some"
 })
 
-/** The logs that are due, with their cursors: what is in the store at first, and what has grown since. */
-export class Due {
-  readonly cursors = new Map<string, number>()
-  /** In the order of their turns. */
-  readonly logs = new Map<string, LogName>()
-  /** Logs whose last delivery failed: how often it did, one after another, and when they are tried again. */
-  readonly waits = new Map<string, { readonly failed: number; readonly untilMillis: number }>()
-  /** Logs that have grown since their delivery began. */
-  readonly grown = new Set<string>()
-  mark: Mark | undefined
-
-  /** A delivery of a log has failed: it waits, and has its turn after all others. */
-  putOff(key: string, name: LogName, wait: (failed: number) => number, now: number): void {
-    const failed = (this.waits.get(key)?.failed ?? 0) + 1
-    this.waits.set(key, { failed, untilMillis: now + wait(failed) })
-    this.logs.delete(key)
-    this.logs.set(key, name)
-  }
-
-  /** A log has grown: it is due, also where it is being delivered. */
-  grow(key: string, name: LogName): void {
-    this.grown.add(key)
-    if (!this.logs.has(key)) this.logs.set(key, name)
-  }
-
-  /** The logs that are due and wait for nothing: first those that did not fail last. */
-  ready(now: number): ReadonlyArray<readonly [key: string, name: LogName]> {
-    const all = [...this.logs].filter(([key]) => (this.waits.get(key)?.untilMillis ?? 0) <= now)
-    if (this.waits.size === 0) return all
-    return [...all.filter(([key]) => !this.waits.has(key)), ...all.filter(([key]) => this.waits.has(key))]
-  }
-}
-
 /** Where the store asks from for what grows from now on. */
 const markOf = (store: LogStore["Service"], since?: Mark | undefined): Effect.Effect<Mark, AuditError> =>
   Effect.flatMap(store.grown(since), ({ more, next }) => more ? markOf(store, next) : Effect.succeed(next))
@@ -361,6 +329,7 @@ export const pass = Effect.fnUntraced(
         onSuccess: (found) =>
           Effect.suspend(() => {
             due.waits.delete(key)
+            due.good.add(key)
             if (found === "all" && !due.grown.has(key)) due.logs.delete(key)
             isLost ||= found === "lost"
             return due.waits.size === 0 ? Effect.catch(succeeded, fail) : Effect.void
