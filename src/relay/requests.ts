@@ -43,15 +43,13 @@ const textOf = (name: string, response: HttpClientResponse.HttpClientResponse) =
       ? Effect.fail(new Unavailable({ detail: `${name} answered with more than ${longestAnswer} bytes` }))
       : Effect.void
   })
-  return Effect.as(
-    // Some clients call an answer without a body (204, 205) an error.
-    Effect.catchIf(
-      reading,
-      (error) => error._tag !== "Unavailable" && error.reason._tag === "EmptyBodyError",
-      () => Effect.void
-    ),
-    undefined
-  ).pipe(Effect.map(() => Buffer.concat(chunks).toString()))
+  // Some clients call an answer without a body (204, 205) an error.
+  const read = Effect.catchIf(
+    reading,
+    (error) => error._tag !== "Unavailable" && error.reason._tag === "EmptyBodyError",
+    () => Effect.void
+  )
+  return Effect.map(read, () => Buffer.concat(chunks).toString())
 }
 
 /** A page for people: a login, an error of a proxy. */

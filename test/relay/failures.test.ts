@@ -18,7 +18,7 @@ const emit = (n: number, tenantId = "t_acme") =>
   AuditLogger.emit({ action: "note.create", input: { n } }).pipe(within({ tenantId }))
 const emitMany = (count: number, tenantId?: string) =>
   Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => emit(n, tenantId), { discard: true })
-const quick = { name: "r", interval: 5, backoff: { from: 1, to: 20 }, lease: 500 } as const
+const quick = { name: "r", interval: 5, backoff: { from: 1, to: 20 }, lease: 5000 } as const
 const range = (length: number) => Array.from({ length }, (_, n) => n)
 const positionsOf = (taken: ReturnType<typeof recording>["taken"], tenant: string) =>
   taken.filter((event) => event.tenant === tenant).map(({ position }) => position)
