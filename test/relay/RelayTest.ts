@@ -1,9 +1,9 @@
 /** The contract of relays over any medium: nothing lost, in order, whatever the target does. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Redacted } from "effect"
+import { Deferred, Effect, Fiber, Latch, Layer, Redacted } from "effect"
 import { AuditLogger, type RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
-import type { LogStore } from "effect-audit/ledger"
+import { LogStore } from "effect-audit/ledger"
 import { Relay, RelayState, Target, Webhook } from "effect-audit/relay"
 import { AuditTrail } from "effect-audit/trail"
 import { createHmac } from "node:crypto"
@@ -31,6 +31,7 @@ export const recording = (
   let calls = 0
   let inFlight = 0
   let most = 0
+  let more = Latch.makeUnsafe(false)
   const target: Target.Target = {
     name: "test",
     maxEvents: 50,
@@ -43,11 +44,36 @@ export const recording = (
         return Effect.tap(answer(batch, calls), () =>
           Effect.sync(() => {
             for (const event of batch.events) taken.push({ ...event, tenant: batch.log.tenantId })
+            more.openUnsafe()
+            more = Latch.makeUnsafe(false)
           }))
       }).pipe(Effect.ensuring(Effect.sync(() => inFlight--)))
   }
-  return { target, taken, calls: () => calls, most: () => most }
+  /** Until it has taken so many events of a tenant. */
+  const has = (tenant: string, count: number): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      positionsOf(taken, tenant).length >= count ? Effect.void : Effect.andThen(more.await, has(tenant, count))
+    )
+  return { target, taken, has, calls: () => calls, most: () => most }
 }
+
+/** The state of relays, and when it is told of a failure, or that there is none any more. */
+const toldState = Effect.gen(function*() {
+  const state = yield* RelayState.RelayState
+  const [failed, mended] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+  const telling = RelayState.RelayState.of({
+    ...state,
+    fail: (relay, holder, detail) =>
+      Effect.tap(state.fail(relay, holder, detail), () =>
+        detail !== undefined
+          ? Deferred.succeed(failed, undefined)
+          : Effect.flatMap(
+            Deferred.isDone(failed),
+            (hasFailed) => hasFailed ? Deferred.succeed(mended, undefined) : Effect.void
+          ))
+  })
+  return { state: telling, failed: Deferred.await(failed), mended: Deferred.await(mended) }
+})
 
 const quick = { interval: 5, backoff: { from: 1, to: 20 }, lease: 5000 } as const
 
@@ -330,67 +356,95 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         yield* emitMany(1)
         const release = yield* Deferred.make<void>()
         const began = yield* Deferred.make<void>()
-        const { taken, target } = recording(({ log: { tenantId } }) =>
+        const told = yield* toldState
+        const { has, taken, target } = recording(({ log: { tenantId } }) =>
           tenantId === "t_slow"
             ? Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(release))
             : tenantId === "t_bad"
             ? Effect.fail(new Target.Unavailable({ detail: "503" }))
             : Effect.void
         )
-        const relay = yield* Effect.forkChild(Relay.run({ ...quick, name: "r", target }))
+        const relay = yield* Effect.forkChild(
+          Effect.provideService(Relay.run({ ...quick, name: "r", target }), RelayState.RelayState, told.state)
+        )
         yield* Deferred.await(began)
-        const has = (count: number) =>
-          Effect.gen(function*() {
-            while (positionsOf(taken, "t_acme").length < count) yield* Effect.sleep(1)
-          })
-        yield* has(2)
+        yield* has("t_acme", 2)
         yield* emitMany(3)
-        yield* has(5)
+        yield* has("t_acme", 5)
         yield* emitMany(1, { tenantId: "t_bad" })
-        while ((yield* Relay.status)[0]?.failure === undefined) yield* Effect.sleep(1)
+        yield* told.failed
         yield* emitMany(3)
-        yield* has(8)
+        yield* has("t_acme", 8)
         assert.deepStrictEqual(positionsOf(taken, "t_slow"), [])
         yield* Deferred.succeed(release, undefined)
-        while (positionsOf(taken, "t_slow").length < 2) yield* Effect.sleep(1)
+        yield* has("t_slow", 2)
         assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(8))
         yield* Fiber.interrupt(relay)
       })
     )
 
     test(
-      "delivers at once what comes while a log's last event is on its way, and counts each failure",
+      "delivers what comes while a log's last event is on its way, without measuring what waits",
       Effect.gen(function*() {
         yield* emitMany(1)
-        const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
-        const begun = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
-        let fails = 3
-        const { calls, taken, target } = recording(({ log: { tenantId } }, call) =>
-          tenantId === "t_bad" && fails-- > 0
-            ? Effect.fail(new Target.Unavailable({ detail: "503" }))
-            : tenantId !== "t_bad" && call < 3
-            ? Effect.andThen(
-              Deferred.succeed(begun[call - 1 ? 1 : 0], undefined),
-              Deferred.await(gates[call - 1 ? 1 : 0])
+        const [begun, go, looked] = [
+          yield* Deferred.make<void>(),
+          yield* Deferred.make<void>(),
+          yield* Deferred.make<void>()
+        ]
+        const trail = yield* AuditTrail.AuditTrail
+        const store = yield* LogStore.LogStore
+        let listed = 0
+        // All logs are listed once: what waits is never measured, which would find what was missed.
+        const listing = AuditTrail.AuditTrail.of({
+          ...trail,
+          logs: Effect.suspend(() => ++listed === 1 ? trail.logs : Effect.never)
+        })
+        let isLate = false
+        const looking = LogStore.LogStore.of({
+          ...store,
+          grown: (since) =>
+            Effect.tap(
+              store.grown(since),
+              ({ logs }) => isLate && logs.length > 0 ? Deferred.succeed(looked, undefined) : Effect.void
             )
-            : Effect.void
+        })
+        const { calls, has, target } = recording((_, call) =>
+          call === 1 ? Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(go)) : Effect.void
         )
-        // What is found by measuring alone is found after a second.
-        const relay = yield* Effect.forkChild(Relay.run({ ...quick, name: "r", target }))
-        yield* Deferred.await(begun[0])
+        const relay = yield* Relay.run({ ...quick, name: "r", target }).pipe(
+          Effect.provideService(AuditTrail.AuditTrail, listing),
+          Effect.provideService(LogStore.LogStore, looking),
+          Effect.forkChild
+        )
+        yield* Deferred.await(begun)
+        isLate = true
         yield* emit(1)
-        const started = performance.now()
-        yield* Effect.sleep(20)
-        yield* Deferred.succeed(gates[0], undefined)
-        yield* Deferred.await(begun[1])
-        assert.isBelow(performance.now() - started, 900)
-        yield* Deferred.succeed(gates[1], undefined)
-        while (positionsOf(taken, "t_acme").length < 3) yield* Effect.sleep(1)
+        // Whoever has nothing to do has seen it, and the log is being delivered.
+        yield* Deferred.await(looked)
+        yield* Deferred.succeed(go, undefined)
+        yield* has("t_acme", 3)
         assert.strictEqual(calls(), 2)
-        yield* emitMany(1, { tenantId: "t_bad" })
-        while (positionsOf(taken, "t_bad").length < 2) yield* Effect.sleep(1)
-        // It is over as soon as nothing waits any more.
-        while ((yield* Relay.status)[0]?.failure !== undefined) yield* Effect.sleep(1)
+        yield* Fiber.interrupt(relay)
+      })
+    )
+
+    test(
+      "tells of a failure no longer than it lasts",
+      Effect.gen(function*() {
+        yield* emitMany(1)
+        const told = yield* toldState
+        let fails = 3
+        const { has, target } = recording(() =>
+          fails-- > 0 ? Effect.fail(new Target.Unavailable({ detail: "503" })) : Effect.void
+        )
+        const relay = yield* Effect.forkChild(
+          Effect.provideService(Relay.run({ ...quick, name: "r", target }), RelayState.RelayState, told.state)
+        )
+        yield* told.failed
+        yield* has("t_acme", 2)
+        yield* told.mended
+        assert.isUndefined((yield* Relay.status)[0]?.failure)
         yield* Fiber.interrupt(relay)
       })
     )
