@@ -6,6 +6,9 @@ import { LogStore } from "effect-audit/ledger"
 import { Relay, RelayState, SqlRelayState, Target } from "effect-audit/relay"
 import { Sqlite } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
+import { encoding } from "../../src/relay/delivering.ts"
+import { Due } from "../../src/relay/due.ts"
+import { keyOf, pass, unread } from "../../src/relay/passes.ts"
 import { log, temporaryFile, within } from "../support.ts"
 import { recording } from "./RelayTest.ts"
 
@@ -65,6 +68,28 @@ describe("a relay", () => {
       assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(20))
       assert.deepStrictEqual(positionsOf(taken, "t_good"), range(401))
       assert.include((yield* Relay.status)[0]?.failure?.detail, "not an event")
+    }).pipe(Effect.provide(layer)))
+
+  it.live("keeps a log due that grows while its last page is on its way", () =>
+    Effect.gen(function*() {
+      yield* emitMany(1)
+      const state = yield* RelayState.RelayState
+      yield* state.lease("r", "h", 5000)
+      const [trail, store] = [yield* AuditTrail.AuditTrail, yield* LogStore.LogStore]
+      const due = new Due()
+      const key = keyOf(log)
+      due.grow(key, log)
+      let grows = true
+      const { target } = recording(() => Effect.sync(() => grows ? due.grow(key, log) : undefined))
+      const delivering = { target, tries: 1, apply: (item: AuditTrail.Item) => item, encode: encoding("ndjson") }
+      const running = { options: { name: "r", target }, state, trail, holder: "h", delivering, read: unread() }
+      const passing = { store, due, wait: () => 1, failed: () => Effect.void, succeeded: Effect.void }
+      yield* pass(running, passing)
+      assert.deepStrictEqual([...due.logs.keys()], [key])
+      grows = false
+      yield* emitMany(1)
+      yield* pass(running, passing)
+      assert.deepStrictEqual([...due.logs.keys()], [])
     }).pipe(Effect.provide(layer)))
 
   it.live("keeps a parked event that cannot be read parked, and goes on", () =>
