@@ -65,35 +65,53 @@ export interface Writer<A, B> extends Options {
   readonly keyOf?: ((value: A) => string) | undefined
 }
 
+/** Entries that wait, in the order of their calls, which is that of their deadlines. */
+class Line<A, B> {
+  entries: Array<Pending<A, B>> = []
+
+  take(most: number): Array<Pending<A, B>> {
+    return this.entries.splice(0, most)
+  }
+
+  takeBack(entries: ReadonlyArray<Pending<A, B>>): void {
+    this.entries = [...entries, ...this.entries].sort((a, b) => a.order - b.order)
+  }
+
+  /** Those whose deadline has come; they wait no longer. */
+  expired(now: number): Array<Pending<A, B>> {
+    let count = 0
+    while (count < this.entries.length && this.entries[count]!.expiresAt <= now) count++
+    return this.take(count)
+  }
+}
+
 /** What one run of a writer has taken. */
 class Batch<A extends { readonly eventId: EventId }, B> implements Waiting<A, B> {
   writing: Array<Pending<A, B>> = []
   fiber: Fiber.Fiber<void> | undefined
   private readonly queue: CommitQueue<A, B>
-  private readonly key: string | undefined
+  private readonly line: Line<A, B>
 
-  /** Takes the entries of a key; without one all that are not written apart. */
-  constructor(queue: CommitQueue<A, B>, key: string | undefined) {
+  constructor(queue: CommitQueue<A, B>, line: Line<A, B>) {
     this.queue = queue
-    this.key = key
+    this.line = line
   }
 
-  readonly isEmpty = (): boolean => !this.queue.has(this.key)
+  readonly isEmpty = (): boolean => this.line.entries.length === 0
 
   readonly take = (): ReadonlyArray<Entry<A, B>> => {
-    const taken = this.queue.take(this.key)
+    const taken = this.line.take(this.queue.maxBatch)
     for (const entry of taken) entry.state = "writing"
     // A writer that goes on for long has settled what it took before.
-    const left = this.writing.filter(({ state }) => state === "writing")
-    this.writing = left.length === 0 ? taken : [...left, ...taken]
+    this.writing = [...this.writing.filter(({ state }) => state === "writing"), ...taken]
     this.queue.measure()
     return taken
   }
 
-  readonly giveBack = (entries?: ReadonlyArray<Entry<A, B>>): void => {
-    const wanted = entries === undefined ? undefined : new Set(entries)
-    const back = this.writing.filter((entry) => wanted === undefined || wanted.has(entry))
-    this.writing = this.writing.filter((entry) => wanted !== undefined && !wanted.has(entry))
+  readonly giveBack = (entries: ReadonlyArray<Entry<A, B>> = this.writing): void => {
+    const given = new Set(entries)
+    const back = this.writing.filter((entry) => given.has(entry))
+    this.writing = this.writing.filter((entry) => !given.has(entry))
     this.queue.takeBack(back.filter(({ state }) => state === "writing"))
   }
 
@@ -103,20 +121,17 @@ class Batch<A extends { readonly eventId: EventId }, B> implements Waiting<A, B>
 
 /** The entries that wait, and those that are being written. */
 class CommitQueue<A extends { readonly eventId: EventId }, B> {
+  readonly maxBatch: number
   private readonly options: Writer<A, B>
   private readonly deadline: number
   private readonly clock: Clock.Clock
-  private readonly runFork: (
-    effect: Effect.Effect<void>,
-    options?: { readonly uninterruptible: boolean }
-  ) => Fiber.Fiber<void>
+  private readonly runFork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly idle = Latch.makeUnsafe(true)
-  private queue: Array<Pending<A, B>> = []
-  /** The writers that run: one of all entries but those of some keys, and one of each of these. */
+  /** What waits for the writer of all, and what waits for the writers of keys that are held up. */
+  private readonly common = new Line<A, B>()
+  private readonly heldUp = new Map<string, Line<A, B>>()
+  /** The writers that run. */
   private readonly batches = new Set<Batch<A, B>>()
-  private readonly heldUp = new Map<string, Batch<A, B>>()
-  /** Entries of the queue that are written apart. */
-  private apartCount = 0
   /** The batch that the medium is busy with, and whether the next one is to begin with the next turn. */
   private current: Batch<A, B> | undefined
   private isDue = false
@@ -134,54 +149,29 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
 
   constructor(options: Writer<A, B>, clock: Clock.Clock, services: Context.Context<never>) {
     this.options = options
+    this.maxBatch = options.maxBatch
     this.deadline = Duration.toMillis(Duration.fromInputUnsafe(options.deadline))
     this.clock = clock
     this.services = services
     this.runFork = Effect.runForkWith(services)
   }
 
-  /** Whether an entry is written apart. */
-  private isApart({ key }: Pending<A, B>): boolean {
-    return key !== undefined && this.heldUp.has(key)
+  private lineOf({ key }: Pending<A, B>): Line<A, B> {
+    return (key === undefined ? undefined : this.heldUp.get(key)) ?? this.common
   }
 
-  /** Counts the entries that are written apart anew. */
-  private recount(): void {
-    this.apartCount = this.heldUp.size === 0 ? 0 : this.queue.filter((entry) => this.isApart(entry)).length
+  private get lines(): ReadonlyArray<Line<A, B>> {
+    return [this.common, ...this.heldUp.values()]
   }
 
-  has(key: string | undefined): boolean {
-    return key === undefined
-      ? this.queue.length > this.apartCount
-      : this.apartCount > 0 && this.queue.some((entry) => entry.key === key)
-  }
-
-  take(key: string | undefined): Array<Pending<A, B>> {
-    const { maxBatch } = this.options
-    const all = this.queue
-    if (key === undefined && this.apartCount === 0) {
-      const taken = all.length <= maxBatch ? all : all.slice(0, maxBatch)
-      this.queue = taken === all ? [] : all.slice(maxBatch)
-      return taken
-    }
-    const taken: Array<Pending<A, B>> = []
-    this.queue = all.filter((entry) => {
-      const isWanted = taken.length < maxBatch && (key === undefined ? !this.isApart(entry) : entry.key === key)
-      return !isWanted || taken.push(entry) === 0
-    })
-    this.recount()
-    return taken
-  }
-
-  /** Entries stay in the order of their calls, which is that of their deadlines. */
   takeBack(entries: ReadonlyArray<Pending<A, B>>): void {
     for (const entry of entries) entry.state = "waiting"
-    this.queue = [...entries, ...this.queue].sort((a, b) => a.order - b.order)
-    this.recount()
+    for (const line of this.lines) line.takeBack(entries.filter((entry) => this.lineOf(entry) === line))
   }
 
   measure(): void {
-    let more = this.queue.length - this.told
+    let more = -this.told
+    for (const { entries } of this.lines) more += entries.length
     for (const { writing } of this.batches) more += writing.length
     if (more === 0) return
     this.told += more
@@ -212,26 +202,23 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
 
   private rest(): void {
     this.measure()
-    if (this.queue.length === 0 && this.batches.size === 0) this.idle.openUnsafe()
+    if (this.common.entries.length === 0 && this.batches.size === 0) this.idle.openUnsafe()
   }
 
   /** One commit; the next one begins in the next turn: between two, timers and sockets are served. */
   private readonly start = (): void => {
-    if (!this.isDue || this.current !== undefined) return
+    if (!this.isDue) return
     this.isDue = false
-    if (!this.has(undefined)) return this.rest()
-    const batch = new Batch<A, B>(this, undefined)
+    if (this.common.entries.length === 0) return this.rest()
+    const batch = new Batch<A, B>(this, this.common)
     this.current = batch
-    batch.fiber = this.runFork(
-      Effect.andThen(
-        this.run(batch, this.options.write),
-        Effect.sync(() => {
-          this.free(batch)
-          this.rest()
-        })
-      ),
-      { uninterruptible: false }
-    )
+    batch.fiber = this.runFork(Effect.andThen(
+      this.run(batch, this.options.write),
+      Effect.sync(() => {
+        this.free(batch)
+        this.rest()
+      })
+    ))
   }
 
   /** The medium has done with a batch. */
@@ -240,7 +227,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
     this.current = undefined
     this.inFlight = this.most
     this.most = this.open
-    if (this.has(undefined)) this.wake()
+    if (this.common.entries.length > 0) this.wake()
   }
 
   /** Has the next commit begin with the next turn, or at once where enough waits. */
@@ -251,55 +238,56 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
       setImmediate(this.start)
     }
     const { eager } = this.options
-    if (eager !== undefined && this.queue.length - this.apartCount >= eager(this.inFlight)) this.start()
+    if (eager !== undefined && this.common.entries.length >= eager(this.inFlight)) this.start()
   }
 
   apart(key: string, write: Write<A, B>): void {
     if (this.heldUp.has(key)) return
-    const batch = new Batch(this, key)
-    this.heldUp.set(key, batch)
-    this.recount()
+    const line = new Line<A, B>()
+    const isHeldUp = (entry: Pending<A, B>) => entry.key === key
+    line.entries = this.common.entries.filter(isHeldUp)
+    this.common.entries = this.common.entries.filter((entry) => !isHeldUp(entry))
+    this.heldUp.set(key, line)
+    const batch = new Batch(this, line)
     const ended = Effect.sync(() => {
       this.heldUp.delete(key)
-      this.recount()
-      if (this.has(undefined)) this.wake()
-      else this.rest()
+      this.common.takeBack(line.entries)
+      this.wake()
     })
-    batch.fiber = this.runFork(Effect.andThen(this.run(batch, write), ended), { uninterruptible: false })
+    batch.fiber = this.runFork(Effect.andThen(this.run(batch, write), ended))
   }
 
-  /** Entries are in the order of their deadlines, so one sleeper serves them all. */
+  /** One sleeper serves the deadlines of all. */
   private expire(now: number): void {
     const { capacity } = this.options
-    let expired = 0
-    while (expired < this.queue.length && this.queue[expired]!.expiresAt <= now) expired++
-    this.queue.splice(0, expired).forEach((entry, index) => {
-      const detail = `no commit within ${this.deadline} ms`
-      entry.settle(this.fail(
-        entry.value,
-        index < capacity
-          ? new SinkTimeout({ detail })
-          : new SinkOverloaded({ detail: `no room in the queue of ${capacity} within ${this.deadline} ms` })
-      ))
-    })
-    if (expired > 0) this.recount()
+    for (const line of this.lines) {
+      line.expired(now).forEach((entry, index) => {
+        const detail = `no commit within ${this.deadline} ms`
+        entry.settle(this.fail(
+          entry.value,
+          index < capacity
+            ? new SinkTimeout({ detail })
+            : new SinkOverloaded({ detail: `no room in the queue of ${capacity} within ${this.deadline} ms` })
+        ))
+      })
+    }
     for (const { writing } of this.batches) {
       this.lost(`the write did not end within ${this.deadline} ms`, writing.filter((entry) => entry.expiresAt <= now))
     }
   }
 
-  private next(): number | undefined {
-    let next = this.queue[0]?.expiresAt
-    for (const { writing } of this.batches) {
-      const at = writing.find((entry) => entry.state === "writing")?.expiresAt
-      if (at !== undefined && (next === undefined || at < next)) next = at
-    }
-    return next
+  /** The next deadline: the first of those who wait in each line, and of those who are written in each batch. */
+  private next(): number {
+    const first = [
+      ...this.lines.map(({ entries }) => entries[0]),
+      ...[...this.batches].map(({ writing }) => writing.find(({ state }) => state === "writing"))
+    ]
+    return Math.min(...first.map((entry) => entry?.expiresAt ?? Infinity))
   }
 
   private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
     const at = this.next()
-    if (at === undefined) {
+    if (at === Infinity) {
       this.watching = false
       return Effect.void
     }
@@ -320,11 +308,10 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
     this.closed = true
     return Effect.timeoutOption(this.idle.await, this.deadline)
   }).pipe(Effect.andThen(Effect.suspend(() => {
-    const left = this.queue
-    this.queue = []
-    this.apartCount = 0
-    for (const entry of left) {
-      entry.settle(this.fail(entry.value, new SinkClosed({ detail: "closed before it was written" })))
+    for (const line of this.lines) {
+      for (const { settle, value } of line.take(Infinity)) {
+        settle(this.fail(value, new SinkClosed({ detail: "closed before it was written" })))
+      }
     }
     const fibers = [this.watcher]
     for (const batch of this.batches) {
@@ -345,11 +332,11 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
       this.open--
       resume(exit)
     })
-    this.queue.push(entry)
+    const line = this.lineOf(entry)
+    line.entries.push(entry)
     if (++this.open > this.most) this.most = this.open
     this.idle.closeUnsafe()
-    if (this.isApart(entry)) this.apartCount++
-    else this.wake()
+    if (line === this.common) this.wake()
     if (!this.watching) {
       this.watching = true
       queueMicrotask(this.startWatch)

@@ -810,6 +810,24 @@ describe("what is written apart", () => {
       assert.deepStrictEqual(common, [[10], [11]])
     }))
 
+  it.effect("leaves to the others what its writer did not take: in the order of the calls", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const { append, common } = yield* holding((waiting) =>
+        Effect.andThen(
+          Effect.sync(() => {
+            for (const { settle, value } of waiting.take()) settle(Exit.succeed(value.n))
+          }),
+          Deferred.await(gate)
+        ), { maxBatch: 2 })
+      assert.strictEqual(yield* append(value(10)), 10)
+      const left = yield* Effect.forEach([11, 12], (n) => start(append(value(n))))
+      assert.strictEqual(yield* append(value(1)), 1)
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual((yield* Effect.forEach(left, Fiber.join)).map(tag), ["ok", "ok"])
+      assert.deepStrictEqual(common, [[10], [1], [11, 12]])
+    }))
+
   it.effect("counts as the others do in the depth of the queue, until it is settled", () =>
     Effect.gen(function*() {
       const depth = Effect.map(Metric.value(GroupCommit.queueDepth), ({ value }) => value)
