@@ -163,18 +163,15 @@ const backfill = Command.make(
         if (log === undefined) return yield* new Failed({ message: `${tenant} has no log in ${env}` })
         if (position > log.size) return yield* new UsageError({ message: `--position: the log has ${log.size} events` })
         const state = yield* RelayState
-        const found = yield* known(relay)
-        if (found.holder !== undefined && !found.isPaused) {
-          return yield* new Failed({ message: `${relay} is running: pause it first (relay pause)` })
-        }
+        yield* known(relay)
         yield* state.moveTo(relay, { tenantId: tenant, env }, position)
         yield* Console.error(`${relay}: ${tenant} ${env} is delivered from position ${position} on`)
       }).pipe(Effect.provide(relaying({ config, db })))
     )
 ).pipe(
   Command.withDescription(
-    "Have a log delivered from a position on, again or without what is before. The relay is paused first. Exit 0: " +
-      "done, 2: could not be done."
+    "Have a log delivered from a position on, again or without what is before, by the process that runs the relay. " +
+      "Exit 0: asked for, 2: could not be done."
   )
 )
 

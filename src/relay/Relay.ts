@@ -64,10 +64,12 @@ interface Failing {
   readonly succeeded: Effect.Effect<void, AuditError>
 }
 
-/** How long a target that takes nothing is left alone at most, in milliseconds; each log waits for its own longer. */
-const longestPause = 5000
-/** The same while a log is due that was not tried: perhaps it is taken. */
-const shortPause = 1000
+/**
+ * How long a target that takes nothing is left alone at most, in milliseconds, by what is due: logs of which it has
+ * taken something last, others that were not tried since, or those alone of which it takes nothing. Each of these waits
+ * for its own longer.
+ */
+const longestPause = { good: 0, some: 1000, none: 5000 }
 
 /** Delivers until the lease is lost, or the store fails. */
 const holding = Effect.fnUntraced(function*(
@@ -77,6 +79,7 @@ const holding = Effect.fnUntraced(function*(
   { failed, succeeded, wait }: Failing
 ): Effect.fn.Return<void, AuditError> {
   const { holder, options: { interval = 250, name }, state } = running
+  const pause = millisOf(interval)
   const due = new Due()
   const renew = Effect.timeoutOrElse(state.lease(name, holder, leaseMillis), {
     duration: leaseMillis / 2,
@@ -96,6 +99,15 @@ const holding = Effect.fnUntraced(function*(
     retries.untilMillis = now + Math.max(askedOf(refused), wait(retries.failed))
     yield* failed(refused)
   })
+  /** Leaves the target alone for as long as it has asked, and else until a log is due that it may take. */
+  const leaveAlone = Effect.fnUntraced(function*(askedMillis: number, millis: number) {
+    const began = yield* elapsed
+    for (let left = millis; left > 0;) {
+      yield* Effect.sleep(Math.min(pause, left))
+      yield* look(running, store, due)
+      left = Math.max(askedMillis, Math.min(longestPause[due.untried()], millis)) - (yield* elapsed) + began
+    }
+  })
   const delivering = Effect.gen(function*() {
     for (;;) {
       yield* look(running, store, due)
@@ -103,8 +115,7 @@ const holding = Effect.fnUntraced(function*(
       if (isLost) return
       if (!isAway && due.waits.size === 0) yield* succeeded
       away = isAway ? away + 1 : 0
-      const longest = due.hasUntried() ? shortPause : longestPause
-      if (away > 0) yield* Effect.sleep(Math.max(askedMillis, Math.min(longest, wait(away))))
+      if (away > 0) yield* leaveAlone(askedMillis, wait(away))
       else if (due.ready(yield* elapsed).length === 0) yield* Effect.sleep(interval)
     }
   })

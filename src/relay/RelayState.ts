@@ -65,6 +65,7 @@ export type Lease = "held" | "paused" | "elsewhere"
 export class RelayState extends Context.Service<RelayState, {
   /**
    * Takes the lease of a relay, or renews it, for so many milliseconds; it may be held elsewhere, or the relay paused.
+   * Who held it and has not renewed it in time, or since the clock was set back, does not hold it any more.
    */
   readonly lease: (relay: string, holder: string, millis: number) => Effect.Effect<Lease, AuditError>
   /** Gives the lease back. */
@@ -79,8 +80,9 @@ export class RelayState extends Context.Service<RelayState, {
   /** Stops a relay within a fifth of its lease, keeping everything, or lets it go on. */
   readonly pause: (relay: string, isPaused: boolean) => Effect.Effect<void, AuditError>
   /**
-   * Has a log delivered from a position on, again or without what is before. What is parked from there on is delivered
-   * again with it, and not parked any more.
+   * Has a log delivered from a position on, again or without what is before; a relay that runs sees it within a second,
+   * with thousands of logs within half a minute. What is parked from there on is delivered again with it, and is not
+   * parked any more.
    */
   readonly moveTo: (relay: string, log: LogName, next: number) => Effect.Effect<void, AuditError>
   /** The events that are parked, by log and position. */
@@ -98,6 +100,12 @@ export class RelayState extends Context.Service<RelayState, {
   /** All relays that ever ran here. */
   readonly all: Effect.Effect<ReadonlyArray<Status>, AuditError>
 }>()("effect-audit/relay/RelayState") {}
+
+/**
+ * A lease that ends more than so many of one's own later was given before the clock was set back: whoever holds it
+ * would have renewed it since.
+ */
+export const leasesAhead = 20
 
 interface Kept {
   holder: string | undefined
@@ -154,7 +162,8 @@ export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () =>
     lease: (relay, holder, millis) =>
       now((at): Lease => {
         const kept = of(relay)
-        if (kept.holder !== undefined && kept.holder !== holder && kept.until > at) return "elsewhere"
+        const isHeld = kept.until > at && kept.until <= at + millis * leasesAhead
+        if (kept.holder !== undefined && kept.holder !== holder && isHeld) return "elsewhere"
         kept.holder = holder
         kept.until = at + millis
         return kept.isPaused ? "paused" : "held"

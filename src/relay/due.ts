@@ -38,8 +38,13 @@ export class Due {
     return [0, 1, 2].flatMap((of) => all.filter(([key]) => rank(key) === of))
   }
 
-  /** Whether a log is due that has not failed. */
-  hasUntried(): boolean {
-    return [...this.logs.keys()].some((key) => !this.waits.has(key))
+  /** Whether a log is due that has not failed, and whether one is whose last delivery succeeded. */
+  untried(): "good" | "some" | "none" {
+    const keys = [...this.logs.keys()]
+    return keys.some((key) => this.good.has(key))
+      ? "good"
+      : keys.some((key) => !this.waits.has(key))
+      ? "some"
+      : "none"
   }
 }

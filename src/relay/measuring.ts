@@ -11,12 +11,25 @@ export const lag = Metric.gauge("audit_relay_lag_events", {
   description: "Events that a relay has not delivered yet"
 })
 
+/** Takes over cursors that were moved meanwhile, by whoever operates the relay. */
+const takeMoved = Effect.fnUntraced(function*({ options: { name }, state }: Running, cursors: Due["cursors"]) {
+  const before = new Map(cursors)
+  for (const { log, next } of yield* state.cursors(name)) {
+    const key = keyOf(log)
+    // What was delivered while they were read is not known to whom they were read for.
+    if (cursors.get(key) === before.get(key)) cursors.set(key, next)
+  }
+})
+
 /**
- * How many events wait; what does is due, whoever has told of it: the store tells of no log that was stopped since.
+ * How many events wait; what does is due, whoever has told of it: the store tells of no log that was stopped since, or
+ * whose cursor was moved.
  */
 export const measure = Effect.fnUntraced(
-  function*({ options: { logs: isWanted = () => true, name }, trail }: Running, due: Pick<Due, "cursors" | "grow">) {
+  function*(running: Running, due: Pick<Due, "cursors" | "grow">) {
+    const { options: { logs: isWanted = () => true, name }, trail } = running
     let waiting = 0
+    yield* takeMoved(running, due.cursors)
     for (const log of yield* trail.logs) {
       const { env, tenantId } = log
       const key = keyOf(log)
@@ -34,11 +47,7 @@ const tellLag = (relay: string, waiting: number) =>
 
 /** What waits of a relay that is paused. */
 export const measurePaused = (running: Running): Effect.Effect<void, AuditError> =>
-  Effect.flatMap(
-    running.state.cursors(running.options.name),
-    (cursors) =>
-      measure(running, { cursors: new Map(cursors.map(({ log, next }) => [keyOf(log), next])), grow: () => {} })
-  )
+  Effect.suspend(() => measure(running, { cursors: new Map(), grow: () => {} }))
 
 /** Who does not hold a relay any more says nothing of what waits. */
 export const unmeasured = ({ options: { name } }: Running): Effect.Effect<void> => tellLag(name, 0)

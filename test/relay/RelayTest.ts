@@ -273,6 +273,34 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
     )
 
     test(
+      "a lease that ends far later than any would is of a clock that was set back: it holds up no one",
+      Effect.gen(function*() {
+        const state = yield* RelayState.RelayState
+        assert.strictEqual(yield* state.lease("r", "a", 3_600_000), "held")
+        assert.strictEqual(yield* state.lease("r", "b", 180_000), "elsewhere")
+        assert.strictEqual(yield* state.lease("r", "c", 15_000), "held")
+        assert.strictEqual(yield* state.lease("r", "a", 15_000), "elsewhere")
+      })
+    )
+
+    test(
+      "sees that a log was moved while it runs, also where nothing comes to it any more",
+      Effect.gen(function*() {
+        yield* emitMany(10)
+        yield* emitMany(3, { tenantId: "t_globex" })
+        const { has, taken, target } = recording(() => Effect.void)
+        const state = yield* RelayState.RelayState
+        const running = yield* Effect.forkChild(Relay.run({ ...quick, name: "r", target }))
+        yield* Effect.all([has("t_acme", 11), has("t_globex", 4)])
+        yield* state.moveTo("r", log, 8)
+        yield* has("t_acme", 14)
+        yield* Fiber.interrupt(running)
+        assert.deepStrictEqual(positionsOf(taken, "t_acme").slice(11), [8, 9, 10])
+        assert.deepStrictEqual(positionsOf(taken, "t_globex"), range(4))
+      })
+    )
+
+    test(
       "pauses, and keeps everything; delivers again from a position; begins with what comes",
       Effect.gen(function*() {
         yield* emitMany(10)

@@ -6,6 +6,7 @@ import { LogStore } from "effect-audit/ledger"
 import { Relay, RelayState, SqlRelayState, Target } from "effect-audit/relay"
 import { Sqlite } from "effect-audit/sqlite"
 import { AuditTrail } from "effect-audit/trail"
+import { TestClock } from "effect/testing"
 import { encoding } from "../../src/relay/delivering.ts"
 import { Due } from "../../src/relay/due.ts"
 import { keyOf, pass, unread } from "../../src/relay/passes.ts"
@@ -68,6 +69,39 @@ describe("a relay", () => {
       assert.deepStrictEqual(positionsOf(taken, "t_acme"), range(20))
       assert.deepStrictEqual(positionsOf(taken, "t_good"), range(401))
       assert.include((yield* Relay.status)[0]?.failure?.detail, "not an event")
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("leaves a target alone that takes nothing of many logs, but not where one has grown that it took", () =>
+    Effect.gen(function*() {
+      const bad = range(60).map((n) => `t_bad${n}`)
+      yield* Effect.forEach(bad, (tenantId) => emit(0, tenantId))
+      yield* emit(0)
+      const { calls, taken, target } = recording(({ log }) =>
+        log.tenantId === "t_acme" ? Effect.void : Effect.fail(new Target.Unavailable({ detail: "away" }))
+      )
+      const backoff = { from: "5 seconds", to: "5 seconds" } as const
+      const running = yield* Effect.forkChild(
+        Relay.run({ name: "r", target, backoff, lease: "1 hour" }),
+        { startImmediately: true }
+      )
+      /** Lets some time pass, in which nothing of the relay's is held up by the clock alone. */
+      const pass = (millis: number) =>
+        Effect.gen(function*() {
+          for (let at = 0; at < millis; at += 50) {
+            yield* TestClock.adjust(50)
+            yield* Effect.promise(() => new Promise(setImmediate))
+          }
+        })
+      // Each log is tried once; then those that failed are due again, more of them than are tried at once.
+      yield* Effect.repeat(pass(50), { until: () => calls() >= 61 })
+      yield* Effect.repeat(pass(50), { until: () => calls() >= 65 })
+      const tried = calls()
+      yield* pass(2000)
+      assert.strictEqual(calls(), tried)
+      yield* emit(1)
+      yield* pass(400)
+      assert.isAbove(positionsOf(taken, "t_acme").length, 2)
+      yield* Fiber.interrupt(running)
     }).pipe(Effect.provide(layer)))
 
   it.live("keeps a log due that grows while its last page is on its way", () =>
