@@ -12,6 +12,7 @@ import * as Erasure from "../erasure/Erasure.ts"
 import * as RequestContext from "../RequestContext.ts"
 import { Failed, UsageError } from "./exit.ts"
 import { type StoreArgs, storeFlags } from "./opened.ts"
+import { progress } from "./progress.ts"
 import { envFlag, erasable, failing, tenantFlag, timeFlag } from "./store.ts"
 
 const flags = {
@@ -130,10 +131,10 @@ const within = Effect.fnUntraced(function*<S, A, E>(
   )
 })
 
-/** Positions as ranges, the first of them. */
+/** Positions as ranges, the first twenty of them. */
 const rangesOf = (positions: ReadonlyArray<readonly [number, number]>): string => {
   const ranges = positions.slice(0, 20).map(([first, last]) => first === last ? `${first}` : `${first}-${last}`)
-  return ranges.join(", ") + (positions.length > 20 ? `, and ${positions.length - 20} ranges more` : "")
+  return ranges.join(", ") + (positions.length > 20 ? `, and ${positions.length - 20} more` : "")
 }
 
 /** A time that is to come would erase all there is. */
@@ -167,15 +168,22 @@ export const erase = Command.make(
         }`
       )
     }
-    const erasure = yield* within({ config, db }, given, selectionOf(given), Erasure.erase).pipe(
-      Effect.catchTag("AuditError", (error) => failing(Effect.fail(error)))
-    )
+    const state = { erased: 0 }
+    const meter = yield* progress((seconds) => `${state.erased} events erased in ${seconds.toFixed(0)} s`)
+    const erasing = within({ config, db }, given, selectionOf(given), (selection) =>
+      Erasure.erase(selection, {
+        progress: (count) => {
+          state.erased = count
+        }
+      }))
+    const erasure = yield* Effect.catchTag(erasing, "AuditError", (error) => failing(Effect.fail(error)))
+    yield* meter.stop
     const { count, positions, receipts, scrubbed } = erasure
     yield* Console.log(
       count === 0
         ? "nothing to erase: no such events, or erased before"
         : `erased ${count} events at positions ${rangesOf(positions)}; recorded at position ${
-          receipts.map(({ position }) => position).join(", ")
+          rangesOf(receipts.flatMap(({ position }) => position === undefined ? [] : [[position, position]]))
         }`
     )
     yield* Console.log(
@@ -187,10 +195,10 @@ export const erase = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Erase the content of events: their entries and proofs stay, and an event records the erasure. Events under " +
-      "legal hold " +
-      "are not erased. Copies outside the store are out of its reach. Sign a checkpoint afterwards: the record is " +
-      "evidence once one covers it. Exit 0: done, 2: could not be done."
+    "Erase the content of events: their entries and proofs stay, and events record the erasure, one for each 2,048 " +
+      "or fewer; others write meanwhile, and what is stopped in the middle is finished by the next call. Events " +
+      "under legal hold are not erased. Copies outside the store are out of its reach. Sign a checkpoint " +
+      "afterwards: the record is evidence once one covers it. Exit 0: done, 2: could not be done."
   ),
   Command.withExamples([{
     command:

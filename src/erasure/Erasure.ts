@@ -16,13 +16,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import { AuditError, type AuditReason, Held, type InvalidInput, NotFound, SinkRejected } from "../AuditError.ts"
+import { AuditError, type AuditReason, type InvalidInput, NotFound } from "../AuditError.ts"
 import { ReadDraft } from "../internal/draft.ts"
 import { uuidText } from "../internal/entropy.ts"
-import { Ranges } from "../internal/ranges.ts"
 import { type Hold, type Log, LogStore, type LogWriter } from "../ledger/LogStore.ts"
 import { LoggingEngine, type Receipt } from "../LoggingEngine.ts"
-import { RequestContext, system } from "../RequestContext.ts"
+import { RequestContext } from "../RequestContext.ts"
+import { Erasing } from "./erasing.ts"
+import { type Recording, recording } from "./recording.ts"
 import {
   type Case,
   describe,
@@ -31,11 +32,10 @@ import {
   type OfCase,
   read,
   readName,
-  type Selected,
   type Selection,
   unnamed
 } from "./Selection.ts"
-import { type Targets, targetsOf } from "./targets.ts"
+import { tallyOf } from "./targets.ts"
 
 export type { Case, HoldSelection, OfCase, Selection } from "./Selection.ts"
 
@@ -45,10 +45,16 @@ export interface Erased {
   readonly count: number
   /** Their positions, as ranges from first to last. */
   readonly positions: ReadonlyArray<readonly [first: number, last: number]>
-  /** Of the events `audit.erased` that record it; none where nothing was left to erase. */
+  /** Of the events `audit.erased` that record it, one for each step; none where nothing was left to erase. */
   readonly receipts: ReadonlyArray<Receipt>
   /** Whether the bytes are gone from the medium. `false` while a reader holds them: repeat the call. */
   readonly scrubbed: boolean
+}
+
+/** How to erase. */
+export interface EraseOptions {
+  /** Told after each step how many events were erased so far. */
+  readonly progress?: ((count: number) => void) | undefined
 }
 
 /** What an erasure would do. */
@@ -64,12 +70,14 @@ export interface Preview {
 /** Erases the content of events, and keeps it from being erased. */
 export class Erasure extends Context.Service<Erasure, {
   /**
-   * Erases the content of events of the context's log, and records `audit.erased`, in one transaction. Events under
-   * legal hold fail the whole call with `Held`. Idempotent. Never reaches another tenant, nor the records of erasures
-   * (`Protected`).
+   * Erases the content of events of the context's log, in steps of 2,048 events at most, each in one transaction with
+   * the `audit.erased` that records it: others write between them. Events under legal hold fail the call with `Held`
+   * before anything is erased. Idempotent: what fails between two steps is repeated. Never reaches another tenant, nor
+   * the records of erasures (`Protected`).
    */
   readonly erase: (
-    selection: Selection & { readonly reason: string }
+    selection: Selection & { readonly reason: string },
+    options?: EraseOptions | undefined
   ) => Effect.Effect<Erased, AuditError, RequestContext>
   /** What erasing a selection would do now. Changes nothing, and records nothing. */
   readonly preview: (selection: Selection) => Effect.Effect<Preview, AuditError, RequestContext>
@@ -91,9 +99,10 @@ export class Erasure extends Context.Service<Erasure, {
 
 /** Erases the content of events of the context's log. */
 export const erase = (
-  selection: Selection & { readonly reason: string }
+  selection: Selection & { readonly reason: string },
+  options?: EraseOptions | undefined
 ): Effect.Effect<Erased, AuditError, Erasure | RequestContext> =>
-  Effect.flatMap(Erasure, (erasure) => erasure.erase(selection))
+  Effect.flatMap(Erasure, (erasure) => erasure.erase(selection, options))
 
 /** What erasing a selection of the context's log would do now. */
 export const preview = (selection: Selection): Effect.Effect<Preview, AuditError, Erasure | RequestContext> =>
@@ -111,94 +120,21 @@ export const release = (
 ): Effect.Effect<Receipt, AuditError, Erasure | RequestContext> =>
   Effect.flatMap(Erasure, (erasure) => erasure.release(selection))
 
-/** Ranges of positions that one record names at most: about 150 kB of JSON. */
-const rangesPerRecord = 8000
 const refuse = (method: string, reason: AuditReason) => new AuditError({ method, reason })
 
-/** The events of a selection that are not erased yet; `Held` if one of them is. */
-const select = Effect.fnUntraced(function*(
-  writer: LogWriter,
-  log: Log,
-  selected: Selected,
-  actors: ReadonlyArray<string>
-): Effect.fn.Return<Targets, AuditError> {
-  const targets = yield* targetsOf(writer, log, selected, actors)
-  if (targets.held === 0) return targets
-  const detail = `${targets.held} of the ${targets.rows.length} events are held: release them first; nothing was erased`
-  return yield* refuse("Erasure.erase", new Held({ detail }))
-})
-
-/** The persons who ask, if any do; retention by time is nobody's own request. */
-const askedBy = ({ actor, delegation }: RequestContext["Service"], selected: Selected): ReadonlyArray<string> => {
-  if (selected._tag === "Time") return []
-  const person = actor.type === "human"
-    ? actor.id
-    : actor.type === "agent" || actor.type === "tool"
-    ? actor.onBehalfOf
-    : undefined
-  const delegates = (delegation ?? []).flatMap(({ id, type }) => type === "human" ? [id] : [])
-  return person === undefined ? delegates : [person, ...delegates]
-}
-
-/** A context that names nobody. */
-const nameless = (context: RequestContext["Service"]): RequestContext["Service"] => ({
-  ...context,
-  actor: system,
-  delegation: undefined,
-  client: undefined
-})
-
-/** Records inside the change; anything else would not be one with what it records. */
-const recording = (engine: LoggingEngine["Service"]) =>
-  Effect.fnUntraced(function*(
-    method: string,
-    writer: LogWriter,
-    log: Log,
-    draft: ReadDraft
-  ): Effect.fn.Return<Receipt, AuditError, RequestContext> {
-    const receipt = yield* engine.log(ReadDraft.for(engine, draft))
-    const [event] = yield* writer.find(log, [receipt.eventId])
-    if (event !== undefined) return receipt
-    const detail = "the engine records to another store than the one that is changed"
-    return yield* refuse(method, new SinkRejected({ detail }))
-  })
-
-const makeErase = (store: LogStore["Service"], record: ReturnType<typeof recording>) =>
+const makeErase = (store: LogStore["Service"], record: Recording) =>
   Effect.fn("Erasure.erase")(function*(
-    selection: Selection & { readonly reason: string }
+    selection: Selection & { readonly reason: string },
+    { progress }: EraseOptions = {}
   ): Effect.fn.Return<Erased, AuditError, RequestContext> {
-    const method = "Erasure.erase"
-    const { reason } = selection
     const selected = read(selection, { ranges: false })
-    if (selected._tag === "Failure") return yield* refuse(method, selected.failure)
+    if (selected._tag === "Failure") return yield* refuse("Erasure.erase", selected.failure)
     const context = yield* RequestContext
-    const now = yield* Clock.currentTimeMillis
-    const positions = new Ranges()
-    const receipts: Array<Receipt> = []
-    yield* store.change(
-      context,
-      Effect.fnUntraced(function*(writer, log) {
-        const { namesActor, rows } = yield* select(
-          writer,
-          log,
-          selected.success,
-          askedBy(context, selected.success)
-        )
-        if (rows.length === 0) return
-        for (const { position } of rows) positions.add(position)
-        yield* writer.erase(log, rows, now)
-        // The record stays: where someone erased what is about themselves it must not name them.
-        const by = namesActor ? nameless(context) : context
-        const all = positions.all()
-        for (let i = 0; i < all.length; i += rangesPerRecord) {
-          const part = all.slice(i, i + rangesPerRecord).map(([first, last]) => [first, last])
-          const count = part.reduce((sum, [first = 0, last = 0]) => sum + last - first + 1, 0)
-          const draft = { action: "audit.erased", input: { ...describe(selected.success), reason } }
-          const own = ReadDraft.own(draft, { count, positions: part })
-          receipts.push(yield* Effect.provideService(record(method, writer, log, own), RequestContext, by))
-        }
-      })
-    )
+    const nowMillis = yield* Clock.currentTimeMillis
+    const { reason } = selection
+    const erasing = new Erasing({ store, record, context, selected: selected.success, reason, nowMillis, progress })
+    yield* erasing.run
+    const { positions, receipts } = erasing
     return { count: positions.count, positions: positions.all(), receipts, scrubbed: yield* store.scrub }
   })
 
@@ -211,16 +147,14 @@ const makePreview = (store: LogStore["Service"]) =>
     if (selected._tag === "Failure") return yield* refuse(method, selected.failure)
     const log = yield* store.log(yield* RequestContext)
     if (log === undefined) return { count: 0, positions: [], held: 0 }
-    const { held, rows } = yield* targetsOf(store, log, selected.success, [])
-    const positions = new Ranges()
-    for (const { position } of rows) positions.add(position)
+    const { held, positions } = yield* tallyOf(store, log, selected.success, [])
     return { count: positions.count, positions: positions.all(), held }
   })
 
 /** Changes the holds of a selection and records it, in one transaction. */
 const changeHolds = (
   store: LogStore["Service"],
-  record: ReturnType<typeof recording>,
+  record: Recording,
   method: string,
   action: string,
   change: (

@@ -4,13 +4,14 @@ import * as Stream from "effect/Stream"
 import { AuditError, type AuditReason, NotFound, Protected } from "../AuditError.ts"
 import { subjectsOf } from "../internal/body.ts"
 import { uuidText } from "../internal/entropy.ts"
-import type { Hold, Log, LogReader, RowRef, StoredEvent } from "../ledger/LogStore.ts"
+import { Ranges } from "../internal/ranges.ts"
+import type { Hold, Log, LogReader, StoredEvent } from "../ledger/LogStore.ts"
 import type { Selected } from "./Selection.ts"
 
 /** Records that stay: what was erased, and which log it is. */
 const stays = new Set<unknown>(["audit.erased", "audit.log_created", "audit.log_resumed"])
 
-const refuse = (method: string, reason: AuditReason) => new AuditError({ method, reason })
+const refuse = (reason: AuditReason) => new AuditError({ method: "Erasure.erase", reason })
 
 const isHeld = (holds: ReadonlyArray<Hold>, event: StoredEvent): boolean => {
   const eventId = uuidText(event.eventId)
@@ -23,9 +24,9 @@ const isHeld = (holds: ReadonlyArray<Hold>, event: StoredEvent): boolean => {
   )
 }
 
-/** What a call erases, and how many of it are held. */
-export class Targets {
-  readonly rows: Array<RowRef> = []
+/** Which events are erased, and what stands against it. */
+export class Tally {
+  readonly positions = new Ranges()
   held = 0
   /** Whether one of the events names a person who asks. */
   namesActor = false
@@ -41,63 +42,61 @@ export class Targets {
       if (this.actors.some((actor) => persons.has(actor))) this.namesActor = true
     }
     if (this.holds.length > 0 && isHeld(this.holds, event)) this.held++
-    this.rows.push({ row: event.row, position: event.position })
+    this.positions.add(event.position)
   }
 }
 
-const findEach = Effect.fnUntraced(function*(
-  writer: LogReader,
-  log: Log,
-  eventIds: Extract<Selected, { readonly _tag: "Events" }>["eventIds"],
-  targets: Targets
-): Effect.fn.Return<void, AuditError> {
-  const method = "Erasure.erase"
-  for (const eventId of new Set(eventIds)) {
-    // One at a time: their content may be large.
-    const [event] = yield* writer.find(log, [eventId])
-    if (event === undefined) {
-      return yield* refuse(method, new NotFound({ detail: `there is no event ${eventId} in this log` }))
-    }
-    if (event.body === undefined) continue
-    if (stays.has(subjectsOf(event.body).action)) {
-      return yield* refuse(
-        method,
-        new Protected({ detail: `event ${eventId} is a record of the log itself and stays` })
-      )
-    }
-    targets.take(event)
-  }
-})
+type Named = Extract<Selected, { readonly _tag: "Events" }>
 
-const scanFor = (writer: LogReader, log: Log, selected: Exclude<Selected, { readonly _tag: "Events" }>, to: Targets) =>
-  Stream.runForEach(
-    writer.events(
-      log,
-      selected._tag === "Person" ? { person: selected.person } : { ...selected }
-    ),
-    (events) =>
-      Effect.sync(() => {
-        for (const event of events) {
-          if (event.body === undefined) continue
-          const { action, persons } = subjectsOf(event.body)
-          if (stays.has(action)) continue
-          const isOfPerson = selected._tag === "Time" || persons.has(selected.person)
-          const isBefore = selected._tag === "Person" || (event.recordedAtMillis ?? Infinity) < selected.beforeMillis
-          if (isOfPerson && isBefore) to.take(event)
-        }
-      })
+/** Events of ids, one at a time: their content may be large. */
+const named = (reader: LogReader, log: Log, { eventIds }: Named) =>
+  Stream.mapEffect(
+    Stream.fromIterable(new Set(eventIds)),
+    Effect.fnUntraced(function*(eventId): Effect.fn.Return<ReadonlyArray<StoredEvent>, AuditError> {
+      const [event] = yield* reader.find(log, [eventId])
+      if (event === undefined) {
+        return yield* refuse(new NotFound({ detail: `there is no event ${eventId} in this log` }))
+      }
+      if (event.body === undefined) return []
+      if (!stays.has(subjectsOf(event.body).action)) return [event]
+      return yield* refuse(new Protected({ detail: `event ${eventId} is a record of the log itself and stays` }))
+    })
   )
 
-/** The events of a selection that are not erased yet. */
-export const targetsOf = Effect.fnUntraced(function*(
+const isMeant = (selected: Exclude<Selected, Named>, { body, recordedAtMillis }: StoredEvent): boolean => {
+  if (body === undefined) return false
+  const { action, persons } = subjectsOf(body)
+  if (stays.has(action)) return false
+  return (selected._tag === "Time" || persons.has(selected.person)) &&
+    (selected._tag === "Person" || (recordedAtMillis ?? Infinity) < selected.beforeMillis)
+}
+
+/** The events of a selection that are not erased yet, in steps; of a scan those from a position on. */
+export const meant = (
+  reader: LogReader,
+  log: Log,
+  selected: Selected,
+  from = 0
+): Stream.Stream<ReadonlyArray<StoredEvent>, AuditError> => {
+  if (selected._tag === "Events") return from === 0 ? named(reader, log, selected) : Stream.empty
+  const range = selected._tag === "Person" ? { person: selected.person } : selected
+  return Stream.map(
+    reader.events(log, { ...range, from }),
+    (events) => events.filter((event) => isMeant(selected, event))
+  )
+}
+
+/** What erasing a selection would do now. */
+export const tallyOf = Effect.fnUntraced(function*(
   reader: LogReader,
   log: Log,
   selected: Selected,
   actors: ReadonlyArray<string>
-): Effect.fn.Return<Targets, AuditError> {
-  const targets = new Targets(yield* reader.holds(log), actors)
-  yield* selected._tag === "Events"
-    ? findEach(reader, log, selected.eventIds, targets)
-    : scanFor(reader, log, selected, targets)
-  return targets
+): Effect.fn.Return<Tally, AuditError> {
+  const tally = new Tally(yield* reader.holds(log), actors)
+  yield* Stream.runForEach(meant(reader, log, selected), (events) =>
+    Effect.sync(() => {
+      for (const event of events) tally.take(event)
+    }))
+  return tally
 })

@@ -14,7 +14,7 @@ import type { DatabaseSync } from "node:sqlite"
 import { AuditError, IntegrityError, type IntegrityReason, NotFound, SinkRejected } from "../AuditError.ts"
 import { erasedKeyHash } from "../internal/duplicate.ts"
 import { uuidBytes } from "../internal/entropy.ts"
-import { integerOf } from "../internal/row.ts"
+import { blobOf, integerOf } from "../internal/row.ts"
 import { type Log, type LogReader, LogStore, type LogWriter, type Mark, type Snapshot } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { segmentRows } from "../trail/terms.ts"
@@ -128,15 +128,17 @@ const eraseRows = Effect.fnUntraced(function*(
     yield* Effect.yieldNow
   }
   yield* run(() => {
-    const erased = new Set<unknown>(seqs)
+    // Whoever uses keys and erases nothing needs no index of them.
+    writer.exec(
+      "CREATE INDEX IF NOT EXISTS audit_idempotency_key_by_seq ON audit_idempotency_key (seq) WHERE digest IS NOT NULL"
+    )
     const clear = writer.prepare(
       "UPDATE audit_idempotency_key SET key_hash = ?, digest = NULL WHERE log = ? AND key_hash = ?"
     )
-    const used = writer.prepare("SELECT * FROM audit_idempotency_key WHERE log = ? AND digest IS NOT NULL")
-    for (const { digest, key_hash: key, seq } of used.all(log.id)) {
-      if (erased.has(seq) && key instanceof Uint8Array && digest instanceof Uint8Array) {
-        clear.run(erasedKeyHash(key, digest), log.id, key)
-      }
+    const used = writer.prepare("SELECT * FROM audit_idempotency_key WHERE seq = ? AND digest IS NOT NULL")
+    for (const row of seqs.flatMap((seq) => used.all(seq))) {
+      const [key, digest] = [blobOf(row, "key_hash"), blobOf(row, "digest")]
+      if (key !== undefined && digest !== undefined) clear.run(erasedKeyHash(key, digest), log.id, key)
     }
     writer.prepare("INSERT INTO audit_erasure (log, erased_at) VALUES (?, ?)").run(log.id, now)
     // An erased event's commitment cannot be recomputed: from now on it lies in its bundle as well.

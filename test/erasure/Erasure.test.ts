@@ -133,19 +133,23 @@ describe("Erasure.erase", () => {
       assert.deepStrictEqual(yield* erasedPositions, [])
     }).pipe(Effect.provide(stack)))
 
-  it.effect("is recorded in as many records as its ranges need", () =>
+  it.live("takes many events in steps, each with its record", () =>
     Effect.gen(function*() {
-      for (let n = 0; n < 8001; n++) {
+      for (let n = 0; n < 5000; n++) {
         yield* emit("a")
-        if (n < 8000) yield* emit("b")
+        if (n < 4999) yield* emit("b")
       }
-      const { receipts } = yield* by(Erasure.erase({ person: "a", reason: "r" }))
-      assert.strictEqual(receipts.length, 2)
+      const { count, receipts } = yield* by(Erasure.erase({ person: "a", reason: "r" }))
+      assert.deepStrictEqual([count, receipts.length], [5000, 3])
       const said = (yield* records("audit.erased")).map(({ output }) =>
         output as { readonly count: number; readonly positions: ReadonlyArray<readonly [number, number]> }
       )
-      assert.deepStrictEqual(said.map(({ count, positions }) => [count, positions.length]), [[8000, 8000], [1, 1]])
-      assert.deepStrictEqual([said[0]?.positions[0], said[1]?.positions[0]], [[1, 1], [16_001, 16_001]])
+      assert.deepStrictEqual(said.map(({ count, positions }) => [count, positions.length]), [
+        [2048, 2048],
+        [2048, 2048],
+        [904, 904]
+      ])
+      assert.deepStrictEqual([said[0]?.positions[0], said[1]?.positions[0]], [[1, 1], [4097, 4097]])
     }).pipe(Effect.provide(stack)))
 
   it.effect("is not done where its record goes to another store", () =>

@@ -4,6 +4,7 @@ import { Effect, type Layer, Result, Stream } from "effect"
 import {
   type AuditError,
   AuditLogger,
+  type DatasetEvent,
   type EventSink,
   type LoggingEngine,
   Merkle,
@@ -11,7 +12,7 @@ import {
   type Transactions
 } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
-import { Ledger, type LogStore, Origin, Proof, Signer } from "effect-audit/ledger"
+import { Ledger, LogStore, Origin, Proof, Signer } from "effect-audit/ledger"
 import { AuditTrail } from "effect-audit/trail"
 import { treeHash } from "../reference.ts"
 import { log, storedEvents, within } from "../support.ts"
@@ -127,7 +128,83 @@ const checkpoints: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, 
   ]
 ]
 
+/** Erases while something else is done after each of its steps. */
+const eraseBeside = Effect.fnUntraced(function*(
+  selection: Erasure.Selection,
+  beside: (step: number) => Effect.Effect<unknown, AuditError.AuditError, Stack>
+) {
+  const store = yield* LogStore.LogStore
+  const services = yield* Effect.context<Stack>()
+  let steps = 0
+  const stepping = LogStore.LogStore.of({
+    ...store,
+    change: (name, f) => Effect.tap(store.change(name, f), () => Effect.provide(beside(++steps), services))
+  })
+  const erasure = yield* Effect.provideService(Erasure.make, LogStore.LogStore, stepping)
+  return yield* by(erasure.erase({ ...selection, reason: "r" }))
+})
+const person = { actor: { type: "human", id: "u_gone" } } as const
+const erasedIn = (receipts: ReadonlyArray<{ readonly eventId: DatasetEvent.EventId }>) =>
+  Effect.forEach(receipts, ({ eventId }) =>
+    Effect.map(AuditTrail.get({ ...log, eventId }), (record) => {
+      assert(!record.erased)
+      return record.event.output
+    }))
+
 const erasures: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, Stack>]> = [
+  [
+    "takes many events in steps, between which others write; what comes meanwhile and is meant goes as well",
+    Effect.gen(function*() {
+      yield* emitMany(2500, person)
+      const { count, positions, receipts } = yield* eraseBeside({ person: "u_gone" }, (step) =>
+        // More than the last step may look through: the log is looked through again.
+        step === 1 ? Effect.andThen(emitMany(4200), emitMany(3, person)) : Effect.void)
+      assert.deepStrictEqual([count, positions], [2503, [[1, 2500], [6702, 6704]]])
+      const outputs = [{ count: 2048, positions: [[1, 2048]] }, { count: 452, positions: [[2049, 2500]] }, {
+        count: 3,
+        positions: [[6702, 6704]]
+      }]
+      assert.deepStrictEqual(yield* erasedIn(receipts), outputs)
+      const rows = yield* checkLog
+      assert.strictEqual(rows.filter(({ erased }) => erased).length, 2503)
+    })
+  ],
+  [
+    "ends at a hold that is put between its steps, and says what was erased before; a repetition takes the rest",
+    Effect.gen(function*() {
+      yield* emitMany(2500, person)
+      const hold = { person: "u_gone", reason: "court" }
+      const { reason } = yield* Effect.flip(
+        eraseBeside({ before: "2999-01-01" }, (step) => step === 1 ? by(Erasure.hold(hold)) : Effect.void)
+      )
+      assert.deepStrictEqual(
+        [reason._tag, reason.message],
+        [
+          "Held",
+          "Under legal hold: 453 of the 453 events are held: release them first; 2048 others were erased before"
+        ]
+      )
+      assert.strictEqual((yield* checkLog).filter(({ erased }) => erased).length, 2048)
+      yield* by(Erasure.release(hold))
+      const { count } = yield* by(Erasure.erase({ person: "u_gone", reason: "r" }))
+      // The records of the hold and of its end name the person as well.
+      assert.strictEqual(count, 454)
+      yield* checkLog
+    })
+  ],
+  [
+    "counts and records an event once, whoever else erases it between its steps",
+    Effect.gen(function*() {
+      yield* emitMany(2500, person)
+      let others = 0
+      const { count, receipts } = yield* eraseBeside({ person: "u_gone" }, (step) =>
+        step === 1
+          ? Effect.map(by(Erasure.erase({ person: "u_gone", reason: "r" })), ({ count }) => others += count)
+          : Effect.void)
+      assert.deepStrictEqual([count, others, receipts.length], [2048, 452, 1])
+      yield* checkLog
+    })
+  ],
   [
     "takes a person's events, those about the person too, and leaves entries and proofs; it may be repeated",
     Effect.gen(function*() {
