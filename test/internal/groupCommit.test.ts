@@ -309,6 +309,63 @@ describe("groupCommit", () => {
       assert.deepStrictEqual([reason.error.method, reason.error.eventId], ["test", eventId])
     }))
 
+  it.effect("closes at once where nothing was ever called", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      yield* Scope.provide(GroupCommit.make<Value, number>({ ...options, write: settleAll }), scope)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      assert.isDefined(closing.pollUnsafe())
+    }))
+
+  it.effect("withdraws an entry at its deadline, not at the next look at the clock", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        deadline: 150,
+        write: (waiting) => Effect.andThen(Deferred.await(gate), settleAll(waiting))
+      })
+      const fiber = yield* start(append(value(1)))
+      yield* TestClock.adjust(149)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual(tag(yield* Fiber.join(fiber)), "SinkTimeout")
+      yield* Deferred.succeed(gate, undefined)
+    }))
+
+  it.effect("tells its depth when a commit begins, when it has ended, and when it is closed", () =>
+    Effect.gen(function*() {
+      const depth = Effect.map(Metric.value(GroupCommit.queueDepth), ({ value }) => value)
+      const [begun, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const before = yield* depth
+      const scope = yield* Scope.make()
+      let writes = 0
+      const append = yield* GroupCommit.make<Value, number>({
+        ...options,
+        write: (waiting) =>
+          Effect.gen(function*() {
+            if (++writes > 1) return yield* Effect.asVoid(Effect.andThen(Effect.sync(waiting.take), Effect.never))
+            const entries = waiting.take()
+            yield* Deferred.succeed(begun, undefined)
+            yield* Deferred.await(gate)
+            for (const { settle, value } of entries) settle(Exit.succeed(value.n))
+          })
+      }).pipe(Scope.provide(scope))
+      const fibers = yield* Effect.forEach([1, 2], (n) => start(append(value(n))))
+      yield* Deferred.await(begun)
+      assert.strictEqual((yield* depth) - before, 2)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach(fibers, Fiber.join)
+      yield* Effect.yieldNow
+      assert.strictEqual((yield* depth) - before, 0)
+      const left = yield* start(append(value(3)))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual((yield* depth) - before, 0)
+      assert.strictEqual(tag(yield* Fiber.join(left)), "CommitUnknown")
+    }))
+
   it.effect("interrupts a write that hangs when it gives up closing", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
@@ -558,6 +615,40 @@ describe("a writer that does not write at once", () => {
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual(yield* append(value(2)), 2)
       assert.deepStrictEqual(taken, [[1], [2]])
+    }))
+
+  it.live("gives back what others hold up to these, and to no one else", () =>
+    Effect.gen(function*() {
+      const [begun, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const taken: Array<ReadonlyArray<number>> = []
+      const append = yield* GroupCommit.make<Value, number>({
+        ...all,
+        keyOf: ({ n }) => n >= 20 ? "b" : n >= 10 ? "a" : "free",
+        write: (waiting) =>
+          Effect.sync(() => {
+            const entries = waiting.take()
+            if (taken.length > 0) return settle(entries)
+            taken.push(ns(entries))
+            const own = (waiting: Waiting) =>
+              Effect.andThen(
+                Deferred.await(gate),
+                Effect.sync(() => {
+                  const entries = waiting.take()
+                  taken.push(ns(entries))
+                  settle(entries)
+                })
+              )
+            waiting.apart("a", own)
+            waiting.apart("b", own)
+            waiting.giveBack()
+          }).pipe(Effect.andThen(Deferred.succeed(begun, undefined)))
+      })
+      const held = yield* Effect.forEach([10, 20, 1, 11], (n) => start(append(value(n))))
+      yield* Deferred.await(begun)
+      assert.strictEqual(yield* append(value(2)), 2)
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual((yield* Effect.forEach(held, Fiber.join)).map(tag), Array(4).fill("ok"))
+      assert.deepStrictEqual(taken, [[10, 20, 1, 11], [10, 11], [20]])
     }))
 
   it.live("writes what is held up apart: others do not wait for it, and what comes to it goes there", () =>
