@@ -18,7 +18,7 @@ import { keepsDeadline } from "./internal/deadline.ts"
 import { type Json, type JsonObject, pointer } from "./internal/json.ts"
 import { fingerprint } from "./pii/fingerprint.ts"
 import { type Options as StripOptions, pseudonym, type PseudonymKey, Stripper } from "./pii/Pii.ts"
-import { needsKey, notAKind, Policy } from "./pii/Policy.ts"
+import { needsKey, notAKind, Policy, trainableKinds, Treatment } from "./pii/Policy.ts"
 import { isKept } from "./pii/resourceId.ts"
 import type * as WritePolicy from "./WritePolicy.ts"
 
@@ -133,12 +133,22 @@ const refuse = (path: string, detail: string) => new AuditError({ method, reason
 const decodePolicy = Schema.decodeUnknownResult(Policy, { onExcessProperty: "error" })
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
+/** What may stand at a place of a policy. */
+const meantAt = (path: ReadonlyArray<string>): string => {
+  const [before, last] = [path.at(-2), path.at(-1)]
+  if (before === "kinds" || last === "default" || last === "treatment") {
+    return `must be one of ${Treatment.literals.join(", ")}`
+  }
+  if (last === "path" || before === "paths") return "must be a JSON Pointer into an event, such as /input/email"
+  return before === "trainable" ? `must be ${trainableKinds}` : "is not what a policy has there"
+}
+
 /** The first place of a policy that is wrong; where that is the name of a kind, with the names that there are. */
 const policyProblem = (error: Schema.SchemaError): AuditError => {
   const [issue] = formatIssue(error.issue).issues
   const path = (issue?.path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment))
   const isName = issue?.message.startsWith(notAKind) === true
-  return refuse(pointer(["policy", ...path]), isName ? `is ${issue.message}` : "is not what a policy has there")
+  return refuse(pointer(["policy", ...path]), isName ? `is ${issue.message}` : meantAt(path))
 }
 
 const isKey = ({ id, secret }: PseudonymKey): boolean =>

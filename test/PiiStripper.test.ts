@@ -326,11 +326,19 @@ describe("PiiStripper.layerWith", () => {
   it.effect("a wrong policy, or pseudonyms without a key, fail at the start with the path", () =>
     Effect.gen(function*() {
       const wrongKey = "needs an id of 1 to 32 letters, digits, _ or -, and a secret of at least 32 bytes"
+      const treatments = "must be one of mask, pseudonym, partial, drop, keep"
+      const passing =
+        "must be a kind that may pass: one of EMAIL, PHONE, IBAN, IP, MAC, CRYPTO_ADDRESS, POSTAL_CODE, " +
+        "STREET_ADDRESS, DATE_OF_BIRTH, PERSON, or of your own"
+      const place = "must be a JSON Pointer into an event, such as /input/email"
       const cases: ReadonlyArray<readonly [options: PiiStripper.Options, path: string, detail?: string]> = [
-        [{ policy: { kinds: { EMAIL: "hide" } } }, "/policy/kinds/EMAIL"],
-        [{ policy: { default: 1 } }, "/policy/default"],
-        [{ policy: { trainable: ["SECRET"] } }, "/policy/trainable/0"],
-        [{ policy: { paths: [{ path: "input", treatment: "mask" }] } }, "/policy/paths/0/path"],
+        [{ policy: { kinds: { EMAIL: "hide" } } }, "/policy/kinds/EMAIL", treatments],
+        [{ policy: { default: 1 } }, "/policy/default", treatments],
+        [{ policy: { tenants: { t_acme: { default: "hide" } } } }, "/policy/tenants/t_acme/default", treatments],
+        [{ policy: { paths: [{ path: "/input", treatment: "no" }] } }, "/policy/paths/0/treatment", treatments],
+        [{ policy: { allow: { paths: ["input"] } } }, "/policy/allow/paths/0", place],
+        [{ policy: { trainable: ["SECRET"] } }, "/policy/trainable/0", passing],
+        [{ policy: { paths: [{ path: "input", treatment: "mask" }] } }, "/policy/paths/0/path", place],
         [{ policy: { other: 1 } }, "/policy/other"],
         [{ policy: [] }, "/policy"],
         [{ policy: { default: "pseudonym" } }, "/key", "pseudonyms need a key"],

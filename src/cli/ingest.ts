@@ -182,7 +182,7 @@ export const ingest = Command.make(
     concurrency: Flag.Int("concurrency").pipe(
       Flag.withSchema(concurrency),
       Flag.withDefault(64),
-      Flag.withDescription("Lines that are recorded at the same time")
+      Flag.withDescription("Lines that are recorded at the same time; 64 unless given")
     )
   },
   ({ concurrency, config, db }) => failing(Effect.provide(Effect.scoped(run(concurrency)), writable({ config, db })))

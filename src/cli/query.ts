@@ -29,7 +29,7 @@ const flags = {
   ),
   order: Flag.Literals("order", Order.literals).pipe(
     Flag.withDefault("desc" as const),
-    Flag.withDescription("desc is newest first, by position")
+    Flag.withDescription("By position: desc, newest first, unless given")
   ),
   limit: Flag.Int("limit").pipe(
     Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
@@ -39,7 +39,7 @@ const flags = {
   cursor: textFlag("cursor", "Goes on where an earlier query ended"),
   format: Flag.Literals("format", ["table", ...Encoding.Format.literals]).pipe(
     Flag.withDefault("table" as const),
-    Flag.withDescription("How to print")
+    Flag.withDescription("How to print; a table unless given")
   )
 }
 

@@ -114,17 +114,19 @@ export const serve = Command.make(
     env: envFlag,
     host: Flag.String("host").pipe(
       Flag.withDefault("127.0.0.1"),
-      Flag.withDescription("The address to listen on; another than this machine's own needs --token-file")
+      Flag.withDescription(
+        "The address to listen on, 127.0.0.1 unless given; another than this machine's own needs --token-file"
+      )
     ),
     port: Flag.Int("port").pipe(
       Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
       Flag.withDefault(4180),
-      Flag.withDescription("The port; 0 takes any that is free")
+      Flag.withDescription("The port, 4180 unless given; 0 takes any that is free")
     ),
     as: Flag.String("as").pipe(
       Flag.withSchema(Id),
       Flag.withDefault(Id.make("operator")),
-      Flag.withDescription("Who reads, as the log records it")
+      Flag.withDescription("Who reads, as the log records it; operator unless given")
     ),
     tokenFile: Flag.String("token-file").pipe(
       Flag.optional,

@@ -29,7 +29,7 @@ const flags = {
   ),
   format: Flag.Literals("format", ["text", ...Encoding.Format.literals]).pipe(
     Flag.withDefault("text" as const),
-    Flag.withDescription("How to print")
+    Flag.withDescription("How to print; text unless given")
   )
 }
 

@@ -73,12 +73,12 @@ const trainable: ReadonlySet<string> = new Set<Kind>([
   "PERSON"
 ])
 
+/** What may stand among the kinds that pass. */
+export const trainableKinds = `a kind that may pass: one of ${[...trainable].join(", ")}, or of your own`
+
 /** A kind that a policy may let pass into training: no secret, no government id, no card; and kinds of one's own. */
 export const TrainableKind = Schema.String.check(
-  Schema.makeFilter((name: string) =>
-    trainable.has(name) || isOwn(name) ||
-    `Expected a kind that may pass: one of ${[...trainable].join(", ")}, or of your own`
-  )
+  Schema.makeFilter((name: string) => trainable.has(name) || isOwn(name) || `Expected ${trainableKinds}`)
 )
 
 /** A policy, as it may come from configuration. What is more particular wins: path, then tenant, then kind. */
