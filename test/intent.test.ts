@@ -160,6 +160,15 @@ describe("audited with an intent", () => {
       assert.strictEqual(ran, 0)
     }).pipe(Effect.provide(memory)))
 
+  it.effect("does not run it with a key as well: a second try would have another intent, and be refused at its end", () =>
+    Effect.gen(function*() {
+      let ran = 0
+      const options = { action: "mail.send", intent: true, idempotencyKey: "k" } as const
+      const { reason } = yield* Effect.flip(AuditLogger.audited(Effect.sync(() => ran++), options).pipe(within()))
+      assert(reason._tag === "InvalidInput")
+      assert.deepStrictEqual([reason.path, ran], ["/idempotencyKey", 0])
+    }).pipe(Effect.provide(memory)))
+
   it.effect("leaves an intent whose result could not be recorded, and the caller sees why", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(

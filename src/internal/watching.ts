@@ -43,7 +43,7 @@ export interface AuditedOptions<A, E, T extends boolean | undefined = boolean | 
   readonly output?: ((result: A) => unknown) | undefined
   /**
    * Of the success: the same key and event are recorded once, in this tenant and env. Such an event says nothing of how
-   * long it took, which is another each time.
+   * long it took, which is another each time. With `intent` it is `InvalidInput`: each try has an intent of its own.
    */
   readonly idempotencyKey?: string | undefined
   /** Which errors are a denial, not a failure. None unless given. */
@@ -150,6 +150,9 @@ const ofEvent: ReadonlySet<string> = new Set([
 export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
   const given: { [field: string]: unknown } = Object.create(null)
   let isOfEvent = true
+  if (options.intent === true && options.idempotencyKey !== undefined) {
+    return ReadDraft.refused("/idempotencyKey", "cannot be given with an intent: each try has one of its own")
+  }
   for (const [name, value] of Object.entries(options)) {
     // What is a function is asked once the effect has ended.
     if (ofWatching.has(name) || typeof value === "function") continue
