@@ -248,6 +248,10 @@ describe("an approval", () => {
         yield* generate(both)
         assert.deepStrictEqual(yield* Done, [])
       }
+      const denied = (yield* AuditTest.events()).filter(({ action }) => action === "tool.call")
+      const reasons = denied.map(({ authorization }) => authorization?.reason)
+      // The refusal, and what was to be executed in spite of it.
+      assert.deepStrictEqual(reasons, [undefined, "The call was refused.", undefined, "The call was refused."])
       yield* AuditAi.deny(pending).pipe(boss)
       for (let n = 0; n < 120; n++) yield* AuditAi.approve(pending).pipe(boss)
       yield* generate(answered(history, yes(pending.approvalId)))

@@ -6,6 +6,7 @@ import { AuditAi } from "effect-audit/ai"
 import { AuditTest } from "effect-audit/test"
 import { AuditTrail } from "effect-audit/trail"
 import { Chat, LanguageModel, Tool, Toolkit } from "effect/ai"
+import { TestClock } from "effect/testing"
 import { log, within } from "../support.ts"
 import { agent, Began, call, Done, finish, told, Tools } from "./scripted.ts"
 
@@ -200,6 +201,7 @@ describe("a recorded model", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(generate)
       assert.include(String(error), "There is no RequestContext")
+      assert.deepInclude(error, { module: "AuditAi", method: "model.call" })
       assert.deepStrictEqual(yield* Done, [])
     }).pipe(Effect.provide(agent([[call("search", { query: "a" })]]).layer)))
 
@@ -218,13 +220,25 @@ describe("a recorded model", () => {
 
   it.effect("records prompts and answers where that is asked for, stripped", () =>
     Effect.gen(function*() {
+      yield* TestClock.adjust("1 hour")
       yield* LanguageModel.generateText({ prompt: "write to kim@example.com" }).pipe(within())
       const [event] = yield* AuditTest.events()
+      assert.strictEqual(event?.duration_ms, 0)
       assert.deepStrictEqual(event?.input, [{ role: "user", content: [{ type: "text", text: "write to [EMAIL]" }] }])
       assert.strictEqual(event?.output, "Sure, [EMAIL]")
     }).pipe(
-      Effect.provide(agent([[{ type: "text", text: "Sure, kim@example.com" }]], { captureContent: true }).layer)
+      Effect.provide(
+        agent([[{ type: "text", text: "Sure, kim@" }, { type: "text", text: "example.com" }]], { captureContent: true })
+          .layer
+      )
     ))
+
+  it.effect("fails with what it is of, where it cannot be recorded", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(LanguageModel.generateText({ prompt: "go" }).pipe(within()))
+      assert.deepInclude(error, { module: "AuditAi", method: "model.call" })
+      assert.strictEqual(AuditAi.auditErrorOf(error)?.reason._tag, "SinkFull")
+    }).pipe(Effect.provide(agent([[finish()]], { medium: AuditTest.failing("SinkFull") }).layer)))
 
   it.effect("records each call once where the toolkit is recorded too, and generateObject and Chat", () =>
     Effect.gen(function*() {
