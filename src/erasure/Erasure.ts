@@ -133,9 +133,12 @@ const makeErase = (store: LogStore["Service"], record: Recording) =>
     const nowMillis = yield* Clock.currentTimeMillis
     const { reason } = selection
     const erasing = new Erasing({ store, record, context, selected: selected.success, reason, nowMillis, progress })
-    yield* erasing.run
     const { positions, receipts } = erasing
-    return { count: positions.count, positions: positions.all(), receipts, scrubbed: yield* store.scrub }
+    const result = yield* Effect.result(erasing.run)
+    // What was erased before it failed is gone as well, as far as that can be done.
+    const scrubbed = yield* (result._tag === "Success" ? store.scrub : Effect.result(store.scrub))
+    if (result._tag === "Failure") return yield* result.failure
+    return { count: positions.count, positions: positions.all(), receipts, scrubbed: scrubbed === true }
   })
 
 const makePreview = (store: LogStore["Service"]) =>

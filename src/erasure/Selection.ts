@@ -101,10 +101,10 @@ const fail = (path: string, detail: string) => Result.fail(new InvalidInput({ pa
 const readEvents = (eventIds: unknown): Result.Result<Selected, InvalidInput> => {
   if (!Array.isArray(eventIds) || eventIds.length === 0) return fail("/eventIds", "must name an event")
   const ids: ReadonlyArray<unknown> = eventIds
-  const texts = ids.filter((id): id is string => typeof id === "string" && eventIdPattern.test(id))
-  return texts.length === ids.length
-    ? Result.succeed({ _tag: "Events", eventIds: texts.map((id) => EventId.make(id, { disableChecks: true })) })
-    : fail(`/eventIds/${ids.findIndex((id) => !texts.some((text) => text === id))}`, "must be an event id")
+  const isId = (id: unknown): id is string => typeof id === "string" && eventIdPattern.test(id)
+  return ids.every(isId)
+    ? Result.succeed({ _tag: "Events", eventIds: ids.map((id) => EventId.make(id, { disableChecks: true })) })
+    : fail(`/eventIds/${ids.findIndex((id) => !isId(id))}`, "must be an event id")
 }
 
 const millisOf = (value: unknown) => Option.getOrUndefined(Option.map(timeOf(value), DateTime.toEpochMillis))

@@ -17,11 +17,14 @@ import type { Recording } from "./recording.ts"
 import { describe, type Selected } from "./Selection.ts"
 import { meant, Tally, tallyOf } from "./targets.ts"
 
-/** Events that one step erases at most, and segments of a medium's index in which they lie. */
+/** Events that one step erases at most, segments of a medium's index in which they lie, and bytes of their content. */
 const stepEvents = 2048
 const stepSegments = 16
+const stepBytes = 8_000_000
 /** Entries that may have come since a log was looked through, for the last step to look through them itself. */
-const lateEntries = 4096
+const lateEntries = 1024
+/** Ranges of positions that one record names at most: about 150 kB of JSON. */
+const rangesPerRecord = 8000
 /** Events that are read again at once: their content may be large. */
 const readAtOnce = 128
 /** Between two steps, in milliseconds: another process that waits for a lock looks for it more often. */
@@ -51,13 +54,16 @@ const nameless = (context: RequestContext["Service"]): RequestContext["Service"]
 class Step {
   readonly eventIds: Array<EventId> = []
   private readonly segments = new Set<number>()
+  private bytes = 0
 
-  /** Takes an event; `false` where the step has no room for it. */
-  take({ eventId, row }: StoredEvent): boolean {
+  /** Takes an event; `false` where the step has no room for it. Each has room for one. */
+  take({ body, eventId, row }: StoredEvent): boolean {
     const segment = Math.floor((row - 1) / segmentRows)
-    const isFull = this.eventIds.length === stepEvents ||
+    const bytes = this.bytes + (body?.length ?? 0)
+    const isFull = this.eventIds.length === stepEvents || (bytes > stepBytes && this.bytes > 0) ||
       (this.segments.size === stepSegments && !this.segments.has(segment))
     if (isFull) return false
+    this.bytes = bytes
     this.segments.add(segment)
     this.eventIds.push(EventId.make(uuidText(eventId), { disableChecks: true }))
     return true
@@ -75,10 +81,10 @@ interface Asked {
   readonly progress: ((count: number) => void) | undefined
 }
 
-/** What a step has erased, and its record, if there was anything. */
+/** What a step has erased, and its records. */
 interface Done {
   readonly tally: Tally
-  readonly receipt: Receipt | undefined
+  readonly receipts: ReadonlyArray<Receipt>
 }
 
 /** One erasure. */
@@ -115,65 +121,104 @@ export class Erasing {
     this.namesActor = tally.namesActor
   })
 
-  /**
-   * Erases some events, and records it. The last step takes as well what has come since the log was looked through,
-   * from a position on; nothing is done where that is too much for it.
-   */
+  /** Erases rows, and records it. */
+  private readonly erase = Effect.fnUntraced(function*(
+    this: Erasing,
+    writer: LogWriter,
+    log: Log,
+    rows: ReadonlyArray<RowRef>,
+    tally: Tally
+  ): Effect.fn.Return<Done, AuditError> {
+    const { context, nowMillis, reason, record, selected } = this.asked
+    yield* this.checkHeld(tally)
+    if (rows.length === 0) return { tally, receipts: [] }
+    yield* writer.erase(log, rows, nowMillis)
+    // The record stays: where someone erased what is about themselves it must not name them.
+    const by = this.namesActor || tally.namesActor ? nameless(context) : context
+    const draft = { action: "audit.erased", input: { ...describe(selected), reason } }
+    const all = tally.positions.all()
+    const receipts: Array<Receipt> = []
+    for (let at = 0; at < all.length; at += rangesPerRecord) {
+      const positions = all.slice(at, at + rangesPerRecord).map(([first, last]) => [first, last])
+      const count = positions.reduce((sum, [first = 0, last = 0]) => sum + last - first + 1, 0)
+      const own = ReadDraft.own(draft, { count, positions })
+      receipts.push(
+        yield* Effect.provideService(record("Erasure.erase", writer, log, own), RequestContext, by)
+      )
+    }
+    return { tally, receipts }
+  })
+
+  /** Erases the events of a step, and of the last one what has come to the log since, from a position on. */
   private readonly change = Effect.fnUntraced(function*(
     this: Erasing,
     writer: LogWriter,
     log: Log,
-    eventIds: ReadonlyArray<EventId>,
+    step: Step,
     from: number | undefined
   ): Effect.fn.Return<Done | undefined, AuditError> {
-    const { context, nowMillis, reason, record, selected } = this.asked
-    if (from !== undefined && selected._tag !== "Events" && log.size - from > lateEntries) return undefined
+    if (from !== undefined && log.size - from > lateEntries) return undefined
     const tally = new Tally(yield* writer.holds(log), this.actors)
     const rows: Array<RowRef> = []
-    const take = (events: ReadonlyArray<StoredEvent>) => {
-      for (const event of events) {
-        // Someone else may have erased it meanwhile.
-        if (event.body === undefined) continue
-        tally.take(event)
-        rows.push({ row: event.row, position: event.position })
-      }
+    const take = (event: StoredEvent) => {
+      tally.take(event)
+      rows.push({ row: event.row, position: event.position })
     }
-    for (let at = 0; at < eventIds.length; at += readAtOnce) {
-      take(yield* writer.find(log, eventIds.slice(at, at + readAtOnce)))
+    const { eventIds } = step
+    for (let at = 0, end = eventIds.length; at < end; at += readAtOnce) {
+      const events = yield* writer.find(log, eventIds.slice(at, Math.min(end, at + readAtOnce)))
+      // Someone else may have erased it meanwhile.
+      for (const event of events) if (event.body !== undefined) take(event)
     }
-    if (from !== undefined) {
-      yield* Stream.runForEach(meant(writer, log, selected, from), (events) => Effect.sync(() => take(events)))
-    }
-    yield* this.checkHeld(tally)
-    if (rows.length === 0) return { tally, receipt: undefined }
-    yield* writer.erase(log, rows, nowMillis)
-    const said = { count: rows.length, positions: tally.positions.all().map(([first, last]) => [first, last]) }
-    const draft = { action: "audit.erased", input: { ...describe(selected), reason } }
-    // The record stays: where someone erased what is about themselves it must not name them.
-    const by = this.namesActor || tally.namesActor ? nameless(context) : context
-    const receipt = yield* Effect.provideService(
-      record("Erasure.erase", writer, log, ReadDraft.own(draft, said)),
-      RequestContext,
-      by
-    )
-    return { tally, receipt }
+    let isAll = true
+    const late = from === undefined ? Stream.empty : meant(writer, log, this.asked.selected, from)
+    yield* Stream.runForEach(late, (events) =>
+      Effect.sync(() => {
+        for (const event of events) {
+          isAll &&= step.take(event)
+          if (isAll) take(event)
+        }
+      }))
+    return isAll ? yield* this.erase(writer, log, rows, tally) : undefined
   })
 
-  /** One step; `false` where more has come to the log than the last step may look through. */
+  /** All in one change: of a transaction that the caller has open the lock stays, and others know nothing. */
+  private readonly whole = Effect.fnUntraced(function*(
+    this: Erasing,
+    writer: LogWriter,
+    log: Log
+  ): Effect.fn.Return<Done, AuditError> {
+    const tally = new Tally(yield* writer.holds(log), this.actors)
+    const rows: Array<RowRef> = []
+    yield* Stream.runForEach(meant(writer, log, this.asked.selected), (events) =>
+      Effect.sync(() => {
+        for (const event of events) {
+          tally.take(event)
+          rows.push({ row: event.row, position: event.position })
+        }
+      }))
+    return yield* this.erase(writer, log, rows, tally)
+  })
+
+  /** Changes the log; `false` where nothing was done, since it is too much for one step. */
   private readonly step = Effect.fnUntraced(function*(
     this: Erasing,
-    eventIds: ReadonlyArray<EventId>,
-    from?: number
+    change: (writer: LogWriter, log: Log) => Effect.Effect<Done | undefined, AuditError>
   ): Effect.fn.Return<boolean, AuditError> {
-    const { context, store } = this.asked
-    const done = yield* store.change(context, (writer, log) => this.change(writer, log, eventIds, from))
+    const { context, progress, store } = this.asked
+    const done = yield* store.change(context, change)
     if (done === undefined) return false
     for (const [first, last] of done.tally.positions.all()) this.positions.addRange(first, last)
-    if (done.receipt !== undefined) this.receipts.push(done.receipt)
-    this.asked.progress?.(this.positions.count)
+    this.receipts.push(...done.receipts)
     this.namesActor ||= done.tally.namesActor
+    progress?.(this.positions.count)
     return true
   })
+
+  /** One step of events that were found, and of what came since a position, if that is given. */
+  private take(step: Step, from?: number): Effect.Effect<boolean, AuditError> {
+    return this.step((writer, log) => this.change(writer, log, step, from))
+  }
 
   /** Erases what lies between a position and where the log ends now, but for the last step, which is returned. */
   private readonly pass = Effect.fnUntraced(function*(
@@ -189,7 +234,7 @@ export class Erasing {
         for (const event of events) {
           // What came since is left to the next pass.
           if ((selected._tag !== "Events" && event.position >= log.size) || next.take(event)) continue
-          yield* this.step(next.eventIds)
+          yield* this.take(next)
           yield* Effect.sleep(restMillis)
           next = new Step()
           next.take(event)
@@ -202,16 +247,20 @@ export class Erasing {
   /** All of it. */
   readonly run: Effect.Effect<void, AuditError> = Effect.gen({ self: this }, function*() {
     const { context, selected, store } = this.asked
-    for (let from = 0, isLooked = false;; isLooked = true) {
-      const log = yield* store.log(context)
-      // A few events that are named take one step, which finds them. That there is no such log the medium says.
-      const isOne = selected._tag === "Events" && new Set(selected.eventIds).size <= stepEvents
-      if (log === undefined || isOne) return void (yield* this.step([], 0))
-      if (!isLooked) yield* this.looked(log)
-      const { eventIds } = yield* this.pass(log, from)
-      if (yield* this.step(eventIds, log.size)) return
-      yield* this.step(eventIds)
+    // A few events that are named take one step. That there is no such log the medium says.
+    const isOne = selected._tag === "Events" && new Set(selected.eventIds).size <= stepSegments
+    const first = isOne || (yield* store.isJoined) ? undefined : yield* store.log(context)
+    if (first === undefined) {
+      yield* this.step((writer, log) => this.whole(writer, log))
+      return
+    }
+    yield* this.looked(first)
+    for (let log = first, from = 0;;) {
+      const last = yield* this.pass(log, from)
+      if (yield* this.take(last, log.size)) return
+      yield* this.take(last)
       from = log.size
+      log = (yield* store.log(context)) ?? log
     }
   })
 }

@@ -200,6 +200,8 @@ export class LogStore extends Context.Service<
       { readonly logs: ReadonlyArray<LogName>; readonly next: Mark; readonly more: boolean },
       AuditError
     >
+    /** Whether a change becomes a part of a transaction that the caller has open. */
+    readonly isJoined: Effect.Effect<boolean>
     /** Whether the bytes of what was erased are gone from the medium; takes them away where it can. */
     readonly scrub: Effect.Effect<boolean, AuditError>
   }

@@ -149,6 +149,7 @@ export const logStoreOf = (store: MemoryStore): LogStore["Service"] => {
           more: false
         }
       }),
+    isJoined: Effect.withFiber((fiber) => Effect.succeed(store.isInTransaction(fiber.context))),
     scrub: Effect.withFiber((fiber) => Effect.succeed(!store.isInTransaction(fiber.context)))
   })
 }

@@ -27,7 +27,11 @@ import type { Opened, Run } from "./database.ts"
 import { reasonOf, sqlState } from "./problem.ts"
 
 /** The version that this release writes. */
-export const version = 3
+export const version = 4
+
+/** By which an erasure finds the keys of its events. */
+const keyOfEvent = (s: string): string =>
+  `CREATE INDEX idempotency_key_of_event ON ${s}.idempotency_key (log, position) WHERE digest IS NOT NULL`
 
 const tables = (s: string): ReadonlyArray<string> => [
   `CREATE TABLE ${s}.store (name text PRIMARY KEY, value text NOT NULL)`,
@@ -44,6 +48,7 @@ const tables = (s: string): ReadonlyArray<string> => [
   `CREATE INDEX event_of_terms ON ${s}.event USING gin (terms) WITH (gin_pending_list_limit = 1024)`,
   `CREATE TABLE ${s}.idempotency_key (log bigint, key_hash bytea, position bigint NOT NULL, digest bytea,
     PRIMARY KEY (log, key_hash))`,
+  keyOfEvent(s),
   `CREATE TABLE ${s}.bundle (log bigint, idx bigint, commitments bytea NOT NULL, low timestamptz, high timestamptz,
     PRIMARY KEY (log, idx))`,
   `CREATE TABLE ${s}.subtree (log bigint, level int4, idx bigint, hash bytea NOT NULL, PRIMARY KEY (log, level, idx))`,
@@ -212,11 +217,17 @@ FOR role IN SELECT DISTINCT a.grantee::regrole::text FROM pg_attribute c, aclexp
   WHERE c.attrelid = '${s}.head'::regclass AND c.attname = 'size' AND a.privilege_type = 'UPDATE' AND a.grantee <> 0
 LOOP EXECUTE format('${statement}', role); END LOOP; END $$`
 
+/** What a store of version 3 lacks: an index of the keys by their events. */
+const fromVersion3 = (s: string): ReadonlyArray<string> => [
+  keyOfEvent(s),
+  `UPDATE ${s}.store SET value = '4' WHERE name = 'version'`
+]
+
 /** What a store of version 2 lacks: a way to complete a tree without knowing where it ends. */
 const fromVersion2 = (s: string): ReadonlyArray<string> => [
   grow(s),
   forAppenders(s, `GRANT EXECUTE ON FUNCTION ${s}.grow TO %s`),
-  `UPDATE ${s}.store SET value = '3' WHERE name = 'version'`
+  ...fromVersion3(s)
 ]
 
 /** What a store of version 1 lacks: heads that say which entry is the last. Who may change heads may change that. */
@@ -275,10 +286,9 @@ export const migrate = Effect.fnUntraced(function*(
     )
     const found = yield* check
     if (found === version) return
-    const all = found === 2
-      ? fromVersion2(schema)
-      : found === 1
-      ? fromVersion1(schema)
+    const lacking = [undefined, fromVersion1, fromVersion2, fromVersion3][found]
+    const all = lacking !== undefined
+      ? lacking(schema)
       : [`CREATE SCHEMA IF NOT EXISTS ${schema}`, ...statements(schema)]
     yield* Effect.forEach(all, (statement) => Effect.mapError(run(statement), failed), { discard: true })
   }))

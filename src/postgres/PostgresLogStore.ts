@@ -265,7 +265,7 @@ const scrubbing = ({ run, schema, transactionOf }: Opened): Effect.Effect<boolea
 /** Builds the store over the database. */
 export const make: Effect.Effect<LogStore["Service"], never, Database> = Effect.gen(function*() {
   const database = yield* Database
-  const { committed, run, schema: s, transact } = database
+  const { committed, run, schema: s, transact, transactionOf } = database
   const rows = new LogRows(committed, s, "LogStore")
   const writer = writerOf(database)
   const locked = ({ env, tenantId }: LogName) =>
@@ -307,6 +307,7 @@ export const make: Effect.Effect<LogStore["Service"], never, Database> = Effect.
         ),
         failing("LogStore.grown")
       ),
+    isJoined: Effect.withFiber(({ context }) => Effect.succeed(transactionOf(context) !== undefined)),
     scrub: scrubbing(database)
   })
 })

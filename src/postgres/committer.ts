@@ -111,12 +111,13 @@ export class Committer {
         // What is remembered is right before the next statement begins, which it may at once.
         const written = writtenTo(result)
         const left = this.left(sent, written)
-        waiting.free()
         for (const { key, part: { entries } } of left) {
           if (Result.isFailure(result) && isLost(result.failure)) this.failAll(entries, result.failure, true)
           // What is wrong, if anything, is found under the lock.
           else this.apart(waiting, key, entries, Result.isFailure(result))
         }
+        // The next statement may begin at once: what was given back is before what came later.
+        waiting.free()
         return this.settled(sent, written)
       })
     })

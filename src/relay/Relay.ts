@@ -104,7 +104,8 @@ const holding = Effect.fnUntraced(function*(
     const began = yield* elapsed
     for (let left = millis; left > 0;) {
       yield* Effect.sleep(Math.min(pause, left))
-      yield* look(running, store, due)
+      // What cannot be looked for now ends no pause that the target has asked for.
+      yield* Effect.catch(look(running, store, due), failed)
       left = Math.max(askedMillis, Math.min(longestPause[due.untried()], millis)) - (yield* elapsed) + began
     }
   })

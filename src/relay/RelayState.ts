@@ -102,10 +102,10 @@ export class RelayState extends Context.Service<RelayState, {
 }>()("effect-audit/relay/RelayState") {}
 
 /**
- * A lease that ends more than so many of one's own later was given before the clock was set back: whoever holds it
- * would have renewed it since.
+ * How far ahead a lease may end that is held, in milliseconds, for one that asks for so many: twenty of its own, and an
+ * hour at least. One that ends later was given before the clock was set back; whoever holds it would have renewed it.
  */
-export const leasesAhead = 20
+export const furthest = (millis: number): number => Math.max(3_600_000, 20 * millis)
 
 interface Kept {
   holder: string | undefined
@@ -162,7 +162,7 @@ export const layerMemory: Layer.Layer<RelayState> = Layer.sync(RelayState, () =>
     lease: (relay, holder, millis) =>
       now((at): Lease => {
         const kept = of(relay)
-        const isHeld = kept.until > at && kept.until <= at + millis * leasesAhead
+        const isHeld = kept.until > at && kept.until <= at + furthest(millis)
         if (kept.holder !== undefined && kept.holder !== holder && isHeld) return "elsewhere"
         kept.holder = holder
         kept.until = at + millis

@@ -12,7 +12,7 @@ import type { Fragment } from "effect/sql/Statement"
 import { AuditError, InvalidInput, SinkRejected, SinkUnavailable } from "../AuditError.ts"
 import { EventId } from "../DatasetEvent.ts"
 import { Env, type LogName, TenantId } from "../RequestContext.ts"
-import { type Cursor, type Lease, leasesAhead, type Parked, RelayState, type Status } from "./RelayState.ts"
+import { type Cursor, furthest, type Lease, type Parked, RelayState, type Status } from "./RelayState.ts"
 
 /** Where the tables are. */
 export interface Options {
@@ -115,7 +115,7 @@ const delivering = (
         sql<Row>`INSERT INTO ${relays} (name, holder, lease_until) VALUES (${relay}, ${holder}, ${now} + ${millis})
             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
             WHERE ${relays}.holder IS NULL OR ${relays}.holder = excluded.holder OR ${relays}.lease_until < ${now}
-              OR ${relays}.lease_until > ${now} + ${millis * leasesAhead}
+              OR ${relays}.lease_until > ${now} + ${furthest(millis)}
             RETURNING paused`,
         ([row]): Lease => row === undefined ? "elsewhere" : number(row, "paused") === 1 ? "paused" : "held"
       )

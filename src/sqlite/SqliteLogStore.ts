@@ -228,7 +228,7 @@ const grownRows = 8192
 /** Builds the store over the client's file. */
 export const make: Effect.Effect<LogStore["Service"], never, SqliteClient> = Effect.gen(function*() {
   const client = connectionOf(yield* SqliteClient)
-  const { deadlineMillis, filename, reader, transact } = client
+  const { deadlineMillis, filename, reader, transact, transactionOf } = client
   const read = committed(client)
   const writer = writerOf(client)
   return LogStore.of({
@@ -254,6 +254,7 @@ export const make: Effect.Effect<LogStore["Service"], never, SqliteClient> = Eff
         ),
         failing("LogStore.grown", filename)
       ),
+    isJoined: Effect.withFiber(({ context }) => Effect.succeed(transactionOf(context) !== undefined)),
     scrub: scrubbing(client)
   })
 })
@@ -282,6 +283,7 @@ export const layerReadOnly = (options: Pick<Options, "filename" | "deadline">): 
         snapshot: snapshotOf(filename, deadlineMillis),
         change: () => refused,
         grown: () => refused,
+        isJoined: Effect.succeed(false),
         scrub: refused
       })
     })

@@ -1,7 +1,7 @@
 /** Which events a selection means, what is held, and what the records of it say; over a store in memory. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
-import { type AuditError, AuditLogger, DatasetEvent } from "effect-audit"
+import { type AuditError, AuditLogger, DatasetEvent, Transactions } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
 import { Memory } from "effect-audit/memory"
 import { AuditTrail } from "effect-audit/trail"
@@ -150,6 +150,36 @@ describe("Erasure.erase", () => {
         [904, 904]
       ])
       assert.deepStrictEqual([said[0]?.positions[0], said[1]?.positions[0]], [[1, 1], [4097, 4097]])
+    }).pipe(Effect.provide(stack)))
+
+  it.effect("takes all at once in the caller's transaction, also of a log that was made in it", () =>
+    Effect.gen(function*() {
+      const { count, receipts } = yield* Transactions.transact(
+        Effect.andThen(
+          Effect.forEach(Array.from({ length: 1200 }, () => "a"), (person) => emit(person)),
+          by(Erasure.erase({ person: "a", reason: "r" }))
+        )
+      )
+      assert.deepStrictEqual([count, receipts.length], [1200, 1])
+      assert.strictEqual((yield* erasedPositions).length, 1200)
+    }).pipe(Effect.provide(stack)))
+
+  it.live("takes large events in steps of few", () =>
+    Effect.gen(function*() {
+      for (let n = 0; n < 40; n++) {
+        yield* AuditLogger.emit({ action: "note.create", input: "a ".repeat(115_000) }).pipe(within())
+      }
+      const { count, positions, receipts } = yield* by(Erasure.erase({ before: new Date(9e12), reason: "r" }))
+      assert.deepStrictEqual([count, positions, receipts.length], [40, [[1, 40]], 2])
+    }).pipe(Effect.provide(stack)))
+
+  it.effect("names the first of many that is no id", () =>
+    Effect.gen(function*() {
+      const { eventId } = yield* emit("a")
+      const eventIds = [...Array.from({ length: 50_000 }, () => eventId), "no id" as typeof eventId]
+      const [, tag, message] = yield* refusal(by(Erasure.erase({ eventIds, reason: "r" })))
+      assert.strictEqual(tag, "InvalidInput")
+      assert.include(message, "/eventIds/50000")
     }).pipe(Effect.provide(stack)))
 
   it.effect("is not done where its record goes to another store", () =>

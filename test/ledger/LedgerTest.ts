@@ -9,7 +9,7 @@ import {
   type LoggingEngine,
   Merkle,
   RequestContext,
-  type Transactions
+  Transactions
 } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
 import { Ledger, LogStore, Origin, Proof, Signer } from "effect-audit/ledger"
@@ -234,6 +234,26 @@ const erasures: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, Sta
       assert.deepStrictEqual(record.event.input, { selection: "person", reason: "request 4711" })
       assert.deepStrictEqual(record.event.output, { count: 2, positions: [[1, 2]] })
       assert.notInclude(JSON.stringify(record.event), "u_gone")
+    })
+  ],
+  [
+    "is one change in the caller's transaction: of what was emitted in it and released in it as well",
+    Effect.gen(function*() {
+      yield* emitMany(5, person)
+      const hold = { person: "u_gone", reason: "court" }
+      yield* by(Erasure.hold(hold))
+      const { erased, named } = yield* Transactions.transact(Effect.gen(function*() {
+        yield* by(Erasure.release(hold))
+        yield* Effect.forEach(Array.from({ length: 40 }, (_, n) => n), (n) => emit(n, person))
+        const others = yield* Effect.forEach(Array.from({ length: 20 }, (_, n) => n), (n) => emit(n))
+        const named = yield* by(Erasure.erase({ eventIds: others.map(({ eventId }) => eventId), reason: "r" }))
+        const erased = yield* by(Erasure.erase({ person: "u_gone", reason: "r" }))
+        return { erased, named }
+      }))
+      // The records of the hold and of its end name the person as well.
+      assert.deepStrictEqual([erased.count, erased.receipts.length, erased.scrubbed], [47, 1, false])
+      assert.deepStrictEqual([named.count, named.receipts.length], [20, 1])
+      assert.strictEqual((yield* checkLog).filter(({ erased }) => erased).length, 67)
     })
   ],
   [

@@ -130,6 +130,7 @@ const findingsOf = (given: Given, options: Ledger.VerifyOptions = {}, asked: Arr
     snapshot: Effect.succeed(snapshot),
     change: () => unused,
     grown: () => unused,
+    isJoined: Effect.succeed(false),
     scrub: unused
   })
   return Stream.runCollect(Ledger.verify({ vkey: key.vkey, ...options })).pipe(

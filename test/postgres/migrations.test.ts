@@ -31,11 +31,16 @@ const holds = Effect.map(
 
 const older: ReadonlyArray<readonly [version: string, what: string, back: (schema: string) => ReadonlyArray<string>]> =
   [
+    ["3", "which does not find keys by their events", (s) => [`DROP INDEX ${s}.idempotency_key_of_event`]],
     ["1", "whose heads do not say which entry is the last", (s) => [
+      `DROP INDEX ${s}.idempotency_key_of_event`,
       `DROP FUNCTION ${s}.grow(bigint, bigint, bytea, bigint[])`,
       `ALTER TABLE ${s}.head DROP COLUMN last`
     ]],
-    ["2", "which cannot complete a tree by itself", (s) => [`DROP FUNCTION ${s}.grow(bigint, bigint, bytea, bigint[])`]]
+    ["2", "which cannot complete a tree by itself", (s) => [
+      `DROP INDEX ${s}.idempotency_key_of_event`,
+      `DROP FUNCTION ${s}.grow(bigint, bigint, bytea, bigint[])`
+    ]]
   ]
 
 describe.each(older)("a store of version %s, %s", (version, _what, back) => {

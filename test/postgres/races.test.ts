@@ -6,7 +6,7 @@ import { Ledger } from "effect-audit/ledger"
 import { Postgres } from "effect-audit/postgres"
 import { SqlClient } from "effect/sql/SqlClient"
 import { storedEvents, within } from "../support.ts"
-import { freshSchema, serverOfFile, storeAt, whileLocked } from "./server.ts"
+import { freshSchema, isWaiting, serverOfFile, storeAt, whileLocked } from "./server.ts"
 
 const file = serverOfFile()
 const emit = (n: number, more: Partial<RequestContext.Json> = {}) =>
@@ -183,4 +183,36 @@ describe("rows that someone changes while a process writes", () => {
         }).pipe(Effect.provideContext(first))
       }))
   }
+})
+
+describe("calls of one caller", () => {
+  it.live("keep their order, also while another process has the lock of their log", () => {
+    const schema = freshSchema()
+    return Effect.gen(function*() {
+      yield* emit(0)
+      for (let round = 0; round < 3; round++) {
+        const positions = yield* whileLocked(schema, (end) =>
+          Effect.gen(function*() {
+            const first = yield* Effect.forkChild(emit(1), { startImmediately: true })
+            // The statement of the first one is on its way when the others come: enough of them for one at once.
+            yield* Effect.promise(() => new Promise(setImmediate))
+            const others = yield* Effect.forEach(
+              Array.from({ length: 40 }, (_, n) => n),
+              (n) => Effect.forkChild(emit(n), { startImmediately: true })
+            )
+            assert.isTrue(yield* isWaiting(schema))
+            yield* end
+            return yield* Effect.forEach(
+              [first, ...others],
+              Effect.fn(function*(fiber) {
+                return (yield* Fiber.join(fiber)).position ?? -1
+              })
+            )
+          }))
+        assert.deepStrictEqual(positions, positions.toSorted((a, b) => a - b))
+        // Alone again, they share statements.
+        yield* emit(2)
+      }
+    }).pipe(Effect.provide(storeAt(file, schema)))
+  })
 })

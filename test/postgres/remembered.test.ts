@@ -1,7 +1,8 @@
 /** What a process remembers of a log that it writes to: it is asked again whenever it may not be true any more. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer } from "effect"
-import { type AuditError, AuditLogger, EventSink, type PiiStripper } from "effect-audit"
+import { type AuditError, AuditLogger, EventSink, type PiiStripper, Transactions } from "effect-audit"
+import { Erasure } from "effect-audit/erasure"
 import { LogStore, Origin, Signer } from "effect-audit/ledger"
 import { Postgres, PostgresSignerState } from "effect-audit/postgres"
 import { AuditTrail, type Filter } from "effect-audit/trail"
@@ -119,6 +120,23 @@ describe("a log that is written to", () => {
         )
       ))
     }))
+})
+
+describe("an erasure in the application's transaction", () => {
+  it.live("needs no connection beside that one", () =>
+    Effect.gen(function*() {
+      yield* emit(1)
+      const { count } = yield* Transactions.transact(
+        Erasure.erase({ before: new Date(4e12), reason: "r" }).pipe(within())
+      )
+      assert.strictEqual(count, 1)
+    }).pipe(Effect.provide(
+      Erasure.layer.pipe(
+        Layer.provideMerge(AuditLogger.layer()),
+        Layer.provideMerge(Postgres.layer({ schema: freshSchema() })),
+        Layer.provideMerge(file.server.client({ maxConnections: 1 }))
+      )
+    )))
 })
 
 describe("a range of times", () => {

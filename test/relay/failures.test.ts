@@ -9,7 +9,7 @@ import { AuditTrail } from "effect-audit/trail"
 import { TestClock } from "effect/testing"
 import { encoding } from "../../src/relay/delivering.ts"
 import { Due } from "../../src/relay/due.ts"
-import { keyOf, pass, unread } from "../../src/relay/passes.ts"
+import { keyOf, pass as passOnce, unread } from "../../src/relay/passes.ts"
 import { log, temporaryFile, within } from "../support.ts"
 import { recording } from "./RelayTest.ts"
 
@@ -27,7 +27,42 @@ const range = (length: number) => Array.from({ length }, (_, n) => n)
 const positionsOf = (taken: ReturnType<typeof recording>["taken"], tenant: string) =>
   taken.filter((event) => event.tenant === tenant).map(({ position }) => position)
 
+/** Lets some time pass, in which nothing of a relay's is held up by the clock alone. */
+const pass = (millis: number) =>
+  Effect.gen(function*() {
+    for (let at = 0; at < millis; at += 50) {
+      yield* TestClock.adjust(50)
+      yield* Effect.promise(() => new Promise(setImmediate))
+    }
+  })
+
 describe("a relay", () => {
+  it.effect("leaves a target alone for as long as it has asked, though the store fails meanwhile", () =>
+    Effect.gen(function*() {
+      yield* emit(0)
+      const { calls, target } = recording(() =>
+        Effect.fail(new Target.Unavailable({ detail: "429", retryAfterMillis: 60_000 }))
+      )
+      const store = yield* LogStore.LogStore
+      const reason = new AuditError.SinkUnavailable({ detail: "away" })
+      let asked = 0
+      const failing = LogStore.LogStore.of({
+        ...store,
+        grown: (since) =>
+          ++asked % 3 === 0 ? Effect.fail(new AuditError.AuditError({ method: "grown", reason })) : store.grown(since)
+      })
+      const running = yield* Effect.forkChild(
+        Effect.provideService(Relay.run({ name: "r", target, lease: "1 hour" }), LogStore.LogStore, failing),
+        { startImmediately: true }
+      )
+      yield* Effect.repeat(pass(50), { until: () => calls() === 1 })
+      yield* pass(30_000)
+      assert.strictEqual(calls(), 1)
+      assert.isAbove(asked, 30)
+      yield* Effect.repeat(pass(50), { until: () => calls() === 2 })
+      yield* Fiber.interrupt(running)
+    }).pipe(Effect.provide(layer)))
+
   it.live("delivers what a log got before it was stopped", () =>
     Effect.gen(function*() {
       yield* emit(0)
@@ -84,14 +119,6 @@ describe("a relay", () => {
         Relay.run({ name: "r", target, backoff, lease: "1 hour" }),
         { startImmediately: true }
       )
-      /** Lets some time pass, in which nothing of the relay's is held up by the clock alone. */
-      const pass = (millis: number) =>
-        Effect.gen(function*() {
-          for (let at = 0; at < millis; at += 50) {
-            yield* TestClock.adjust(50)
-            yield* Effect.promise(() => new Promise(setImmediate))
-          }
-        })
       // Each log is tried once; then those that failed are due again, more of them than are tried at once.
       yield* Effect.repeat(pass(50), { until: () => calls() >= 61 })
       yield* Effect.repeat(pass(50), { until: () => calls() >= 65 })
@@ -118,11 +145,11 @@ describe("a relay", () => {
       const delivering = { target, tries: 1, apply: (item: AuditTrail.Item) => item, encode: encoding("ndjson") }
       const running = { options: { name: "r", target }, state, trail, holder: "h", delivering, read: unread() }
       const passing = { store, due, wait: () => 1, failed: () => Effect.void, succeeded: Effect.void }
-      yield* pass(running, passing)
+      yield* passOnce(running, passing)
       assert.deepStrictEqual([...due.logs.keys()], [key])
       grows = false
       yield* emitMany(1)
-      yield* pass(running, passing)
+      yield* passOnce(running, passing)
       assert.deepStrictEqual([...due.logs.keys()], [])
     }).pipe(Effect.provide(layer)))
 
