@@ -161,6 +161,8 @@ describe("an action", () => {
       assert.strictEqual(yield* reasonOf(inLog(Narrow.emit({ input: { n: { m: 1234 } } }))), "/input/n/m")
       assert.strictEqual(yield* reasonOf(inLog(Narrow.emit({ input: { n: { m: 1 } }, output: 1234 }))), "/output")
       assert.strictEqual(yield* reasonOf(inLog(Narrow.emit({ input: { n: { m: 5 } } }))), "/subjectIds")
+      const unpicked = yield* Effect.flip(inLog(Narrow.emit({ input: { n: { m: 5 } } })))
+      assert.include(unpicked.message, "could not be picked from the input of a.b")
       const audited = Narrow.audited(Effect.succeed(1234), { input: { n: { m: 1 } } })
       assert.strictEqual(yield* reasonOf(inLog(audited)), "/output")
       const exit = yield* Effect.exit(inLog(Narrow.audited(Effect.succeed(1), { input: { n: { m: 1234 } } })))

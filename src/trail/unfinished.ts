@@ -17,9 +17,12 @@ const pageSize = 250
 /** Results whose intents have not been met yet: those of the newest operations, or of operations without an intent. */
 const mostResults = 100_000
 
+/** The operation that an event is of, if it can still be said. */
+const operationOf = (item: Item): string | undefined => item.erased ? undefined : item.event.operation_id
+
 /** Reads results in step with the intents, newest first: a result comes after its intent. */
 class Results {
-  private readonly operations = new Set<string>()
+  private readonly operations = new Set<string | undefined>()
   private readonly read: (cursor: string | undefined) => Effect.Effect<Page, AuditError>
   private cursor: string | undefined = undefined
   private reached = Infinity
@@ -33,11 +36,7 @@ class Results {
     Effect.suspend(() => {
       if (this.reached <= position) return Effect.void
       return Effect.flatMap(this.read(this.cursor), ({ items, next }) => {
-        for (const item of items) {
-          if (!item.erased && item.event.operation_id !== undefined && this.operations.size < mostResults) {
-            this.operations.add(item.event.operation_id)
-          }
-        }
+        for (const item of items.slice(0, mostResults - this.operations.size)) this.operations.add(operationOf(item))
         this.cursor = next
         this.reached = next === undefined ? -1 : items.at(-1)?.position ?? -1
         return this.until(position)
@@ -60,7 +59,7 @@ export const unfinishedIn = (
   const results = new Results((cursor) => of({ phase: "result" }, cursor, pageSize))
   // What was not met while reading in step, such as a result before its intent, is asked for by its operation.
   const isUnfinished = (item: Item): Effect.Effect<boolean, AuditError> => {
-    const operationId = item.erased ? undefined : item.event.operation_id
+    const operationId = operationOf(item)
     if (operationId === undefined || results.has(operationId)) return Effect.succeed(false)
     return Effect.map(of({ operationId, phase: "result" }, undefined, 1), ({ items }) => items.length === 0)
   }

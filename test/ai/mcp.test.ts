@@ -192,6 +192,7 @@ describe("an MCP server", () => {
         return request("tools/call", { name: "add", arguments: { a: 1, b: 2 } })
       })
       assert.strictEqual(forged.error?.code, -32600)
+      assert.include(forged.error?.message, "x-actor-id")
       const [event, contradiction, ...more] = yield* AuditTest.events()
       assert.lengthOf(more, 0)
       assert.deepStrictEqual(
