@@ -14,6 +14,10 @@ const emit = (person: string, subjectIds?: ReadonlyArray<string>) =>
   AuditLogger.emit({ action: "note.create", ...(subjectIds === undefined ? {} : { subjectIds }) }).pipe(
     within({ actor: { type: "human", id: person } })
   )
+const range = (length: number) => Array.from({ length }, (_, n) => n)
+const emitMany = (count: number, person: string) =>
+  Effect.forEach(range(count), () => emit(person), { concurrency: 64 })
+const elsewhere = within({ tenantId: "t_globex" })
 /** Events of `a`, `b` and about `a`, recorded at 1,000, 2,000 and 3,000 ms. */
 const three = Effect.gen(function*() {
   yield* TestClock.setTime(1000)
@@ -92,17 +96,24 @@ describe("Erasure.erase", () => {
       yield* Erasure.erase({ person: "a", reason: "mine" }).pipe(within(own))
       yield* emit("c")
       yield* Erasure.erase({ personBefore: { person: "c", before: 9e12 }, reason: "mine" }).pipe(within(agent))
+      yield* emit("d")
+      const delegated = {
+        actor: { type: "system" },
+        delegation: [{ type: "tool", id: "x" }, { type: "human", id: "d" }]
+      } as const
+      yield* Erasure.erase({ person: "d", reason: "mine" }).pipe(within(delegated))
+      yield* emit("e")
+      yield* by(Erasure.erase({ person: "e", reason: "request" }))
       yield* emit("officer")
       yield* by(Erasure.erase({ before: 9e12, reason: "retention" }))
       assert.deepStrictEqual(
         (yield* records("audit.erased")).map((
           { actor_type, agentId, user_id }
         ) => [actor_type, agentId, user_id]) as unknown,
-        [["system", "system", undefined], ["system", "system", undefined], ["system", "system", undefined], [
-          "human",
-          "officer",
-          "officer"
-        ]]
+        [
+          ...Array.from({ length: 4 }, () => ["system", "system", undefined]),
+          ...Array.from({ length: 2 }, () => ["human", "officer", "officer"])
+        ]
       )
     }).pipe(Effect.provide(stack)))
 
@@ -162,6 +173,64 @@ describe("Erasure.erase", () => {
       )
       assert.deepStrictEqual([count, receipts.length], [1200, 1])
       assert.strictEqual((yield* erasedPositions).length, 1200)
+    }).pipe(Effect.provide(stack)))
+
+  it.live("erases nothing where an event of a later step is held", () =>
+    Effect.gen(function*() {
+      yield* emitMany(2100, "a")
+      const last = yield* emit("a")
+      yield* by(Erasure.hold({ eventIds: [last.eventId], reason: "court" }))
+      for (const selection of [{ person: "a" }, { before: new Date(9e12) }]) {
+        const [, tag, message] = yield* refusal(by(Erasure.erase({ ...selection, reason: "r" })))
+        assert.strictEqual(tag, "Held")
+        assert.match(message, /1 of the 210[12] events are held: release them first; nothing was erased/)
+      }
+      assert.deepStrictEqual(yield* erasedPositions, [])
+    }).pipe(Effect.provide(stack)))
+
+  it.live("names in no record of its steps who is named in an event of the last one", () =>
+    Effect.gen(function*() {
+      yield* emitMany(2100, "a")
+      yield* emit("a", ["officer"])
+      const { receipts } = yield* by(Erasure.erase({ person: "a", reason: "r" }))
+      assert.strictEqual(receipts.length, 2)
+      const named = (yield* records("audit.erased")).map(({ agentId }) => String(agentId))
+      assert.deepStrictEqual(named, ["system", "system"])
+    }).pipe(Effect.provide(stack)))
+
+  it.live("takes what lies far apart in steps of sixteen segments of the index", () =>
+    Effect.gen(function*() {
+      for (let n = 0; n < 18; n++) {
+        yield* emit("a")
+        yield* Effect.forEach(range(2047), () => AuditLogger.emit({ action: "note.create" }).pipe(elsewhere), {
+          concurrency: "unbounded"
+        })
+      }
+      const { count, receipts } = yield* by(Erasure.erase({ person: "a", reason: "r" }))
+      assert.strictEqual(count, 18)
+      const outputs = (yield* records("audit.erased")).map(({ output }) => output)
+      assert.deepStrictEqual<unknown>(outputs, [{ count: 16, positions: [[1, 16]] }, {
+        count: 2,
+        positions: [[17, 18]]
+      }])
+      assert.strictEqual(receipts.length, 2)
+    }).pipe(Effect.provide(stack)))
+
+  it.live("takes many events by their ids, each once; and none where one of them is not there, or stays", () =>
+    Effect.gen(function*() {
+      const ids = (yield* Effect.forEach(range(40), () => emit("a"))).map(({ eventId }) => eventId)
+      yield* by(Erasure.erase({ eventIds: ids.slice(0, 1), reason: "r" }))
+      const record = DatasetEvent.EventId.make((yield* records("audit.erased"))[0]!.event_id)
+      const lost = DatasetEvent.EventId.make("01a20e91-649c-759f-9723-4ad13f655218")
+      for (const [id, tag] of [[lost, "NotFound"], [record, "Protected"]] as const) {
+        const [, found] = yield* refusal(by(Erasure.erase({ eventIds: [...ids, id], reason: "r" })))
+        assert.strictEqual(found, tag)
+      }
+      assert.deepStrictEqual(yield* erasedPositions, [1])
+      const erased = yield* by(Erasure.erase({ eventIds: [...ids, ...ids.toReversed()], reason: "r" }))
+      assert.deepStrictEqual([erased.count, erased.positions, erased.receipts.length], [39, [[2, 40]], 1])
+      const empty = within({ tenantId: "t_none" })(Erasure.erase({ person: "a", reason: "r" }))
+      assert.strictEqual((yield* refusal(empty))[1], "NotFound")
     }).pipe(Effect.provide(stack)))
 
   it.live("takes large events in steps of few", () =>
