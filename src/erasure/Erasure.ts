@@ -135,10 +135,12 @@ const makeErase = (store: LogStore["Service"], record: Recording) =>
     const erasing = new Erasing({ store, record, context, selected: selected.success, reason, nowMillis, progress })
     const { positions, receipts } = erasing
     const result = yield* Effect.result(erasing.run)
-    // What was erased before it failed is gone as well, as far as that can be done.
-    const scrubbed = yield* (result._tag === "Success" ? store.scrub : Effect.result(store.scrub))
-    if (result._tag === "Failure") return yield* result.failure
-    return { count: positions.count, positions: positions.all(), receipts, scrubbed: scrubbed === true }
+    if (result._tag === "Failure") {
+      // The bytes of what was erased before are gone as well, as far as that can be done: the call is repeated anyway.
+      if (positions.count > 0) yield* Effect.result(store.scrub)
+      return yield* result.failure
+    }
+    return { count: positions.count, positions: positions.all(), receipts, scrubbed: yield* store.scrub }
   })
 
 const makePreview = (store: LogStore["Service"]) =>
