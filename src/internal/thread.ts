@@ -40,6 +40,8 @@ export class Thread<A, B> {
   private isStarted = false
   private isClosed = false
   private hear: Hear<B> | undefined
+  /** Whether a reply was heard in this turn of the event loop. */
+  private hasHeard = false
   private readonly listeners = new Set<Hear<void>>()
 
   constructor(options: Options) {
@@ -105,9 +107,22 @@ export class Thread<A, B> {
       this.isStarted = true
       return this.tell(Exit.void)
     }
+    if (this.hasHeard) setImmediate(() => this.pass(said.reply))
+    else this.pass(said.reply)
+  }
+
+  /**
+   * Passes a reply on. Where whoever hears it asks again, the next one may be there before it has returned: that is heard
+   * in another turn of the event loop, between which timers and sockets are served.
+   */
+  private pass(reply: B): void {
+    this.hasHeard = true
+    setImmediate(() => {
+      this.hasHeard = false
+    })
     const { hear } = this
     this.hear = undefined
-    hear?.(Exit.succeed(said.reply))
+    hear?.(Exit.succeed(reply))
   }
 
   private ended(worker: Worker, detail: string): void {
