@@ -112,8 +112,8 @@ export class Thread<A, B> {
   }
 
   /**
-   * Passes a reply on. Where whoever hears it asks again, the next one may be there before it has returned: that is heard
-   * in another turn of the event loop, between which timers and sockets are served.
+   * Passes a reply on. Where whoever hears it asks again, the next one may be there before it has returned: that is
+   * heard in another turn of the event loop, between which timers and sockets are served.
    */
   private pass(reply: B): void {
     this.hasHeard = true
