@@ -108,11 +108,11 @@ describe("Erasure.erase", () => {
       yield* by(Erasure.erase({ before: 9e12, reason: "retention" }))
       assert.deepStrictEqual(
         (yield* records("audit.erased")).map((
-          { actor_type, agentId, user_id }
-        ) => [actor_type, agentId, user_id]) as unknown,
+          { actor_type, agentId, delegation, user_id }
+        ) => [actor_type, agentId, user_id, delegation]) as unknown,
         [
-          ...Array.from({ length: 4 }, () => ["system", "system", undefined]),
-          ...Array.from({ length: 2 }, () => ["human", "officer", "officer"])
+          ...Array.from({ length: 4 }, () => ["system", "system", undefined, undefined]),
+          ...Array.from({ length: 2 }, () => ["human", "officer", "officer", undefined])
         ]
       )
     }).pipe(Effect.provide(stack)))
