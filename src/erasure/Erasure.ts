@@ -35,7 +35,7 @@ import {
   type Selection,
   unnamed
 } from "./Selection.ts"
-import { tallyOf } from "./targets.ts"
+import { type Tally, tallyOf } from "./targets.ts"
 
 export type { Case, HoldSelection, OfCase, Selection } from "./Selection.ts"
 
@@ -143,6 +143,8 @@ const makeErase = (store: LogStore["Service"], record: Recording) =>
     return { count: positions.count, positions: positions.all(), receipts, scrubbed: yield* store.scrub }
   })
 
+const nothing: Preview = { count: 0, positions: [], held: 0 }
+
 const makePreview = (store: LogStore["Service"]) =>
   Effect.fn("Erasure.preview")(function*(
     selection: Selection
@@ -150,10 +152,18 @@ const makePreview = (store: LogStore["Service"]) =>
     const method = "Erasure.preview"
     const selected = read({ ...selection, reason: "preview" }, { ranges: false })
     if (selected._tag === "Failure") return yield* refuse(method, selected.failure)
-    const log = yield* store.log(yield* RequestContext)
-    if (log === undefined) return { count: 0, positions: [], held: 0 }
-    const { held, positions } = yield* tallyOf(store, log, selected.success, [])
-    return { count: positions.count, positions: positions.all(), held }
+    const context = yield* RequestContext
+    const shown = ({ held, positions }: Tally) => ({ count: positions.count, positions: positions.all(), held })
+    // In a transaction that is open others see less, and are asked on another connection.
+    if (yield* store.isJoined) {
+      return yield* Effect.catchIf(
+        store.change(context, (writer, log) => Effect.map(tallyOf(writer, log, selected.success, []), shown)),
+        ({ method, reason }) => method === "LogStore.change" && reason._tag === "NotFound",
+        () => Effect.succeed(nothing)
+      )
+    }
+    const log = yield* store.log(context)
+    return log === undefined ? nothing : shown(yield* tallyOf(store, log, selected.success, []))
   })
 
 /** Changes the holds of a selection and records it, in one transaction. */

@@ -23,6 +23,8 @@ const stepSegments = 16
 const stepBytes = 8_000_000
 /** Entries that may have come since a log was looked through, for the last step to look through them itself. */
 const lateEntries = 1024
+/** How often a log is looked through that goes on growing. */
+const mostRounds = 20
 /** Ranges of positions that one record names at most: about 150 kB of JSON. */
 const rangesPerRecord = 8000
 /** Events that are read again at once: their content may be large. */
@@ -255,8 +257,10 @@ export class Erasing {
       return
     }
     yield* this.looked(first)
-    for (let log = first, from = 0;;) {
+    for (let log = first, from = 0, round = 1;; round++) {
       const last = yield* this.pass(log, from)
+      // What is recorded without end may be what is erased.
+      if (round === mostRounds) return void (yield* this.take(last))
       if (yield* this.take(last, log.size)) return
       yield* this.take(last)
       from = log.size

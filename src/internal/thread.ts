@@ -23,14 +23,13 @@ export interface Options {
   readonly data: object
   /** How long closing waits for its end, in milliseconds. */
   readonly deadlineMillis: number
+  /** How long it may take to load its code, in milliseconds; five seconds unless given. */
+  readonly startMillis?: number | undefined
 }
 
 /** What a thread says: that it has started, or the reply to what was asked. */
 type Said<B> = { readonly reply: B } | "started"
 type Hear<B> = (heard: Exit.Exit<B, ThreadFailed>) => void
-
-/** How long a thread may take to load its code, in milliseconds. */
-const startMillis = 5000
 
 const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : "unknown error"
 
@@ -57,14 +56,18 @@ export class Thread<A, B> {
   readonly start: Effect.Effect<void, ThreadFailed> = Effect.suspend(() =>
     // It may wait for a lock as long as the deadline when it opens what it works on.
     Effect.timeoutOrElse(this.starting, {
-      duration: this.options.deadlineMillis + startMillis,
+      duration: this.options.deadlineMillis + (this.options.startMillis ?? 5000),
       orElse: () => {
+        // Another call may have started it since.
+        if (this.isStarted) return Effect.void
         const { worker } = this
-        this.worker = undefined
-        this.listeners.clear()
-        void worker?.terminate()
         const detail = "the thread that writes does not start: it says nothing"
-        return Effect.fail(new ThreadFailed({ detail, isSent: false }))
+        const failed = Exit.fail(new ThreadFailed({ detail, isSent: false }))
+        this.worker = undefined
+        void worker?.terminate()
+        // All calls that wait have waited for this one.
+        this.tell(failed)
+        return failed
       }
     })
   )
@@ -86,9 +89,11 @@ export class Thread<A, B> {
         resourceLimits: { maxYoungGenerationSizeMb: 16 }
       })
       this.worker = worker
-      worker.on("message", (said: Said<B>) => this.take(said))
-      worker.on("error", (cause) => this.ended(worker, messageOf(cause)))
-      worker.on("exit", (code) => this.ended(worker, `it ended with code ${code}`))
+      // A reply that was heard may still be on its way to who waits for it.
+      const ended = (detail: string) => void setImmediate(() => this.ended(worker, detail))
+      worker.on("message", (said: Said<B>) => this.worker === worker ? this.take(said) : undefined)
+      worker.on("error", (cause) => ended(messageOf(cause)))
+      worker.on("exit", (code) => ended(`it ended with code ${code}`))
     } catch (cause) {
       this.fail(messageOf(cause))
     }

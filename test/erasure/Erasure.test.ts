@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { type AuditError, AuditLogger, DatasetEvent, Transactions } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
+import { LogStore } from "effect-audit/ledger"
 import { Memory } from "effect-audit/memory"
 import { AuditTrail } from "effect-audit/trail"
 import { TestClock } from "effect/testing"
@@ -231,6 +232,24 @@ describe("Erasure.erase", () => {
       assert.deepStrictEqual([erased.count, erased.positions, erased.receipts.length], [39, [[2, 40]], 1])
       const empty = within({ tenantId: "t_none" })(Erasure.erase({ person: "a", reason: "r" }))
       assert.strictEqual((yield* refusal(empty))[1], "NotFound")
+    }).pipe(Effect.provide(stack)))
+
+  it.live("ends, although more is recorded after each step than the last one may look through", () =>
+    Effect.gen(function*() {
+      yield* emitMany(10, "a")
+      const store = yield* LogStore.LogStore
+      const services = yield* Effect.context<AuditLogger.AuditLogger>()
+      const growing = LogStore.LogStore.of({
+        ...store,
+        change: (name, f) => Effect.tap(store.change(name, f), () => Effect.provide(emitMany(1100, "b"), services))
+      })
+      const erasure = yield* Effect.provideService(Erasure.make, LogStore.LogStore, growing)
+      const { count } = yield* by(erasure.erase({ person: "a", reason: "r" }))
+      assert.strictEqual(count, 10)
+      const { count: left } = yield* by(erasure.preview({ person: "a" }))
+      assert.strictEqual(left, 0)
+      const none = yield* Transactions.transact(within({ tenantId: "t_none" })(Erasure.preview({ person: "a" })))
+      assert.deepStrictEqual(none, { count: 0, positions: [], held: 0 })
     }).pipe(Effect.provide(stack)))
 
   it.live("takes large events in steps of few", () =>

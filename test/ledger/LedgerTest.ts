@@ -247,6 +247,7 @@ const erasures: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, Sta
         yield* Effect.forEach(Array.from({ length: 40 }, (_, n) => n), (n) => emit(n, person))
         const others = yield* Effect.forEach(Array.from({ length: 20 }, (_, n) => n), (n) => emit(n))
         const named = yield* by(Erasure.erase({ eventIds: others.map(({ eventId }) => eventId), reason: "r" }))
+        assert.strictEqual((yield* by(Erasure.preview({ person: "u_gone" }))).count, 47)
         const erased = yield* by(Erasure.erase({ person: "u_gone", reason: "r" }))
         return { erased, named }
       }))

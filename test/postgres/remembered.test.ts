@@ -127,7 +127,10 @@ describe("an erasure in the application's transaction", () => {
     Effect.gen(function*() {
       yield* emit(1)
       const { count } = yield* Transactions.transact(
-        Erasure.erase({ before: new Date(4e12), reason: "r" }).pipe(within())
+        Effect.andThen(
+          Erasure.preview({ before: new Date(4e12) }),
+          Erasure.erase({ before: new Date(4e12), reason: "r" })
+        ).pipe(within())
       )
       assert.strictEqual(count, 1)
     }).pipe(Effect.provide(
