@@ -83,6 +83,19 @@ interface Asked {
   readonly progress: ((count: number) => void) | undefined
 }
 
+/** The events that are erased together. */
+class Taken {
+  readonly rows: Array<RowRef> = []
+  readonly tally: Tally
+  constructor(tally: Tally) {
+    this.tally = tally
+  }
+  take(event: StoredEvent): void {
+    this.tally.take(event)
+    this.rows.push({ row: event.row, position: event.position })
+  }
+}
+
 /** What a step has erased, and its records. */
 interface Done {
   readonly tally: Tally
@@ -128,8 +141,7 @@ export class Erasing {
     this: Erasing,
     writer: LogWriter,
     log: Log,
-    rows: ReadonlyArray<RowRef>,
-    tally: Tally
+    { rows, tally }: Taken
   ): Effect.fn.Return<Done, AuditError> {
     const { context, nowMillis, reason, record, selected } = this.asked
     yield* this.checkHeld(tally)
@@ -160,17 +172,12 @@ export class Erasing {
     from: number | undefined
   ): Effect.fn.Return<Done | undefined, AuditError> {
     if (from !== undefined && log.size - from > lateEntries) return undefined
-    const tally = new Tally(yield* writer.holds(log), this.actors)
-    const rows: Array<RowRef> = []
-    const take = (event: StoredEvent) => {
-      tally.take(event)
-      rows.push({ row: event.row, position: event.position })
-    }
+    const taken = new Taken(new Tally(yield* writer.holds(log), this.actors))
     const { eventIds } = step
     for (let at = 0, end = eventIds.length; at < end; at += readAtOnce) {
       const events = yield* writer.find(log, eventIds.slice(at, Math.min(end, at + readAtOnce)))
       // Someone else may have erased it meanwhile.
-      for (const event of events) if (event.body !== undefined) take(event)
+      for (const event of events) if (event.body !== undefined) taken.take(event)
     }
     let isAll = true
     const late = from === undefined ? Stream.empty : meant(writer, log, this.asked.selected, from)
@@ -178,10 +185,10 @@ export class Erasing {
       Effect.sync(() => {
         for (const event of events) {
           isAll &&= step.take(event)
-          if (isAll) take(event)
+          if (isAll) taken.take(event)
         }
       }))
-    return isAll ? yield* this.erase(writer, log, rows, tally) : undefined
+    return isAll ? yield* this.erase(writer, log, taken) : undefined
   })
 
   /** All in one change: of a transaction that the caller has open the lock stays, and others know nothing. */
@@ -190,16 +197,12 @@ export class Erasing {
     writer: LogWriter,
     log: Log
   ): Effect.fn.Return<Done, AuditError> {
-    const tally = new Tally(yield* writer.holds(log), this.actors)
-    const rows: Array<RowRef> = []
+    const taken = new Taken(new Tally(yield* writer.holds(log), this.actors))
     yield* Stream.runForEach(meant(writer, log, this.asked.selected), (events) =>
       Effect.sync(() => {
-        for (const event of events) {
-          tally.take(event)
-          rows.push({ row: event.row, position: event.position })
-        }
+        for (const event of events) taken.take(event)
       }))
-    return yield* this.erase(writer, log, rows, tally)
+    return yield* this.erase(writer, log, taken)
   })
 
   /** Changes the log; `false` where nothing was done, since it is too much for one step. */

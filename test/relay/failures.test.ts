@@ -122,6 +122,7 @@ describe("a relay", () => {
       // Each log is tried once; then those that failed are due again, more of them than are tried at once.
       yield* Effect.repeat(pass(50), { until: () => calls() >= 61 })
       yield* Effect.repeat(pass(50), { until: () => calls() >= 65 })
+      yield* pass(100)
       const tried = calls()
       yield* pass(2000)
       assert.strictEqual(calls(), tried)
