@@ -56,6 +56,9 @@ const maxPasses = 8
 /** Findings in a text, in order and without overlap; offsets in UTF-16 code units. */
 export const scan = (text: string): ReadonlyArray<Span> => scanText(text)
 
+/** Kinds whose place says something of what stands behind it. */
+const cues = new Set<Kind>(["PASSWORD", "SECRET", "STREET_ADDRESS"])
+
 /** Replaces what it finds in values and keys, and counts it by kind. One instance serves one event. */
 export class Stripper {
   private readonly policy: Policy
@@ -88,8 +91,7 @@ export class Stripper {
   /** A text without its findings; the same string when there are none. */
   text(text: string): string {
     let result = text
-    // What stood behind a dropped value stands behind its name now, and may be a value as well; the rule for a password
-    // (`curl --user kim@example.com:...`) may have passed over a finding before it.
+    // What stood behind a dropped value, or stands behind a finding's kind, may be a value as well.
     for (let pass = 0; pass < maxPasses; pass++) {
       this.again = false
       result = this.once(result, pass > 0)
@@ -110,7 +112,7 @@ export class Stripper {
       if (this.isAllowedValue(value)) continue
       const treated = this.found(span.kind, true, isRepeated)
       if (treated === "keep") continue
-      if (treated === "drop" || span.kind === "PASSWORD") this.again = true
+      if (treated === "drop" || cues.has(span.kind)) this.again = true
       result += text.slice(from, span.start) + (treated === "drop" ? "" : this.replacement(treated, span.kind, value))
       from = span.end
     }

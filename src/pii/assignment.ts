@@ -39,10 +39,11 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   if (named === undefined) return undefined
   const [first, name] = named
   const kind = twoWords(text, first, name) ?? kindOf(name)
-  if (kind === undefined || !anyForm.has(kind)) return undefined
+  if (kind === undefined || (kind !== "STREET_ADDRESS" && !anyForm.has(kind))) return undefined
   let from = i + 1
   while (from - i < 4 && (text[from] === "=" || text[from] === ">" || text[from] === ":")) from++
   while (from < text.length && from - i < 48 && (text[from] === " " || text[from] === "\t")) from++
+  if (kind === "STREET_ADDRESS") return /^address$/i.test(name) ? undefined : addressAt(text, from)
   if (kind === "COOKIE") {
     const pairs = cookiesAt(text, name, from)
     if (pairs !== undefined) return pairs
@@ -60,6 +61,18 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   const found = valueAt(text, from, kind, { typed, authorization, isTight, isConstant })
   if (found !== undefined && saysNothing(text, named, found)) return undefined
   return kind === "PASSWORD" && typed && (isTight || text[i] === ":") ? wholeLine(text, named, from, found) : found
+}
+
+const quotedAddress =
+  /\\?(["'])(?=[^"'\n]{0,120}\d)(?=[^"'\n]{0,120}\p{L}{3})(?![^"'\n]{0,120}(?:[{}<>$=@]|:\/\/|\d\.\d))([^"'\n\\]{1,60} [^"'\n\\]{1,60})(?=\\?\1)/uy
+
+/** An address in quotes behind a name for one: `shipping_address="Amaliesvei 86"`. It has words and a number. */
+const addressAt = (text: string, from: number): Span | undefined => {
+  quotedAddress.lastIndex = from
+  const match = quotedAddress.exec(text)
+  if (match === null) return undefined
+  const end = quotedAddress.lastIndex
+  return { start: end - match[2]!.length, end, kind: "STREET_ADDRESS" }
 }
 
 const beginsLine = /(?:^|\n)[ \t]*(?:- )?(?:export |set |ENV |-e )?["']?$/

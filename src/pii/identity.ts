@@ -3,42 +3,20 @@
  * their digits could be anything.
  */
 import { codeAt } from "./boundary.ts"
+import { bankWords, birthWords, nationalWords, passportWords, plateWords, postalWords } from "./identityWords.ts"
 import type { Kind } from "./Kind.ts"
 import type { Span } from "./span.ts"
-import { isCodiceFiscale, isNie, isNric, luhn } from "./validate.ts"
+import { luhn } from "./validate.ts"
 
-/** Words and abbreviations of the countries that give them out, and what they are called in English. */
-const nationalWords = [
-  "pesel|nip|regon|dow[oó]d(?:u)?(?: osobist(?:y|ego))?|cpf|cnpj|dni|nif|nie|cif|nino|ni number|nhs|aadhaar|aadhar|uidai|pan(?: card)?|sin|tin|itin|ein|atin|ptin",
-  "n[uú]mero de identificaci[oó]n(?: de extranjero| fiscal| tributaria| personal)?|documento nacional de identidad|c[eé]dula(?: de)?(?: identidad| ciudadan[ií]a| residencia| persona f[ií]sica| extranjer[ií]a| jur[ií]dica)?",
-  "cuit|cuil|rut|rut chileno|rol [uú]nico tributario|nit|ruc|rnc|rif|curp|rfc|clabe|cbu|cui|cci|nss|n[uú]mero de seguridad social|carn[eé] de extranjer[ií]a",
-  "national insurance|social insurance|insurance number|national id(?:entity|entification)?|identity card|id card|identity document|resident registration|foreigner registration|alien registration",
-  "(?:national|personal|citizen|identity|identification|unique master citizen|resident|birth|population|civil) (?:id|identification|identity|registration|register|identifier|code|number)",
-  "tax(?:payer)?(?:'s)?(?: number| no\\.?| id(?:entification)?| identifier| file| reference| register| registration| code| reg\\.?)|fiscal code|fiscal number|vat(?: id| reg(?:istration|\\.)?| code)?|tva|tfn|abn|acn|utr|unique taxpayer reference",
-  "steuer-?id(?:entifikationsnummer)?|idnr|steuer-?idnr\\.?|steuernummer|st\\.-nr\\.?|ust-?id(?:nr|nummer)?\\.?|umsatzsteuer-identifikationsnummer|versicherungsnummer|sozialversicherungsnummer|rentenversicherungsnummer|svnr|vsnr|kvnr|krankenversichertennummer|personalausweis(?:nummer)?|ausweisnummer|abgabenkontonummer|ahv(?:-nr|-nummer)?",
-  "personnummer|samordningsnummer|organisationsnummer|orgnr|organisasjonsnummer|hetu|henkil[oö]tunnus|y-tunnus|alv-numero|veronumero|f[oø]dselsnummer|d-nummer|cpr(?:-nummer|-nr\\.?)?|cvr(?:-nummer)?|kennitala|isikukood|asmens kodas|personas kods|pvn|pvm kodas|kmkr|registrikood",
-  "rodn[eé] [cč][ií]slo|r[cč]|di[cč]|i[cč]o|i[cč] dph|jmbg|emšo|emso|oib|osobni identifikacijski broj|jedinstveni mati[cč]ni broj(?: gra[dđ]ana)?|mati[cč]na številka|dav[cč]na številka|egn|cnp|cod numeric personal|pib|edb|nipt|nuis|ad[oó]azonos[ií]t[oó](?: jel)?|ad[oó]sz[aá]m|szem[eé]lyi sz[aá]m|taj(?: sz[aá]m)?",
-  "bsn|burgerservicenummer|sofinummer|onderwijsnummer|identiteitskaartnummer|btw(?:-nr\\.?|-nummer|-identificatienummer)?|rijksregisternummer|ondernemingsnummer|insz|niss|bis-?nummer|num[eé]ro national|num[eé]ro (?:de )?s[eé]curit[eé] sociale|s[eé]curit[eé] sociale|nir|insee|num[eé]ro fiscal|num[eé]ro d'identification(?: fiscale| personnelle)?|siret",
-  "codice fiscale|partita iva|p\\.? ?iva|carta d'identit[aà]|tessera sanitaria|cart[aã]o de cidad[aã]o|bilhete de identidade|n[uú]mero de identifica[cç][aã]o(?: fiscal| civil)?|nus|rg|registro geral|cadastro de pessoas f[ií]sicas|cnh|pis|nuit",
-  "pps(?:n)?(?: number| no\\.?)?|personal public service number|afm|amka|hkid|nric|fin|mykad|nik|nomor induk kependudukan|npwp|nomor pokok wajib pajak|mst|m[aã] s[oố] thu[eế]|cccd|cmnd|cnic|ntn|gstin|voter id|ird(?: number)?|medicare(?: card)?|mbi|medicare beneficiary identifier|npi|national provider identifier|bsnr|lanr|tckn|t\\.?c\\.? ?kimlik(?: no)?|vkn|vergi (?:no|numaras[iı])|bvn|nin|ssnit|uen|ubn|kra pin|personal health number|health (?:card|insurance)|pension insurance|medical record|mrn",
-  "permanent account|employer identification|(?:company|organi[sz]ation|business|enterprise) (?:registration|identification|number|id)|driver'?s?'? licen[cs]e|driving licen[cs]e|f[uü]hrerschein(?:nummer)?|permis de conduire|licencia de conducir|prawo jazdy|patente|licen[cs]e plate|number plate|vehicle registration|registration plate|kennzeichen|matr[ií]cula|rendsz[aá]m",
-  "n[uú]mero de registre tributari|nrt|numri i identifikimit|clave (?:bancaria|[uú]nica)(?: [\\p{L}]{2,12}){0,5}|clabe|registro (?:[uú]nico|nacional|federal)(?: de(?:l)?)?(?: contribuyentes?)?|c[oó]digo (?:[uú]nico )?de identificaci[oó]n(?: fiscal)?|n[uú]mero [uú]nico de identifica[cç][aã]o(?: tribut[aá]ria)?|cod(?:ul)? de identificare fiscal[aă]|cif|enotna mati[cč]na [sš]tevilka|identificatienummer(?: van de sociale zekerheid)?|num[eé]ro bis|num[eé]ro d.(?:immatriculation|inscription)(?: fiscale| au rnipp)?",
-  "kimlik numaras[iı]|t[uü]rkiye cumhuriyeti kimlik numaras[iı]|plaka|placa|rekisterinumero|registreringsnummer|spz|targa|kontrollschild|konto ?(?:nr\\.?|nummer)|mva|peid|personenidentifikationsnummer|v-number|ninea|te tari taake|rntrc|natid|pwnr|ausweisen|merverdiavgift",
-  "единен граждански номер|идентификационный номер(?: налогоплательщика)?|личен номер|реєстраційний номер|учетный номер|中華民國國民身分證|身份證|香港身份證|國民身分證|護照號碼|บัตรประจำตัวประชาชน(?:ไทย)?|رقم بطاقة التعريف|رقم جواز السفر",
-  "инн|снилс|огрн(?:ип)?|паспорт|егн|лнч|унп|рнокпп|єдрпоу|іпн|едб|αφμ|αμκα|תעודת זהות|מספר זהות|رقم الهوية|الرقم الوطني|الرقم القومي|کد ملی|身份证(?:号码?)?|居民身份证|身分證(?:字號)?|統一編號|统一社会信用代码|マイナンバー|個人番号|法人番号|주민등록번호|주민번호|외국인등록번호|운전면허번호|사업자 ?등록 ?번호|เลขประจำตัวประชาชน"
-].join("|")
-/** Official names that are long: their last words are listed below. */
-const officialNames = [
-  "enotna mati[cč]na [sš]tevilka ob[cč]ana|vergi identifikasiya n[oö]mr[eə]si|v[oö]en|steuerliche identifikationsnummer|powszechny elektroniczny system ewidencji ludno[sś]ci|k[aä]ibemaksukohuslase|partita imposta sul valore aggiunto",
-  "n[uú]mero de identidad de extranjero|c[eé]dula [uú]nica de identidad|c[eé]dula de la identidad civil|nic number|личен номер на чужденец|учетный номер плательщика|ח\\.פ\\.|法人番号|vehicle number"
-].join("|")
-const passportWords =
-  "passport|travel document|paszport(?:u)?|reisepass(?:nummer)?|passnummer|pasnummer|paspoort(?:nummer)?|pasaporte|passeport|passaporto|passaporte|pasaport|paspor|pasport|pașaport|putovnica|putovnice|cestovn[ií] pas|cestovn[yý] pas|útlevél|passin numero|διαβατήριο|护照(?:号码?)?|護照|旅券番号|여권번호|หนังสือเดินทาง|گذرنامه"
-const licenceWords =
-  "born(?: on)?|date of birth|birth ?date|birthday|dob|d\\.o\\.b\\.|data de nascimento|fecha de nacimiento|geburtsdatum|date de naissance|data di nascita|geboortedatum|født|född|urodzon(?:y|a|ym|ej)(?: dnia)?|geboren am|n[eé](?:e)? le"
+/** Forms of the countries (Universal Postal Union, S42). */
+const postal =
+  /(?:\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|\d{4}-\d{3}|\d{3}[ -]\d{2,4}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[\dW] ?[A-Z\d]{4}|[A-Z]{2}-\d{4,5}|\d{6}|\d{4})(?![\w-])/y
 
-const bankWords =
-  "bank account|account (?:number|no\\.?|#)|acct(?: number| no\\.?)?|checking account|savings account|routing (?:number|no\\.?)|aba|aba routing|transit number|sort code|bsb|ifsc|swift|bic|swift code|bic code|kontonummer|num[eé]ro de compte|cuenta|conto"
+/** `market cap 5000`: the Italian word has capitals, its code five digits. `zip 2024 files`: no code of four. */
+const isPostal = (behind: string, length: number): boolean =>
+  !/\bcap\W{0,12}$/i.test(behind) && !(length === 4 && /(?:\bzip |индекс\W{0,12})$/i.test(behind)) ||
+  (length === 5 && /\bCAP\W{0,12}$/.test(behind))
+
 /** ISO 9362. */
 const bic = /[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?(?![A-Za-z0-9])/y
 
@@ -54,15 +32,17 @@ const cardNear = /(?:card|visa|amex|mastercard|cvv|cvc|cc|\bpan)\b|CREDIT_CARD|\
 
 const before = (words: string): RegExp =>
   new RegExp(
-    `(?:^|[^\\p{L}])(?:${words})(?:[ :]{1,2}(?:is|was|are|no\\.?|nr\\.?|num\\.?|n[°º]|n[uú]mero|number|card|code|id|identifier|of|for|é|es|ist|est|è|jest|je|este|är|er|on)){0,3}[^\\p{L}\\d\\n\\]]{0,12}$`,
+    `(?:^|[^\\p{L}])(?:${words})(?:[ :]{1,2}(?:is|was|are|no\\.?|nr\\.?|num\\.?|n\\.?[°º]?|n[uú]m[eé]ro|num[eé]ro|number|nummer|numer|numaras[iı]|numaram|[cč][ií]slo|номер|серии|card|code|id|identifier|of|for|é|es|el|em|a|il|am|op|den|to|ist|lautet|est|è|jest|je|este|är|er|on)){0,3}[^\\p{L}\\d\\n\\]]{0,12}$`,
     "iu"
   )
-const nationalBefore = before(`${nationalWords}|${officialNames}`)
+const nationalBefore = before(nationalWords)
 const passportBefore = before(passportWords)
 const codeBefore = before(codeWords)
 const bankBefore = before(bankWords)
-const bicBefore = /(?:\b(?:swift|bic)\b(?: code)?(?: is)?\s?:\s{0,3}|\b(?:swift|bic) (?:code|is) )$/i
-const birthBefore = before(licenceWords)
+const bicBefore = /(?:\b(?:swift|bic)\b(?: code)?(?: is)?\s?:\s{0,3}|\b(?:swift|bic) (?:code|is) |\bBIC )$/i
+const postalBefore = before(postalWords)
+const plateBefore = before(plateWords)
+const birthBefore = before(birthWords)
 const deviceBefore = before(deviceWords)
 const expiryBefore = before(expiryWords)
 
@@ -91,29 +71,34 @@ const NATIONAL = 8
 const BANK = 16
 const DEVICE = 32
 const EXPIRY = 64
+const POSTAL = 128
+const PLATE = 256
+/** Words between a name and its value. */
+const links = new Set(
+  ("is was are no nr num number numero card code id identifier of for e es ist est jest je este ar er on value n nummer numer numarasi numaram cislo " +
+    "lautet номер серии a el il am op den em la dne to").split(" ")
+)
 /** Of each such word, which lists have it. */
 const lastWords = new Map<string, number>()
 const addWords = (list: number, words: string): void => {
-  for (const word of beginsOf(words)) lastWords.set(word, (lastWords.get(word) ?? 0) | list)
+  for (const word of beginsOf(words)) if (!links.has(word)) lastWords.set(word, (lastWords.get(word) ?? 0) | list)
 }
-addWords(BIRTH, licenceWords)
+addWords(BIRTH, birthWords)
 addWords(CODE, codeWords)
 addWords(PASSPORT, passportWords)
 addWords(NATIONAL, nationalWords)
 addWords(BANK, bankWords)
 addWords(DEVICE, deviceWords)
+addWords(POSTAL, postalWords)
+addWords(PLATE, plateWords)
 addWords(EXPIRY, "exp expiry expiration expires thru date")
+lastWords.set("〒", POSTAL)
+// `nata a Roma il`: a place stands between.
+lastWords.set("il", BIRTH)
 // Last words of names that a pattern leaves open.
 addWords(
   NATIONAL,
   "población estandarizada uniforme občana"
-)
-
-/** Words between a name and its value. */
-const links = new Set(
-  "is was are no nr num number numero card code id identifier of for e es ist est jest je este ar er on value n".split(
-    " "
-  )
 )
 
 const isLetter = (code: number): boolean => (code >= 65 && code < 91) || (code >= 97 && code < 123) || code > 191
@@ -138,7 +123,8 @@ const listsBefore = (text: string, start: number): number => {
     let first = end
     while (first > 0 && end - first < 32 && isLetter(text.charCodeAt(first - 1))) first--
     if (isWide(text.charCodeAt(end - 1))) {
-      return lastWords.get(text.slice(end - 3, end)) ?? lastWords.get(text.slice(end - 2, end)) ?? 0
+      return lastWords.get(text.slice(end - 3, end)) ?? lastWords.get(text.slice(end - 2, end)) ??
+        lastWords.get(text.slice(end - 1, end)) ?? 0
     }
     const begin = startOfWord(text, first, end)
     lists |= lastWords.get(begin) ?? 0
@@ -149,13 +135,18 @@ const listsBefore = (text: string, start: number): number => {
   return lists
 }
 
-const value = /[A-Z]{0,6}[ -]?\d[\dA-Z]*(?:(?:[ ./-]{1,2}| - )(?=[A-Z]{0,6}\d|[A-Z]{1,3}\b)[\dA-Z]+){0,8}/y
-const lower = /[a-z]{1,4}\d{5,10}[a-z]{0,2}\b/y
+const value =
+  /[A-Z]{0,6}[ -]?\d[\dA-Z]*(?:(?:[ ./-]{1,2}| - |[+·])(?=[A-Z]{0,6}\d|[A-Z]{1,3}\b)[\dA-Z]+){0,8}(?:[([][\dA][)\]])?/y
+/** As it is typed. */
+const lower = /[A-Za-z]{1,4}\d{5,12}[A-Za-z]{0,2}(?![\w-])(?:[([][\dA][)\]])?/y
+/** Groups of letters and digits, both of them at least once. */
+const plate =
+  /(?=[^a-z\n]{0,10}\d)(?=[\d ·-]{0,6}[A-ZÄÖÅ])[A-ZÄÖÅ\d]{1,8}(?:[ ·-][A-ZÄÖÅ\d]{1,5}){0,3}(?![\w-])|[a-z]{1,3}[ -]?(?:[a-z]{1,3}[ -]?)?\d{2,4}[a-z]{0,3}(?![\w-])/y
 const code = /\d{3,4}(?![\w.-])/y
 const date =
-  /\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}(?:st|nd|rd|th|\.|º)?(?: of| de)? (?:\p{L}{3,12})\.?,?(?: de| del)? \d{4}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}/uy
+  /\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,4}|\d{1,2}(?:st|nd|rd|th|\.|º)?(?: of| de)? (?:\p{L}{3,12})\.?,?(?: de| del)? \d{4}|\d{4}[年년] ?\d{1,2}[月월] ?\d{1,2}[日일]|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}/uy
 
-const account = /\d(?:[ -]?\d){5,16}(?![\d.,]*[\d%])/y
+const account = /[A-Z]{0,4}\d(?:[ -]?\d){5,26}(?:\/\d{4})?(?![\d.,]*[\d%])|[A-Z]{1,4}\d{6}[\dA-Z]{2,24}(?![\w-])/y
 
 /** A number of an account, or the code of a bank. */
 const accountAt = (text: string, start: number, behind: string): Span | undefined => {
@@ -167,27 +158,62 @@ const accountAt = (text: string, start: number, behind: string): Span | undefine
     : undefined
 }
 
-/** An id that its form and check letter give away: codice fiscale, NIE, NRIC. */
-export const strongIdAt = (text: string, start: number, end: number): Span | undefined => {
-  const length = end - start
-  if (length !== 9 && length !== 16) return undefined
-  const word = text.slice(start, end)
-  return (length === 16 ? isCodiceFiscale(word) : isNie(word) || isNric(word))
-    ? { start, end, kind: "NATIONAL_ID" }
-    : undefined
-}
-
 const month =
   /^(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)$/
 
 /** A date of birth that begins with its month. */
 export const birthAt = (text: string, start: number, end: number): Span | undefined =>
-  month.test(text.slice(start, end)) ? identityAt(text, start) : undefined
+  month.test(text.slice(start, end)) ? identityAt(text, start, end) : undefined
 
-/** A value with digits whose name stands before it: a national id, a passport, a date of birth. */
-export const identityAt = (text: string, start: number): Span | undefined => {
+/** `AB1234567 is my passport number`, in the languages of the lists. */
+const verbs = " (?:is|es|ist|est|är|er|on|è|é|jest|to) "
+const whose =
+  "(?:my|his|her|their|our|the|mi|su|mein|meine|mon|ma|son|sa|mitt|min|mijn|meu|minha|sua|il mio|la mia|m[oó]j|moja|moje)"
+const behindIt = (words: string): RegExp =>
+  new RegExp(
+    `^${verbs}${whose} (?:(?:number|n[uú]mero|num[eé]ro|numer|nummer)(?: of| de| du| di)? )?(?:${words})(?![\\p{L}])`,
+    "iu"
+  )
+const passportBehind = behindIt(passportWords)
+const nationalBehind = behindIt(`${nationalWords}|pnr`)
+const documentNumber = /^[A-Z]{0,3}\d{5,18}[A-Z]{0,2}$/
+
+const verbBegins = new Set([..."ieäojtèé"].map((char) => char.charCodeAt(0)))
+
+/** A document's number that is the word before its name. Only a short verb may stand between. */
+const namedBehindAt = (text: string, start: number, end: number): Span | undefined => {
+  if (!verbBegins.has(codeAt(text, end + 1, text.length))) return undefined
+  const second = codeAt(text, end + 2, text.length)
+  if (second !== 32 && codeAt(text, end + 3, text.length) !== 32 && codeAt(text, end + 4, text.length) !== 32) {
+    return undefined
+  }
+  if (!documentNumber.test(text.slice(start, end))) return undefined
+  const after = text.slice(end, end + 72)
+  const kind = passportBehind.test(after) ? "PASSPORT" : nationalBehind.test(after) ? "NATIONAL_ID" : undefined
+  return kind === undefined ? undefined : { start, end, kind }
+}
+
+/** `05.12.1949 года рождения`, `am 18.07.1952 geboren`: a date that the word for birth stands behind. */
+const birthBehind = /^ ?(?:geboren|г(?:ода?|\.) ?р(?:\.|ождения)|生まれ|született|születtem|do[gğ]umlu|r\. ur\.)/
+const bornAt = (text: string, start: number): Span | undefined => {
+  date.lastIndex = start
+  if (!date.test(text)) return undefined
+  const end = date.lastIndex
+  return birthBehind.test(text.slice(end, end + 20)) ? { start, end, kind: "DATE_OF_BIRTH" } : undefined
+}
+
+/** A value with digits whose name stands before it, or behind it: a national id, a passport, a date of birth. */
+export const identityAt = (text: string, start: number, end: number): Span | undefined => {
   const lists = listsBefore(text, start)
-  if (lists === 0 || (lists === EXPIRY && codeAt(text, start + 2, text.length) > 47)) return undefined
+  if (lists === 0) {
+    const after = codeAt(text, end, text.length)
+    return after === 32
+      ? (end - start >= 6 ? namedBehindAt(text, start, end) : undefined)
+      : after === 45 || after === 46 || after === 47 || after === 0x5e74
+      ? bornAt(text, start)
+      : undefined
+  }
+  if (lists === EXPIRY && codeAt(text, start + 2, text.length) > 47) return undefined
   // Where words are not separated names are short.
   const reach = start > 0 && isWide(text.charCodeAt(start - 1)) || (start > 1 && isWide(text.charCodeAt(start - 2)))
     ? 16
@@ -215,6 +241,16 @@ export const identityAt = (text: string, start: number): Span | undefined => {
       return { start, end: expiry.lastIndex, kind: "CARD_EXPIRY" }
     }
   }
+  if ((lists & POSTAL) !== 0 && postalBefore.test(behind)) {
+    postal.lastIndex = start
+    return postal.test(text) && isPostal(behind, postal.lastIndex - start)
+      ? { start, end: postal.lastIndex, kind: "POSTAL_CODE" }
+      : undefined
+  }
+  if ((lists & PLATE) !== 0 && plateBefore.test(behind)) {
+    plate.lastIndex = start
+    if (plate.test(text)) return { start, end: plate.lastIndex, kind: "NATIONAL_ID" }
+  }
   const kind: Kind | undefined = (lists & PASSPORT) !== 0 && passportBefore.test(behind)
     ? "PASSPORT"
     : (lists & NATIONAL) !== 0 && nationalBefore.test(behind)
@@ -223,7 +259,8 @@ export const identityAt = (text: string, start: number): Span | undefined => {
   if (kind === undefined) return (lists & BANK) === 0 ? undefined : accountAt(text, start, behind)
   value.lastIndex = start
   lower.lastIndex = start
-  const match = lower.exec(text) ?? value.exec(text)
+  const isTyped = codeAt(text, start, text.length) > 96 || codeAt(text, start + 1, text.length) > 96
+  const match = isTyped ? lower.exec(text) : value.exec(text)
   if (match === null) return undefined
   // `RFC 2617` is a document; the number of a Mexican taxpayer begins with letters.
   if (/^\d{3,5}\b[\d/. ]*(?: ?[A-Z]+)?$/.test(match[0]) && /\bRFC\W{0,3}$/i.test(behind)) return undefined

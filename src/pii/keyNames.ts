@@ -75,7 +75,8 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
     tax file number, tfn, social insurance number, resident registration number, citizen id, citizen number, personal number, personal id number, taxpayer id,
     taxpayer identification number, tax identification number, vat number, vat no, national identification number, voter id, voter number, nhs number, medicare number, medical record number,
     mrn, health insurance number, health card number, insurance number, patient id, drivers license, driver license, drivers license number, driver license number,
-    driving licence, driving licence number, driving license, license number, licence number, rg number, document vatid, tax code, fiscal code, social number`
+    driving licence, driving licence number, driving license, license number, licence number, rg number, id card, vin, vehicle identification number, license plate, licence plate, number plate, plate number, registration plate, vehicle registration, vehicle registration number,
+    kennzeichen, kenteken, document vatid, tax code, fiscal code, social number`
   ],
   [
     "PASSPORT",
@@ -88,9 +89,13 @@ const names: ReadonlyArray<readonly [Kind, string]> = [
   [
     "STREET_ADDRESS",
     `address, street, street address, address line, address line1, address line2, address line 1, address line 2,
-    home address, endereco, direccion, adresse, address details, billing address, shipping address, postal address, street name, delivery address, mailing address, line1, line2, addr line1`
+    home address, endereco, direccion, adresse, address details, billing address, shipping address, postal address, street name, delivery address, mailing address, line1, line2, addr line1,
+    anschrift, strasse, lieferadresse, rechnungsadresse, indirizzo, adres, adresa, calle, rue, ulica, logradouro, morada, domicilio, osoite, adress`
   ],
-  ["POSTAL_CODE", "zip, zip code, zipcode, postal code, postalcode, postcode, post code, plz, cep, codigo postal"],
+  [
+    "POSTAL_CODE",
+    "zip, zip code, zipcode, postal code, postalcode, postcode, post code, plz, cep, codigo postal, postleitzahl, code postal, codice postale, kod pocztowy, postnummer, postinumero, eircode, zip5, postal"
+  ],
   [
     "IP",
     "ip, ip address, ip addr, x real ip, forwarded for, real ip, true client ip, cf connecting ip, user ip, client ip address, client ip, remote ip, remote addr, x forwarded for, source ip, ipv4, ipv6, ipaddress, peer ip"

@@ -201,39 +201,16 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
     : undefined
 }
 
-const postalPattern =
-  /\d{5}(?:-\d{4})?|\d{2}-\d{3}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|\d{4}/y
-const postalCue = /\b(?:zip|zip ?code|postal ?code|post ?code|postcode|plz|code postal|cap)\b[^0-9A-Z\n\]]{0,12}$/i
-
-/** The last letters of the words that say so. */
-const postalLast = new Set([..."pezlPEZL"].map((char) => char.charCodeAt(0)))
-/** Whether one of these words may stand before a place. */
-const mayBePostal = (text: string, start: number): boolean => {
-  for (let i = start - 1; i >= 0 && start - i <= 13; i--) {
-    const code = codeAt(text, i, start)
-    if (isWord(code) && code !== 95) return postalLast.has(code)
-  }
-  return false
-}
-
 const zip = /\d{5}(?:-\d{4})?(?![\w-])/y
 /** Behind a town and the abbreviation of its state (USPS Publication 28, appendix B): `Austin, TX 78701`. */
 const stateBefore =
   /[a-z.], (?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]) $/
 
-/** Postal codes, only after a word that says so, or a state: the digits alone could be anything. */
-export const postalCodeAt = (text: string, start: number): Span | undefined => {
-  if (start > 5 && text.charCodeAt(start - 4) === 32 && text.charCodeAt(start - 5) === 44) {
-    zip.lastIndex = start
-    if (zip.test(text) && stateBefore.test(text.slice(start - 6, start))) {
-      return { start, end: zip.lastIndex, kind: "POSTAL_CODE" }
-    }
-  }
-  if (start === 0 || !mayBePostal(text, start)) return undefined
-  postalPattern.lastIndex = start
-  const match = postalPattern.exec(text)
-  if (match === null || isWord(text.charCodeAt(start + match[0].length))) return undefined
-  return postalCue.test(text.slice(Math.max(0, start - 28), start))
-    ? { start, end: start + match[0].length, kind: "POSTAL_CODE" }
+/** A postal code behind a state, `Austin, TX 78701`; behind a word that says so `identity.ts` finds it. */
+export const zipAt = (text: string, start: number): Span | undefined => {
+  if (start < 6 || text.charCodeAt(start - 4) !== 32 || text.charCodeAt(start - 5) !== 44) return undefined
+  zip.lastIndex = start
+  return zip.test(text) && stateBefore.test(text.slice(start - 6, start))
+    ? { start, end: zip.lastIndex, kind: "POSTAL_CODE" }
     : undefined
 }

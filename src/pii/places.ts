@@ -1,5 +1,6 @@
 /** Street addresses, as far as their form or the words around them tell. */
 import type { Span } from "./span.ts"
+import { isSaid, streetNameBefore } from "./streetName.ts"
 
 const isDigit = (code: number): boolean => code >= 48 && code < 58
 
@@ -8,17 +9,18 @@ const streetTypes = [
   "Highway|Hwy|Circle|Cir|Trail|Alley|Row|Close|Crescent|Gardens|Grove|Mews|Walk|Quay|Esplanade|Loop|Plaza|Pike|Run"
 ].join("|")
 const unit = "(?:Apt|Apartment|Suite|Ste|Unit|Flat)\\.? ?[A-Za-z0-9-]{1,6}"
+/** What follows a street: a town, a state. */
 const town =
-  "(?:,? [A-ZÀ-Ž][^\\s,\\n\"<>{}[\\]]{1,24}(?: [A-ZÀ-Ž][^\\s,\\n\"<>{}[\\]]{1,24}){0,2}(?:,? [A-Z]{2}(?: \\d{5}(?:-\\d{4})?)?)?)?"
+  /, ?[A-ZÀ-Ž][^\s,\n"<>{}[\]]{1,24}(?: [A-ZÀ-Ž][^\s,\n"<>{}[\]]{1,24}){0,2}(?:,? [A-Z]{2}(?: \d{5}(?:-\d{4})?)?)?/y
 
-/** A number, a name, the kind of street (USPS Publication 28, appendix C1), perhaps a unit and a town. */
+/** A number, a name, the kind of street (USPS Publication 28, appendix C1), perhaps a unit. */
 const named = new RegExp(
-  `\\d{1,6}[A-Za-z]?,? (?:[A-ZÀ-Ž0-9][^\\s,\\n"<>{}[\\]]{0,24} ){1,4}(?:${streetTypes})\\b\\.?(?:,?\\s(?:${unit}|#\\d{1,5}))?(?:,${town})?`,
+  `\\d{1,6}[A-Za-z]?,? (?:[A-ZÀ-Ž0-9][^\\s,\\n"<>{}[\\]]{0,24} ){1,4}(?:${streetTypes})(?![\\wÀ-ž])\\.?(?:,?\\s(?:${unit}|#\\d{1,5}))?`,
   "y"
 )
 /** A number, a name, perhaps another number, and then a unit: only addresses have one. */
 const withUnit = new RegExp(
-  `\\d{1,6} [^\\n,;:!?\\d][^\\n,;:!?]{2,50}[,\\n ]{1,3} {0,2}(?:Apt|Apartment|Suite|Unit)\\.? \\d{1,5}(?:[,\\n] ?${town})?`,
+  `\\d{1,6} [^\\n,;:!?\\d][^\\n,;:!?]{2,50}[,\\n ]{1,3} {0,2}(?:Apt|Apartment|Suite|Unit)\\.? \\d{1,5}`,
   "iy"
 )
 /** A number and capitalised words, where the words before say that it is a place. */
@@ -38,6 +40,53 @@ const boxBefore = /\bp\.? ?o\.? ?box (?:no\.? |# ?)?$/i
 
 const notAStreet = /^,? (?:Section|Chapter|Figure|Table|Appendix|Version|Step|Page|Line|Part|PLUS\)|Build)\b/
 
+/** As in French: `12 bis, rue de la Paix`. */
+const numberFirst =
+  /\d{1,5}(?: ?(?:bis|ter|quater)|[A-Z])?,? (?:(?:[Rr]ue|[Aa]venue|[Ii]mpasse|[Cc]hemin|[Bb]oulevard|[Aa]ll[ée]e|[Qq]uai|[Ff]aubourg|[Ss]entier|[Vv]oie|[Aa]v\.|[Bb]d\.?|Rua|Avenida|Travessa|Alameda|Rodovia|Estrada|Marginal) |(?:[Pp]lace|[Rr]oute|[Ss]quare|[Pp]assage|[Cc]ours|[Cc]it[ée]|[Vv]illa) (?=d[eu] |des |d['’]|de l|Saint))(?:(?:d[eu]s?|l[ae]s?|aux?|à|et|sur|en|sous) |[ld]['’]){0,3}\p{Lu}[\p{L}.'’-]{0,24}(?:[ -](?!(?:Apt|Apartment|Suite|Ste|Unit|Flat|Lote|Apto|Casa)\b)(?:(?:d[eu]s?|l[ae]s?|aux?|et|sur|en) |[ld]['’]){0,2}\p{Lu}[\p{L}.'’-]{0,24}){0,4}/uy
+
+/** The number of a house, and what divides it: `15/2`, `8 m. 12`, `86, 3º B`. */
+const house =
+  /\d{1,5}(?:[A-Za-z](?![A-Za-z]))?(?:[/-]\d{1,4}[A-Za-z]?)?(?:,? (?:m|lok|bl|kl|kv|кв|sc|et|ap|apt|apto|piso|int|interno|bte|puerta|suite|unit|lgh|leil|oppgang|appartamento|zimmer|top|whg|wohnung|lote|casa|dto|depto|dpto)(?:\. ?| )(?:\d{1,5}[A-Za-z]?|[A-Za-z]\d{0,3})(?![\dA-Za-z])){0,4}(?:,? \d{1,2}[.ºª°]{1,2}(?: ?[A-Z](?![A-Za-z]))?)?(?![\w.:=%$€£]*\d)(?!\w)/iuy
+
+const city =
+  "\\p{Lu}[\\p{L}.'’-]{1,24}(?:[ -](?:(?:am|an|der|im|in|la|le|les|de|del|di|do|da|upon|sur|sous|of|the|en|y|nad|pod) )?\\p{Lu}[\\p{L}.'’-]{1,24}){0,3}"
+const gap = "(?:,? ?(?:\\n[ \\t>]{0,4}){1,2}|, ?| )"
+/** An address of armed forces abroad ends so (USPS Publication 28, section 238): `PSC 1234, Box 5678`, `APO AE 09123`. */
+const military = /\d{5}(?:-\d{4})?(?![\w-])/y
+const militaryBefore = /(?:\b(?:PSC|CMR|Unit|USS|USNS|USNV|USCGC)\b[^\n]{1,40}[,\n] ?)?\b(?:APO|FPO|DPO),? A[AEP] $/i
+
+/** A postal code and a town, as on the continent. */
+const codeAndTown = new RegExp(
+  `${gap}(?:[A-Z]{1,2}-)?(?:\\d{5}-\\d{3}|\\d{4}-\\d{3}|\\d{2}-\\d{3}|\\d{3} \\d{2}|\\d{4} ?[A-Z]{2}|\\d{4,6}) ${city}`,
+  "uy"
+)
+/** Words that begin something else, of which a number is no postal code. */
+const others =
+  "Order|Invoice|Ticket|Case|Account|Ref|Reference|Phone|Tel|Telephone|Mobile|Fax|Call|Room|Customer|Card|Total|Item|Born|DOB|Date|Page|On|At|The|And|ID|Nr|No|Year|Since|From|Until|EUR|USD|Amount"
+/** A town, perhaps a state or a country, and a postal code, as in the United Kingdom, America and Australia. */
+const townAndCode = new RegExp(
+  `(?:(?:${gap}(?!(?:${others})\\b)${city}){1,3}${gap}\\d{4,5}(?:-\\d{4})?|(?:${gap}(?!(?:${others})\\b)${city}){0,3}${gap}(?:[A-Z]\\d[A-Z] ?\\d[A-Z]\\d|[A-Z]{1,2}\\d[A-Z\\d]? ?\\d[A-Z]{2}|[A-Z]\\d[\\dW] ?[A-Z\\d]{4}))(?![\\w-])`,
+  "uy"
+)
+
+const unitBehind = new RegExp(`,?(?: |\\n {0,3})(?:${unit}|#\\d{1,5})`, "iy")
+/** Where the address that a street ended goes on with its unit, its town and postal code. */
+const townEnd = (text: string, street: number): number => {
+  unitBehind.lastIndex = street
+  const end = unitBehind.test(text) ? unitBehind.lastIndex : street
+  for (const form of [codeAndTown, townAndCode, town]) {
+    form.lastIndex = end
+    if (form.test(text)) return form.lastIndex
+  }
+  return end
+}
+
+/** Whether a town and a postal code with letters, or behind a state, follow. */
+const hasCode = (text: string, end: number): boolean => {
+  townAndCode.lastIndex = end
+  return townAndCode.test(text) && /[A-Z]\d|, [A-Z]{2} \d{5}/.test(text.slice(end, townAndCode.lastIndex))
+}
+
 const unitWord = /apt|apartment|suite|unit/i
 /** Whether a capital or a digit begins the next word, as the name of a street. */
 const mayBeNamed = (text: string, from: number): boolean => {
@@ -49,31 +98,59 @@ const mayBeNamed = (text: string, from: number): boolean => {
   return isDigit(code) || (code >= 65 && code < 91) || code > 127
 }
 
-/** A street address that begins with its number. */
+/** A street address around its number, with its town where a postal code says that one follows. */
 export const streetAt = (text: string, start: number): Span | undefined => {
   let digits = start
   while (digits < text.length && digits - start < 7 && isDigit(text.charCodeAt(digits))) digits++
-  const after = text.charCodeAt(digits)
   if (digits - start > 6) return undefined
+  if (digits - start === 5 && text.charCodeAt(start - 1) === 32) {
+    const from = Math.max(0, start - 64)
+    military.lastIndex = start
+    const before = militaryBefore.exec(text.slice(from, start))
+    if (before !== null && military.test(text)) {
+      return { start: from + before.index, end: military.lastIndex, kind: "STREET_ADDRESS" }
+    }
+  }
+  const place = numberFirstAt(text, start, digits)
+  if (place !== undefined) return { start: place.start, end: townEnd(text, place.end), kind: "STREET_ADDRESS" }
+  const name = digits - start < 5 ? streetNameBefore(text, start) : undefined
+  house.lastIndex = start
+  if (name === undefined || !house.test(text)) return undefined
+  const number = house.lastIndex
+  const end = townEnd(text, number)
+  return name.isSure || end > number ? { start: name.start, end, kind: "STREET_ADDRESS" } : undefined
+}
+
+/** Where an address begins and ends whose number stands in front of the street's name. */
+const numberFirstAt = (
+  text: string,
+  start: number,
+  digits: number
+): { readonly start: number; readonly end: number } | undefined => {
+  const after = text.charCodeAt(digits)
   const isBox = text.charCodeAt(start - 1) === 32 && (text.charCodeAt(start - 2) | 32) === 120
   if (!isBox && after !== 32 && after !== 44 && !/[A-Za-z]/.test(text[digits] ?? "")) return undefined
   if (isBox) {
     const box = boxBefore.exec(text.slice(Math.max(0, start - 16), start))
-    if (box !== null) return { start: Math.max(0, start - 16) + box.index, end: digits, kind: "STREET_ADDRESS" }
+    if (box !== null) return { start: Math.max(0, start - 16) + box.index, end: digits }
   }
   inSmall.lastIndex = start
-  if (after !== 44 && inSmall.test(text)) return { start, end: inSmall.lastIndex, kind: "STREET_ADDRESS" }
+  if (after !== 44 && inSmall.test(text)) return { start, end: inSmall.lastIndex }
   // `RFC 8252 Section 7`, `5 PLUS) AppleWebKit/`.
   if (notAStreet.test(text.slice(digits, digits + 24))) return undefined
   named.lastIndex = start
-  if (mayBeNamed(text, digits) && named.test(text)) return { start, end: named.lastIndex, kind: "STREET_ADDRESS" }
+  if (mayBeNamed(text, digits) && named.test(text)) return { start, end: named.lastIndex }
+  numberFirst.lastIndex = start
+  if ((after === 32 || after === 44) && numberFirst.test(text)) return { start, end: numberFirst.lastIndex }
   withUnit.lastIndex = start
   if (after === 32 && unitWord.test(text.slice(digits, digits + 80)) && withUnit.test(text)) {
-    return { start, end: withUnit.lastIndex, kind: "STREET_ADDRESS" }
+    return { start, end: withUnit.lastIndex }
   }
   if (after !== 32) return undefined
   located.lastIndex = start
-  return located.test(text) && locatedBefore.test(text.slice(Math.max(0, start - 48), start))
-    ? { start, end: located.lastIndex, kind: "STREET_ADDRESS" }
+  return located.test(text) &&
+      (locatedBefore.test(text.slice(Math.max(0, start - 48), start)) || isSaid(text, start) ||
+        hasCode(text, located.lastIndex))
+    ? { start, end: located.lastIndex }
     : undefined
 }

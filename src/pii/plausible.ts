@@ -82,6 +82,11 @@ const couldBePassword = (key: string, name: string, last: string, text: string):
   return /\d/.test(text) || /[a-z][A-Z].*[a-z][A-Z]|[^\w\s:./-]|^[A-Z0-9]{6,}$/.test(text) || text.trim().length >= 16
 }
 
+/** Of an address that is called no more than that: a person's has words, a machine's or a memory's does not. */
+const couldBeStreet = (text: string): boolean =>
+  /[\u0100-\uffff]{3}/.test(text) ||
+  (/\p{L}{2}.*[\s,]|[\s,].*\p{L}{2}/su.test(text) && !/:\/\/|:\d{2,5}(?:,|$)|\b0x[0-9a-f]+\b/i.test(text))
+
 /** Whether a text under a key could be what the key names. */
 export const couldBeUnder = (kind: Kind, key: string, text: string): boolean => {
   const name = keyWords(key)
@@ -94,7 +99,8 @@ export const couldBeUnder = (kind: Kind, key: string, text: string): boolean => 
   // A repository, an address, a function: `functions.weather`.
   if (kind === "PERSON") return !/^[\w.-]+\/[\w.-]+$|:\/\/|^(?:functions|multi_tool_use|tools?|mcp)\.\w+$/.test(text)
   if (kind === "STREET_ADDRESS" && last === "address") {
-    return /[\s\d,]/.test(text) && !/^[\w.-]+\.[a-z]{2,}(?::\d+)?$|^sha\d+-/i.test(text) && !version.test(text)
+    return (name !== "address" || couldBeStreet(text)) && /[\s\d,]/.test(text) &&
+      !/^[\w.-]+\.[a-z]{2,}(?::\d+)?$|^sha\d+-/i.test(text) && !version.test(text)
   }
   if (kind === "EMAIL" || kind === "IP" || kind === "MAC" || kind === "IBAN") return true
   if (version.test(text) && !/^\d+\.\d+$/.test(text)) {

@@ -19,10 +19,11 @@ import {
 } from "./credentials.ts"
 import { cryptoAddressAt } from "./crypto.ts"
 import { encodedEmailAt } from "./encoded.ts"
-import { birthAt, identityAt, strongIdAt } from "./identity.ts"
+import { birthAt, identityAt } from "./identity.ts"
+import { formOfNumberAt, formOfWordAt } from "./identityForms.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
-import { cardAt, goesBack, ibanAt, mayDial, phoneAt, postalCodeAt, ssnAt } from "./numbers.ts"
+import { cardAt, goesBack, ibanAt, mayDial, phoneAt, ssnAt, zipAt } from "./numbers.ts"
 import { placeholderEnd } from "./placeholder.ts"
 import { streetAt } from "./places.ts"
 import { beginText, randomAt } from "./random.ts"
@@ -178,7 +179,7 @@ const isTelling = (text: string, start: number, end: number, all: number): boole
   const third = codeAt(text, start + 2, all)
   if (isDigit(second) || isDigit(third)) return true
   // Document numbers.
-  if (first < 97 && (length === 1 || second < 97) && length <= 16) return true
+  if (first < 97 && (length === 1 || second < 97) && length <= 18) return true
   const after = codeAt(text, end, all)
   const isPart = goesOn(after)
   // A token is a word of some length, or goes on behind a sign.
@@ -196,7 +197,7 @@ const isTelling = (text: string, start: number, end: number, all: number): boole
 /** The detectors for a word or number, as far as its characters allow them. */
 const atWord = (text: string, start: number, end: number, length: number, kinds: number): Span | undefined => {
   if (isDigit(codeAt(text, start, length))) {
-    const found = tokenAt(text, start, end) ?? number(text, start, end, length)
+    const found = tokenAt(text, start, end) ?? number(text, start, end, length, kinds === DIGIT)
     return found !== undefined || kinds === DIGIT ? found : hiddenIn(text, start, end, length)
   }
   const found = (isTelling(text, start, end, length) ? word(text, start, end, length) : undefined) ??
@@ -238,29 +239,34 @@ const word = (text: string, start: number, end: number, all: number): Span | und
   const second = codeAt(text, start + 1, all)
   const third = codeAt(text, start + 2, all)
   if (isDigit(second) || isDigit(third)) {
-    const account = ibanAt(text, start, end) ?? postalCodeAt(text, start)
+    const account = ibanAt(text, start, end)
     if (account !== undefined) return account
   }
-  // Document numbers begin with one to four capitals.
-  if (codeAt(text, start, all) < 97 && (end === start + 1 || second < 97) && length <= 16) {
-    const document = strongIdAt(text, start, end) ?? identityAt(text, start)
+  // Document numbers begin with one to four letters, mostly capitals.
+  const first = codeAt(text, start, all)
+  if (first < 97 && (end === start + 1 || second < 97) && length <= 30) {
+    const document = formOfWordAt(text, start, end) ?? identityAt(text, start, end)
+    if (document !== undefined) return document
+  } else if (length >= 6 && length <= 12 && (isDigit(second) || isDigit(third))) {
+    const document = identityAt(text, start, end)
     if (document !== undefined) return document
   }
   return length <= 4 ? macAt(text, start) : passwordAfterWord(text, start, end)
 }
 
 /** The detectors for a number; each is asked only where the digits and what follows them allow it. */
-const number = (text: string, start: number, end: number, all: number): Span | undefined => {
+const number = (text: string, start: number, end: number, all: number, isNumber: boolean): Span | undefined => {
   const length = end - start
   const after = codeAt(text, end, all)
   const address = (length <= 3 && (after === 46 || after === 91) ? ipv4At(text, start) : undefined) ??
     macAt(text, start)
   if (address !== undefined || goesBack(text, start)) return address
   const separated = after === 32 || after === 45 || after === 46
-  return (length >= 9 || (length === 3 && separated) ? ssnAt(text, start) : undefined) ??
+  return formOfNumberAt(text, start, end, isNumber) ??
+    (length >= 9 || (length === 3 && separated) ? ssnAt(text, start) : undefined) ??
     (length >= 12 || (length === 4 && separated) ? cardAt(text, start) : undefined) ??
-    (mayDial(text, start) ? phoneAt(text, start) : undefined) ?? postalCodeAt(text, start) ??
-    identityAt(text, start) ??
+    (mayDial(text, start) ? phoneAt(text, start) : undefined) ?? zipAt(text, start) ??
+    identityAt(text, start, end) ??
     streetAt(text, start)
 }
 

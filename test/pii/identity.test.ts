@@ -1,0 +1,186 @@
+/** Ids of persons, postal codes, dates of birth and addresses, of many countries: what is found, and what is left alone. */
+import { assert, describe, it } from "@effect/vitest"
+import { Pii } from "effect-audit/pii"
+
+const found = (text: string) => Pii.scan(text).map((span) => text.slice(span.start, span.end))
+/** Each text has this found in it, and nothing else. */
+const finds = (kind: string, pairs: ReadonlyArray<readonly [text: string, value: string]>) => {
+  for (const [text, value] of pairs) {
+    assert.deepStrictEqual(
+      Pii.scan(text).map((span) => [span.kind, text.slice(span.start, span.end)]),
+      [[kind, value]],
+      text
+    )
+  }
+}
+const kept = (...texts: ReadonlyArray<string>) => {
+  for (const text of texts) assert.deepStrictEqual(found(text), [], text)
+}
+
+describe("ids that their form and check digits give away", () => {
+  // Published examples; the last sign of each is its check, or part of it.
+  const ids = [
+    ["Finland", "131052-308T"],
+    ["Finland", "010594Y9032"],
+    ["Germany, pension", "15070649C103"],
+    ["Korea", "960121-1021413"],
+    ["Czechia", "710319/2745"],
+    ["Brazil, persons", "390.533.447-05"],
+    ["Brazil, firms", "16.727.230/0001-97"],
+    ["Chile", "12.531.909-2"],
+    ["Argentina", "20-05536168-2"],
+    ["Switzerland", "756.9217.0769.85"],
+    ["Belgium", "85.07.30-033.28"],
+    ["France", "2 95 10 99 126 111 93"],
+    ["China", "360426199101010071"],
+    ["Hong Kong", "A123456(3)"]
+  ] as const
+
+  it("are found without a word before them", () => {
+    for (const [country, id] of ids) {
+      assert.deepStrictEqual(found(`see ${id}, please`), [id], country)
+      assert.deepStrictEqual(found(id), [id], country)
+    }
+  })
+
+  it("and not where the check is wrong", () => {
+    for (const [country, id] of ids) {
+      const at = id.search(/\S\)?$/)
+      const wrong = id[at] === "T" ? "V" : id[at] === "1" ? "2" : "1"
+      assert.deepStrictEqual(found(`see ${id.slice(0, at)}${wrong}${id.slice(at + 1)}, please`), [], country)
+    }
+  })
+
+  it("nor as part of something longer, nor on a day that does not exist", () => {
+    kept(
+      "310289-211C",
+      "x-131052-308T",
+      "131052-308TX",
+      "builds/710319/2745",
+      "710319/2745/logs",
+      "a12.531.909-2",
+      "360426199113010071",
+      "20-05536168-2-1"
+    )
+  })
+
+  it("forms that nothing else has need no check", () => {
+    finds("NATIONAL_ID", [
+      ["paid by 912-90-3456", "912-90-3456"],
+      ["GSTIN printed: 27AAPFU0939F1ZV", "27AAPFU0939F1ZV"],
+      ["holder ACUPA7085R", "ACUPA7085R"],
+      ["clave BOXW310820HNERXN09", "BOXW310820HNERXN09"],
+      ["as printed, AB 12 34 56 C", "AB 12 34 56 C"]
+    ])
+    kept("ACUXA7085R", "part AB123456C", "00AAPFU0939F1ZV", "order 912-40-3456")
+  })
+})
+
+describe("documents behind or before the word that names them", () => {
+  it("in the languages of those who have them", () => {
+    finds("PASSPORT", [
+      ["Pass-Nr.: F12345671", "F12345671"],
+      ["My passport is f01234567.", "f01234567"],
+      ["AB1234567 is my passport number", "AB1234567"],
+      ["AAA123456 es mi número de pasaporte", "AAA123456"],
+      ["여권 번호 F56645211", "F56645211"]
+    ])
+    finds("NATIONAL_ID", [
+      ["Personnummer 200228+5266", "200228+5266"],
+      ["Versichertennummer A932287549", "A932287549"],
+      ["Kørekort nr. 40455666", "40455666"],
+      ["permiso de conducir: 68685854S", "68685854S"],
+      ["VIN: 1HGCM82633A004352", "1HGCM82633A004352"],
+      ["香港身份證 Q803337[0]", "Q803337[0]"]
+    ])
+    finds("DATE_OF_BIRTH", [
+      ["Fødselsdato: 08. maj 1992", "08. maj 1992"],
+      ["nata a Roma il 25 marzo 1975", "25 marzo 1975"],
+      ["ur. 13-03-1957", "13-03-1957"],
+      ["datum narození 22. 04. 1952", "22. 04. 1952"],
+      ["生年月日：1976年07月19日", "1976年07月19日"],
+      ["05.12.1949 года рождения", "05.12.1949"]
+    ])
+    finds("BANK_ACCOUNT", [
+      ["Číslo účtu: 19-1769922189/0300", "19-1769922189/0300"],
+      ["nr rachunku 698349096532564682536706", "698349096532564682536706"],
+      ["conta corrente 31981-3", "31981-3"]
+    ])
+  })
+
+  it("plates of vehicles, whose numbers are short", () => {
+    finds("NATIONAL_ID", [
+      ["Kennzeichen: M AB 12", "M AB 12"],
+      ["number plate LN14-HGT", "LN14-HGT"],
+      ["Targa: PG031WL", "PG031WL"],
+      ["kenteken 65-FL-UO", "65-FL-UO"]
+    ])
+    kept("licence plate recognition v2", "plate B12 of the assay", "epic PROJ-12345", "auth=1 rrn=191128011168")
+  })
+})
+
+describe("postal codes", () => {
+  it("are found behind their word in every form that a country gives them", () => {
+    finds("POSTAL_CODE", [
+      ["her zip is K4N 8L8", "K4N 8L8"],
+      ["my postcode is SW1A 1AA", "SW1A 1AA"],
+      ["Postcode: 3164 KC", "3164 KC"],
+      ["kod pocztowy 00-950", "00-950"],
+      ["PSČ 110 00", "110 00"],
+      ["CEP 01310-100", "01310-100"],
+      ["〒100-0001", "100-0001"],
+      ["CAP 00184", "00184"]
+    ])
+    kept("market cap 50000", "zip 2024 files", "unzip 12345", "PSC 0729 of the manual")
+  })
+})
+
+describe("addresses", () => {
+  it("with the number behind the street, its town and postal code", () => {
+    finds("STREET_ADDRESS", [
+      ["Lieferadresse: Bergweg 93, 61958 Hamburg", "Bergweg 93, 61958 Hamburg"],
+      ["Calle Mayor 86, 61431 Sevilla", "Calle Mayor 86, 61431 Sevilla"],
+      ["Via Roma 12, 00184 Roma", "Via Roma 12, 00184 Roma"],
+      ["adres: ul. Piękna 8 m. 12, 00-549 Warszawa; dalej", "ul. Piękna 8 m. 12, 00-549 Warszawa"],
+      ["Address: Keizersgracht 123, 1015 CJ Amsterdam", "Keizersgracht 123, 1015 CJ Amsterdam"],
+      ["bei An der Lindenallee 5 im Hof", "An der Lindenallee 5"],
+      ["Адрес: Енисейская улица, 781 кв. 681", "Енисейская улица, 781 кв. 681"],
+      ["Avenida Mitre N° 431", "Avenida Mitre N° 431"],
+      ["Gartnervej 3, 2713 Støvring", "Gartnervej 3, 2713 Støvring"]
+    ])
+  })
+
+  it("with the number in front", () => {
+    finds("STREET_ADDRESS", [
+      ["173 Church Close, London B33 4HH", "173 Church Close, London B33 4HH"],
+      ["12 Main Street\nSpringfield, IL 62704", "12 Main Street\nSpringfield, IL 62704"],
+      ["Adresse : 60 Rue Saint-Denis, 79671 Nantes", "60 Rue Saint-Denis, 79671 Nantes"],
+      ["12 bis, rue de la Paix", "12 bis, rue de la Paix"],
+      ["write to PSC 4574, Box 8393\nAPO AA 81998", "PSC 4574, Box 8393\nAPO AA 81998"]
+    ])
+  })
+
+  it("whole in quotes behind a name that says so, in a log", () => {
+    finds("STREET_ADDRESS", [["order shipping_address=\"Amaliesvei 86\" ok", "Amaliesvei 86"]])
+    kept(
+      "address=\"port 8080 of the host\"",
+      "billing_address=\"${STREET} 5\"",
+      "delivery_address: \"https://x.example/a b 1\""
+    )
+  })
+
+  it("not steps, versions, days, columns", () => {
+    kept(
+      "Step 3, 2024 Edition",
+      "Chrome 120 on Windows 10",
+      "at Wed, 07 Dec 2022, 16:06:35",
+      "in Doha September 12 2025 Reuters",
+      "sent to Node 3",
+      "lives on Port 8080",
+      "Decade 5",
+      "2 route Handlers, 4 square Meters, 1 place Order",
+      "Brigade 5, Renegade 2",
+      "via Gateway 5"
+    )
+  })
+})
