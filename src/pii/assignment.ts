@@ -120,6 +120,8 @@ const cookiesAt = (text: string, name: string, from: number): Span | undefined =
 const cookiePlace = { inQuotes: true, isTight: true, isConstant: false }
 
 const pair = /[A-Za-z_][\w.-]{0,48}[=:][^=:/\s]/y
+/** A token with `=` in it, which is no name with its value. */
+const withSigns = /(?=[\w.-]*\d[\w.-]*\d[\w.-]*\d)[\w.-]{4,48}=[\w.=-]{12,512}(?![^\s"'`;,)])/y
 const prose = /[a-z]+ [A-Za-z]/y
 /** Whether behind spaces another name has its value, or a sentence goes on. */
 const isNextPair = (text: string, i: number, from: number): boolean => {
@@ -128,7 +130,8 @@ const isNextPair = (text: string, i: number, from: number): boolean => {
   // Words that go on behind a place that is empty.
   prose.lastIndex = from
   if (from - i > 2 && prose.test(text)) return true
-  return pair.test(text) && text.charCodeAt(pair.lastIndex - 2) === 61
+  withSigns.lastIndex = from
+  return pair.test(text) && text.charCodeAt(pair.lastIndex - 2) === 61 && !withSigns.test(text)
 }
 
 const openTag = /<([A-Za-z][\w.:-]{1,63})(\s[^<>]{0,128})?>$/
@@ -166,12 +169,22 @@ const beginsAlike = (text: string, begin: string): boolean => {
 
 const encoding = /^(?:base(?:64|64url|32|16)|hex|utf-?8|utf-?16(?:le)?|ascii|latin1|binary)$/i
 
+/** Calls that take a name and its password (.NET, Java, Apache HttpClient, Python's requests). */
+const credentialsCall =
+  /(?:NetworkCredential|PSCredential|UsernamePasswordCredentials|PasswordAuthentication|BasicCredentials|HTTPBasicAuth|HTTPDigestAuth)\(\s?["'][^"'\n]{0,64}["']$/
+/** The eight random texts of WordPress (wp-config.php). */
+const salts = /define\(\s?["'](?:AUTH|SECURE_AUTH|LOGGED_IN|NONCE)_(?:KEY|SALT)["']$/
+
 /** `setenv("API_TOKEN", "...")`: a name and its value as arguments. `i` stands at the comma between them. */
 export const argumentAt = (text: string, i: number): Span | undefined => {
   let from = i + 1
   while (from - i < 8 && text[from] === " ") from++
   const quote = text[from]
   if (quote !== "\"" && quote !== "'") return undefined
+  const call = text.slice(Math.max(0, i - 128), i)
+  if (credentialsCall.test(call) || salts.test(call)) {
+    return valueAt(text, from, "PASSWORD", { typed: true, isTight: true, isConstant: true })
+  }
   const found = assignmentAt(text, i)
   if (found === undefined) return undefined
   // Names in a list are none of each other's values.

@@ -10,7 +10,8 @@ const statementSays = /(?: with [\w']{1,32})? (?:by|as) (?:password )?(?=["'])| 
 
 const passwordSays = /(?:\s{1,2}for [^\n]{1,40}?)?\s{1,2}(?:is|was|=>|->)(?:\s{1,2}|:\s?)|\s(?=["'`])/iy
 
-const logsIn = /\blogin\s+\S{1,64}\s+$/
+/** `login kim password ...` (netrc), `CREATE ROLE kim LOGIN PASSWORD ...` (PostgreSQL). */
+const logsIn = /\blogin\s+\S{1,64}\s+$|\b(?:create|alter)\s+(?:role|user)\b[^\n;]{1,80}\s$/i
 
 /** `my password is hunter2`, `with passwd 'hunter2'`: a value after the word itself. */
 export const passwordAfterWord = (text: string, start: number, end: number): Span | undefined => {
@@ -55,7 +56,8 @@ const afterStatement = (text: string, end: number, isSql: boolean): Span | undef
 
 const isWordBefore = /[\w/.]/
 const curlUser = /-(?:u|-user|-proxy-user)[ =]["']?[^\s:"']{0,64}(?<!\$\{):/y
-const flag = /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?key|app-key|auth-key)[ =]["']?(?!-)/iy
+const flag =
+  /--?[A-Za-z-]{0,24}(?:password|passwd|passphrase|token|secret|api-?key|app-key|auth-key|oauth2-bearer)[ =]["']?(?!-)/iy
 
 /**
  * Programs whose short flag has a password: `sshpass -p`, `docker login -p`, `redis-cli -a`, `psexec -p`; of `mysql -p`

@@ -81,7 +81,7 @@ const derKey = new RegExp(
     "MII[A-Za-z0-9+/]{2}[AQgw](?:IBAzC|IBADAN|IBAAKC)",
     "MII[A-Za-z0-9+/]{2}[DTjz]B[A-Za-z0-9+/]BgkqhkiG9w0BBQ0",
     "MI[GH][A-Za-z0-9+/](?:AgEAMB|MF[A-Za-z0-9+/]GCSqGSIb3DQEFDT)",
-    "M(?:HcCAQEEI|C4CAQAwBQYDK2Vw|IGkAgEBBD)"
+    "M(?:H[cQ]CAQEEI|C4CAQAwBQYDK2Vw|IGkAgEBBD|IHcAgEBBEI|D4CAQEEM)"
   ].join("|") + ")[A-Za-z0-9+/]{24,}(?:(?:\\r?\\n|\\\\n)[A-Za-z0-9+/]{1,128})*={0,2}",
   "y"
 )
@@ -92,8 +92,24 @@ const derKeyAt = (text: string, start: number): Span | undefined => {
   return derKey.test(text) ? { start, end: derKey.lastIndex, kind: "PRIVATE_KEY" } : undefined
 }
 
+/** `-----BEGIN ` in base64 (RFC 4648), in one piece or in lines. */
+const encodedPem = /LS0tLS1CRUdJTi[A-Za-z0-9+/]{24,}(?:(?:\r?\n|\\n)[ \t]{0,16}[A-Za-z0-9+/]{1,128})*={0,2}/y
+
+/** A private key in PEM that was encoded once more, as Kubernetes has it. */
+const encodedKeyAt = (text: string, start: number): Span | undefined => {
+  encodedPem.lastIndex = start
+  return encodedPem.test(text) &&
+      /PRIVATE KEY/.test(Buffer.from(text.slice(start, start + 64), "base64").toString("latin1"))
+    ? { start, end: encodedPem.lastIndex, kind: "PRIVATE_KEY" }
+    : undefined
+}
+
 /** Tokens that a word starts. */
 export const secretAt = (text: string, start: number, wordEnd: number): Span | undefined => {
+  if (wordEnd - start >= 32 && text.startsWith("LS0tLS1CRUdJTi", start)) {
+    const key = encodedKeyAt(text, start)
+    if (key !== undefined) return key
+  }
   if (wordEnd - start >= 8 && text.charCodeAt(start) === 77) {
     const key = derKeyAt(text, start)
     if (key !== undefined) return key
@@ -121,7 +137,13 @@ const webhook = new RegExp(
     "(?:\\w{1,16}\\.)?discord(?:app)?\\.com/api/(?:v\\d{1,2}/)?webhooks/\\d{5,25}/[A-Za-z0-9_-]{40,90}",
     "hooks\\.slack(?:-gov)?\\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,90}",
     "(?:[a-z0-9-]{1,63}\\.webhook|outlook)\\.office\\.com/webhook(?:b2)?/[A-Za-z0-9@/-]{60,200}",
-    "hooks\\.zapier\\.com/hooks/catch/\\d{4,12}/[A-Za-z0-9]{4,16}"
+    "hooks\\.zapier\\.com/hooks/catch/(?:\\d{4,12}/[A-Za-z0-9]{4,16}|[A-Za-z0-9]{20,})",
+    // Keys in the path of an API: its documentation, and titus:, kingfisher:, trufflehog: of the same names.
+    "[a-z0-9-]{2,40}\\.infura\\.io/(?:ws/)?v3/[0-9a-f]{32}",
+    "[a-z0-9-]{2,40}\\.(?:g\\.)?alchemy(?:api)?\\.(?:io|com)/(?:nft/)?v[23]/[A-Za-z0-9_-]{32}",
+    "maker\\.ifttt\\.com/trigger/\\w{1,64}/(?:json/)?with/key/[A-Za-z0-9_-]{20,}",
+    "thingsboard\\.cloud/api/v1/[a-z0-9]{20}",
+    "[\\w.-]{1,100}(?::\\d{2,5})?/hooks/[a-z0-9]{26}(?![A-Za-z0-9])"
   ].join("|") + ")",
   "y"
 )

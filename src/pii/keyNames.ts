@@ -8,7 +8,7 @@ import type { Kind } from "./Kind.ts"
 const names: ReadonlyArray<readonly [Kind, string]> = [
   [
     "PASSWORD",
-    `password, passwd, pwd, pswd, pswrd, passphrase, passcode, pass word, user pass, db pass, pass, pw, pin, pin code,
+    `password, passwd, pwd, pswd, pswrd, passwrd, pasword, paswd, psswrd, unseal key, passphrase, passcode, pass word, user pass, db pass, pass, pw, pin, pin code,
     secret, secrets, api key, apikey, api token, refresh token, auth token, id token, bearer token, csrf token,
     token, authorization, proxy authorization, bearer, client secret, private key, secret key, access key,
     encryption key, signing key, shared key, credential, credentials, webhook secret, app secret, x api key, auth, private token,

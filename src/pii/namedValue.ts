@@ -112,6 +112,15 @@ const quotedAt = (text: string, from: number): { readonly start: number; readonl
   return undefined
 }
 
+/** Without the spaces inside the quotes. */
+const trimmed = (text: string, quote: ReturnType<typeof quotedAt>): ReturnType<typeof quotedAt> => {
+  if (quote === undefined || (text[quote.start] !== " " && text[quote.end - 1] !== " ")) return quote
+  const inside = text.slice(quote.start, quote.end)
+  const value = inside.trim()
+  const start = quote.start + inside.length - inside.trimStart().length
+  return value === "" || /\s/.test(value) ? quote : { start, end: start + value.length }
+}
+
 /** YAML 1.2, section 8.1: a value that stands below its name, further in. */
 const blockScalar = /[|>][-+]?\d?[-+]?[ \t]*\r?\n((?:[ \t]*\r?\n)*)([ \t]+)(?=\S)/y
 
@@ -145,7 +154,7 @@ export const valueAt = (text: string, from: number, kind: Kind, named: Named): S
     const block = blockAt(text, from, kind === "COOKIE" ? "PASSWORD" : kind)
     if (block !== undefined) return block
   }
-  const quote = quotedAt(text, from)
+  const quote = secretKinds.has(kind) ? trimmed(text, quotedAt(text, from)) : quotedAt(text, from)
   let start = quote === undefined ? from : quote.start
   if (quote === undefined && /["'`\\]/.test(text[start] ?? "")) start += text[start] === "\\" ? 2 : 1
   let isScheme = false

@@ -98,7 +98,7 @@ const chanceIn = (token: string): "none" | "id" | "key" => {
 
 const strong =
   "secrets?|tokens?|api[_ -]?keys?|access[_ -]?keys?|private[_ -]?keys?|passw(?:or)?ds?|passwd|pwd|credentials?|" +
-  "bearer|auth(?:orization)?|apikey|secretkey|_pat"
+  "bearer|auth(?:orization)?|apikey|secretkey|_pat|sonar\\.login"
 const between = "[\"'`\\])}]{0,3}(?:\\s{0,4}(?:is|was|:=|=>|->|=|:|,|>|\\||-|–|_|\\(|\\{|\\[)){0,3}\\s{0,4}[\"'`]{0,3}$"
 const strongCue = new RegExp(`(${strong})(?:[_ -]?(?:keys?|tokens?|secret|value|string))?${between}`, "i")
 const weakCue = new RegExp(`(?:keys?|private|access)${between}`, "i")
@@ -110,6 +110,10 @@ const exempt = new Set(
 )
 const lastWord = /([A-Z]?[a-z\d]+|[A-Z]+)[_ -]?$/
 
+/** The id of an access key of Amazon's: its secret has 40 signs of base64, and stands beside it. */
+const accessKey = /(?:AKIA|ASIA)[A-Z0-9]{16}["'`,:;|\s]{1,6}$/
+const accessSecret = /^(?=.*[a-z])(?=.*[A-Z])(?=.*\d)[A-Za-z0-9+/]{40}$/
+
 /** Whether what stands before a token says that it is one. */
 const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {
   const before = text.slice(Math.max(0, start - 56), start)
@@ -120,17 +124,17 @@ const isCued = (text: string, start: number, chance: "id" | "key"): boolean => {
 }
 
 /**
- * Keys of Azure have a signature in their middle or before their end, and New Relic's licences one at their end: they
- * are known anywhere.
+ * Keys of Azure have a signature in their middle or before their end (github.com/microsoft/security-utilities,
+ * GeneratedRegexPatterns), and New Relic's licences one at their end: they are known anywhere.
  */
 const signed =
-  /^(?:[A-Za-z0-9]{52}JQQJ9[9B]|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}$|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb)[A-Za-z0-9+/]{6}==$|[A-Za-z0-9+/]{33}(?:\+AEh|\+ASb|AIoT)[A-Za-z0-9+/]{6}=$|[A-Za-z0-9+/]{42}(?:AzCa|\+ACR|AzSe|AzFu|APIM)[A-Za-z0-9+/]{6}={0,2}$|[0-9a-f]{36}NRAL$|[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk$)/
+  /^(?:[A-Za-z0-9]{52}JQQJ9[9B]|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}$|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb|\+ABa|\+AMC|APIM)[A-Za-z0-9+/]{6}==$|[A-Za-z0-9+/]{33}(?:\+AEh|\+ASb|\+ARm|AIoT|AzCa|AZEG)[A-Za-z0-9+/]{6}=$|[A-Za-z0-9+/]{42}(?:AzCa|\+ACR|AzSe|AzFu|APIM)[A-Za-z0-9+/]{6}={0,2}$|[A-Za-z0-9_-]{44}AzFu[A-Za-z0-9_-]{6}={0,2}$|[0-9a-f]{36}NRAL$|[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk$)/
 
 /** Lengths of such keys, and what those of most lengths end with: `L`, `k` or `=`. */
 const mayBeSigned = (size: number, end: number): boolean =>
   size === 40
     ? end === 76 || end === 107
-    : size === 44 || size === 88
+    : size === 44 || size === 56 || size === 88
     ? end === 61
     : size === 84 || (size >= 52 && size <= 54)
 
@@ -155,6 +159,12 @@ export const randomAt = (text: string, start: number, end: number, length: numbe
     return { start: first, end: last, kind: "SECRET" }
   }
   if (first === 0) return undefined
+  if (
+    size === 40 && accessKey.test(text.slice(Math.max(0, first - 26), first)) &&
+    accessSecret.test(text.slice(first, last))
+  ) {
+    return { start: first, end: last, kind: "SECRET" }
+  }
   const chance = chanceIn(text.slice(first, last))
   return chance !== "none" && isCued(text, first, chance) && !isWordy(text.slice(first, last)) &&
       !isDummy(text.slice(first, last))

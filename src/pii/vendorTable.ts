@@ -44,7 +44,7 @@ Fly.io | fm1 | [ar]_[A-Za-z0-9+/]{90,}={0,3}(?:,fm1[ar]_[A-Za-z0-9+/]{20,}={0,3}
 Fly.io | fm2_ | [A-Za-z0-9+/]{90,}={0,3} | gitleaks:flyio.go
 PlanetScale | pscale_ | (?:tkn|oauth|pw)_[A-Za-z0-9_.=-]{32,64} | gitleaks:planetscale.go
 Supabase | sb_secret_ | ${w}{20,} | supabase.com/docs/guides/getting-started/api-keys
-Supabase | sbp_ | (?:oauth_)?${hex}{40} | betterleaks:supabase.go
+Supabase | sbp_ | (?:oauth_|v0_)?${hex}{40} | betterleaks:supabase.go
 Vercel | vc | [pirakc]_${w}{24,80} | betterleaks:vercel.go
 Cloudflare | cf | (?:k|ut|at|oat)_${a}{32,60} | developers.cloudflare.com/fundamentals/api/get-started/token-formats
 Cloudflare | v1.0- | ${hex}{24}-${hex}{146} | gitleaks:cloudflare.go
@@ -200,6 +200,7 @@ Razorpay | rzp_ | (?:live|test)_${a}{14,24} | trufflehog:razorpay
 Paddle | pdl_ | (?:live|sdbx)_apikey_[a-z0-9]{26}_${a}{22}_${a}{3} | betterleaks:paddle.go
 Polar | polar_ | [a-z]{2,4}_${a}{30,64} | betterleaks:polar.go
 Flutterwave | FLWSECK | (?:_TEST)?-${a}{12,32}-X | gitleaks:flutterwave.go
+Flutterwave | FLWSECK_TEST- | ${a}{12} | gitleaks:flutterwave.go
 Midtrans | Mid- | (?:server|client)-${w}{16,40} | betterleaks:midtrans.go
 Midtrans | SB-Mid- | (?:server|client)-${w}{16,40} | betterleaks:midtrans.go
 Pagar.me | ak_ | (?:live|test)_${a}{24,40} | trufflehog:pagarme
@@ -238,6 +239,7 @@ Linear | lin_ | (?:api|oauth)_${a}{32,64} | gitleaks:linear.go
 ClickUp | pk_ | (?:\d{5,12}_[A-Z0-9]{32}|${hex}{34}) | trufflehog:clickuppersonaltoken
 Teamwork | tkn.v1_ | [A-Za-z0-9=_-]{60,100} | trufflehog:teamworkdesk
 Typeform | tfp_ | [A-Za-z0-9_.=-]{59} | gitleaks:typeform.go
+Typeform | tfp_ | ${hex}{40} | trufflehog:typeform/v1
 ReadMe | rdme_ | [a-z0-9]{70} | gitleaks:readme.go
 Figma | figd_ | ${w}{36,} | betterleaks:figma.go
 Figma | fig | [ou]_${w}{36,} | trufflehog:figmapersonalaccesstoken/v2
@@ -253,6 +255,7 @@ Ubidots | BBFF- | ${a}{30,40} | trufflehog:ubidots
 Apify | apify_api_ | ${a}{30,40} | betterleaks:apify.go
 Sentry | sntry | (?:u_${hex}{64}|s_[A-Za-z0-9+/=_-]{60,}) | gitleaks:sentry.go
 Grafana | gls | a_${a}{32}_[A-Fa-f0-9]{8} | gitleaks:grafana.go
+Grafana | eyJrIjoi | [A-Za-z0-9+/]{40,400}(?:LCJpZCI6|wiaWQiO|sImlkIj)[A-Za-z0-9+/]{1,12}={0,2} | gitleaks:grafana.go
 Grafana | glc_ | [A-Za-z0-9+/]{32,400}={0,3} | gitleaks:grafana.go
 New Relic | NR | (?:AK-[A-Z0-9]{27}|BR-${hex}{19}|II-${w}{24,32}|JS-${hex}{19}|RA-${hex}{40}) | titus:newrelic.yml
 New Relic | NR | (?:IQ-${w}{25,32}|AA-${hex}{27}) | titus:newrelic.yml
@@ -262,6 +265,7 @@ Honeycomb | hca | [ik][kc]_${a}{50,70} | docs.honeycomb.io/api/authentication
 Honeycomb | hc | [a-z][ilm]k_[a-z0-9]{26,64} | docs.honeycomb.io/api/authentication
 Axiom | xa | [ap]t-${uuid} | axiom.co/docs/reference/tokens
 PostHog | phx_ | ${w}{40,52} | trufflehog:posthog
+PostHog | pha_ | ${w}{40,52} | trufflehog:posthog
 PostHog | phs_ | ${w}{40,52} | github
 pganalyze | pgar_ | ${a}{27} | trufflehog:pganalyzereadkey
 Rootly | rootly_ | ${hex}{64} | betterleaks:rootly.go

@@ -36,7 +36,7 @@ for (const { prefix, rest } of tokenForms) {
 }
 
 /** What JSON Web Tokens begin with, and private keys in base64. */
-for (const three of ["eyJ", "MII", "MIG", "MIH", "MHc", "MC4"]) {
+for (const three of ["eyJ", "MII", "MIG", "MIH", "MHc", "MHQ", "MD4", "MC4", "LS0"]) {
   const key = pair(three.charCodeAt(0), three.charCodeAt(1))
   pairs[key] = 1
   const known = thirds.get(key) ?? new Uint8Array(128)

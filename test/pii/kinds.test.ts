@@ -193,3 +193,38 @@ describe("what a policy asks for by name", () => {
     }
   })
 })
+
+describe("secrets in calls, addresses and encodings", () => {
+  it("behind the name in a call that takes both, and beside the id of an access key", () => {
+    becomes([
+      ["new NetworkCredential(\"cidownload\", \"AP7Jx9kq2\")", "new NetworkCredential(\"cidownload\", \"\")"],
+      ["define('AUTH_KEY', 'kz;k$F_-W68 Fl*iEekX;-pn =fNS(;c9nDKt')", "define('AUTH_KEY', '')"],
+      ["CREATE ROLE app LOGIN PASSWORD SqLpa5sW0rD;", "CREATE ROLE app LOGIN PASSWORD ;"],
+      ["AKIAF6BAFJKR45SAWSZ5: hjshnk5ex5u34565AWS654/JKGjhz545d89sjkja", ": "]
+    ])
+    kept("new Point(\"kim\", \"AP7Jx9kq2\")", "define('ABSPATH', '/var/www/html/site')", "sonar.login=admin")
+  })
+
+  it("in the path of an address that is a key itself", () => {
+    becomes([
+      ["at https://mainnet.infura.io/v3/05c12b07721045d2824c506f3aef90c2 now", "at  now"],
+      ["https://chat.example.org/hooks/bh5q3yjrufdr7z68nt1msp8oqr", ""]
+    ])
+    kept("https://example.org/hooks/on-push", "https://docs.infura.io/v3/getting-started")
+  })
+
+  it("with signs inside, and with spaces inside the quotes", () => {
+    becomes([
+      ["netlify_token: pzw5kl-rx9p13=ymwggw-abcdefg12345", "netlify_token: "],
+      ["token = ' V77f640DIDmrPcYFMwCKPhAR7CkXDwXj '", "token = '  '"]
+    ])
+    kept("password= user=kim7", "token: page=2 size=100")
+  })
+
+  it("private keys that were encoded once more", () => {
+    const pem = String(generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }))
+    const encoded = Buffer.from(pem).toString("base64")
+    assert.strictEqual(stripped(`tls.key: ${encoded}\nother: x`), "tls.key: \nother: x")
+    kept(Buffer.from("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n").toString("base64"))
+  })
+})
