@@ -20,11 +20,12 @@ import type { AuditError } from "./AuditError.ts"
 import { type AuditDraft, audited, type AuditedOptions, AuditLogger } from "./AuditLogger.ts"
 import type { Resource, Severity, StorageClass } from "./DatasetEvent.ts"
 import { type Given, type Read, type Reading, reading } from "./internal/actionDraft.ts"
-import { actionPattern, ourOwn, ReadDraft } from "./internal/draft.ts"
+import { actionPattern, ourOwn, ReadDraft, refusalBy } from "./internal/draft.ts"
 import { resourceTypePattern } from "./internal/draftFields.ts"
 import { annotation } from "./internal/fieldMarks.ts"
 import type { Mark, Marked } from "./internal/marks.ts"
 import { isOwnAction } from "./internal/ownActions.ts"
+import { type Recorder, recorderOf } from "./internal/watching.ts"
 import { type EmitOptions, LoggingEngine, readOptions, type Receipt } from "./LoggingEngine.ts"
 import type { RequestContext } from "./RequestContext.ts"
 import type { Transactions } from "./Transactions.ts"
@@ -162,12 +163,13 @@ interface Made {
 }
 
 /** Where events are recorded, by their class. */
-const writing = (
-  storageClass: StorageClass
-): Effect.Effect<AuditLogger["Service"]["emit"], never, AuditLogger | LoggingEngine> =>
+const writing = (storageClass: StorageClass): Effect.Effect<Recorder, never, AuditLogger | LoggingEngine> =>
   storageClass === "audit"
-    ? Effect.map(AuditLogger, (logger) => (draft, options) => logger.emit(draft, options))
-    : Effect.map(LoggingEngine, (engine) => (draft, options) => engine.log(ReadDraft.of(draft, storageClass), options))
+    ? Effect.map(AuditLogger, recorderOf)
+    : Effect.map(LoggingEngine, (engine) => ({
+      emit: (draft, options) => engine.log(ReadDraft.of(draft, storageClass), options),
+      refusal: (draft) => refusalBy(engine, draft)
+    }))
 
 const persons = (always: ReadonlyArray<string>, given: ReadonlyArray<string> | undefined) =>
   always.length === 0 ? given : [...always, ...given ?? []]
@@ -235,7 +237,7 @@ export function make(name: string, options: Made["options"] = {}): object {
       severity: rest.severity ?? options.severity
     })
     const given = readOptions(how)
-    return Effect.flatMap(write, (emit) => emit(draft, given))
+    return Effect.flatMap(write, ({ emit }) => emit(draft, given))
   }
   /** Reads what is said of an effect, at the call; what it gives runs the effect. */
   const watching = (effect: Effect.Effect<unknown, unknown, unknown>, given: GivenWatched) => {
@@ -250,15 +252,16 @@ export function make(name: string, options: Made["options"] = {}): object {
           : { ...draft, subjectIds: known.people }
       )
     return (recorded: (receipt: Receipt) => void) =>
-      Effect.flatMap(write, (emit) =>
+      Effect.flatMap(write, ({ emit, refusal }) =>
         Effect.flatMap(Effect.serviceOption(AuditLogger), (outer) => {
-          const logger = ourOwn(AuditLogger.of({
-            emit: (draft, how) =>
-              Effect.tap(
-                emit(read instanceof ReadDraft ? read : complete(draft), how),
-                (receipt) => Effect.sync(() => recorded(receipt))
-              )
-          }))
+          const whole = (draft: AuditDraft) => read instanceof ReadDraft ? read : complete(draft)
+          const logger = ourOwn(
+            AuditLogger.of({
+              emit: (draft, how) =>
+                Effect.tap(emit(whole(draft), how), (receipt) => Effect.sync(() => recorded(receipt)))
+            }),
+            (draft) => refusal(ReadDraft.of(whole(draft), "audit"))
+          )
           // What the effect records itself is recorded as it would be without this.
           const inside = Option.isSome(outer) ? Effect.provideService(effect, AuditLogger, outer.value) : effect
           return Effect.provideService(record(inside), AuditLogger, logger)

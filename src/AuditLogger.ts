@@ -14,8 +14,15 @@ import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { AuditError } from "./AuditError.ts"
 import type { EventSink } from "./EventSink.ts"
-import { ourOwn, ReadDraft } from "./internal/draft.ts"
-import { type AuditDraft, type AuditedOptions, type Emit, emitWith, readOptions, watch } from "./internal/watching.ts"
+import { ourOwn, ReadDraft, refusalBy } from "./internal/draft.ts"
+import {
+  type AuditDraft,
+  type AuditedOptions,
+  readOptions,
+  type Recorder,
+  recorderOf,
+  watch
+} from "./internal/watching.ts"
 import * as LoggingEngine from "./LoggingEngine.ts"
 import * as PiiStripper from "./PiiStripper.ts"
 import type { RequestContext } from "./RequestContext.ts"
@@ -62,7 +69,9 @@ export interface Audited<A, E, R, T> {
 /**
  * Records the outcome of an effect: success, failure with the error's tag, denial, defect, interruption; and how long
  * it took. It fails closed: if the record cannot be stored the caller sees `AuditError`, and if the effect failed too
- * the cause holds both. What the options hold is read when `audited` is called.
+ * the cause holds both. What the options hold is read when `audited` is called: where it cannot be recorded the effect
+ * does not run. What is picked from the result and cannot be recorded is left out (`unrecorded` in the metadata), and
+ * then the call fails with `InvalidInput`, since the effect has happened; in a transaction it is rolled back.
  */
 export function audited<A, E, R, T extends boolean | undefined = undefined>(
   options: AuditedOptions<NoInfer<A>, NoInfer<E>, T>
@@ -72,14 +81,15 @@ export function audited<A, E, R, T extends boolean | undefined = undefined>(
   options: AuditedOptions<A, E, T>
 ): Effect.Effect<A, E | AuditError, R | Needs<T>>
 export function audited<A, E, R>(first: Effect.Effect<A, E, R> | AuditedOptions<A, E>, second?: AuditedOptions<A, E>) {
-  const emitIn = (fiber: Fiber.Fiber<unknown, unknown>): Emit => emitWith(Context.getUnsafe(fiber.context, AuditLogger))
+  const recorderIn = (fiber: Fiber.Fiber<unknown, unknown>): Recorder =>
+    recorderOf(Context.getUnsafe(fiber.context, AuditLogger))
   if (Effect.isEffect(first)) {
     // The overloads give an effect its options.
     const options = second ?? { action: "" }
-    return watch(emitIn, first, options, readOptions(options))
+    return watch(recorderIn, first, options, readOptions(options))
   }
   const draft = readOptions(first)
-  return (effect: Effect.Effect<A, E, R>) => watch(emitIn, effect, first, draft)
+  return (effect: Effect.Effect<A, E, R>) => watch(recorderIn, effect, first, draft)
 }
 
 /** Writes through a `LoggingEngine` of one's own. */
@@ -88,9 +98,12 @@ export const layerEngine: Layer.Layer<AuditLogger, never, LoggingEngine.LoggingE
   Effect.map(
     LoggingEngine.LoggingEngine,
     (engine) =>
-      ourOwn(AuditLogger.of({
-        emit: (draft, options) => engine.log(ReadDraft.for(engine, ReadDraft.of(draft, "audit")), options)
-      }))
+      ourOwn(
+        AuditLogger.of({
+          emit: (draft, options) => engine.log(ReadDraft.for(engine, ReadDraft.of(draft, "audit")), options)
+        }),
+        (draft) => refusalBy(engine, draft)
+      )
   )
 )
 

@@ -17,7 +17,7 @@ import type { AuditError } from "./AuditError.ts"
 import { type AuditDraft, AuditLogger } from "./AuditLogger.ts"
 import type { Severity, StorageClass } from "./DatasetEvent.ts"
 import type { Given } from "./internal/actionDraft.ts"
-import { ourOwn, ReadDraft } from "./internal/draft.ts"
+import { ourOwn, ReadDraft, refusalBy } from "./internal/draft.ts"
 import { pointer } from "./internal/json.ts"
 import type { Mark, Marked } from "./internal/marks.ts"
 import { isOwnAction } from "./internal/ownActions.ts"
@@ -126,9 +126,12 @@ export function make(...actions: ReadonlyArray<Registered>): Registry {
     layer: Layer.effect(
       AuditLogger,
       Effect.map(AuditLogger, (logger) =>
-        ourOwn(AuditLogger.of({
-          emit: (draft, options) => logger.emit(ReadDraft.for(logger, allowed(ReadDraft.of(draft, "audit"))), options)
-        })))
+        ourOwn(
+          AuditLogger.of({
+            emit: (draft, options) => logger.emit(ReadDraft.for(logger, allowed(ReadDraft.of(draft, "audit"))), options)
+          }),
+          (draft) => refusalBy(logger, allowed(draft))
+        ))
     ),
     descriptions: actions.map(describe)
   }

@@ -25,7 +25,7 @@ import { type Draft, EventId, type PiiFlags, type Sealed, Stamped, Stripped } fr
 import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
 import { admitting } from "./internal/admission.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
-import { ceiling, defaultLimits, type DraftFields, exceeds, ourOwn, ReadDraft } from "./internal/draft.ts"
+import { ceiling, defaultLimits, type DraftFields, exceeds, ourOwn, ReadDraft, refusedKey } from "./internal/draft.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { type Limits, Refusal } from "./internal/json.ts"
@@ -149,7 +149,6 @@ const tellRecorded = (
   })
 }
 
-const keyPattern = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 const method = "LoggingEngine.log"
 const eventIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -178,11 +177,15 @@ interface Call {
   readonly span: Tracer.AnySpan | undefined
 }
 
+const unavailable = Effect.succeed("preferences_unavailable" as const)
+
 /** The way of an event: stamped, stripped, decided, sealed, stored. */
 const recording = (steps: Steps, entropy: Entropy, policy: string) => (stamped: Stamped, call: Call) =>
   Effect.flatMap(steps.strip(stamped, call.draft.marks), ({ content, piiFlags, trainable }) => {
     const stripped = new Stripped(made, stamped.stamp, content, piiFlags, trainable)
-    return Effect.flatMap(steps.lookup(stripped), (answer) => {
+    // Whom the event is about was left out: what cannot be known is not consent.
+    const asked = call.draft.missing?.includes("/subjectIds") === true ? unavailable : steps.lookup(stripped)
+    return Effect.flatMap(asked, (answer) => {
       const { began, clock, draft, options } = call
       const key = options?.idempotencyKey
       const sealed = seal(decide(stripped, answer), entropy.bytes(saltBytes), clock.currentTimeMillisUnsafe(), {
@@ -331,10 +334,14 @@ export const make = Effect.fnUntraced(function*(
       return Effect.provideService(logRead(policyDraft(change), { idempotencyKey }), RequestContext, ofStore(log))
     })
   }
-  return ourOwn(LoggingEngine.of({
+  const engine = LoggingEngine.of({
     log: (draft, options) => logRead(ReadDraft.of(draft), readOptions(options)),
     setPreference: settingPreference(steps, (draft) => logRead(draft, undefined))
-  }))
+  })
+  return ourOwn(engine, (draft) => {
+    const fields = ReadDraft.fieldsOf(draft)
+    return fields instanceof Refusal ? fields : exceeds(fields, limits)
+  })
 })
 
 /** What the package records of itself is bounded in bytes alone: the caller's words in it are a reason. */
@@ -350,13 +357,8 @@ const check = (
   if (options?.eventId !== undefined && !eventIdPattern.test(options.eventId)) {
     return new InvalidInput({ path: "/eventId", detail: "must be a UUIDv7" })
   }
-  const key = options?.idempotencyKey
-  if (key !== undefined && (typeof key !== "string" || !keyPattern.test(key))) {
-    return new InvalidInput({
-      path: "/idempotencyKey",
-      detail: "must be 1 to 256 characters without control characters"
-    })
-  }
+  const key = refusedKey(options?.idempotencyKey)
+  if (key !== undefined) return new InvalidInput({ path: key.path, detail: key.problem })
   if (context instanceof Schema.SchemaError) {
     return new InvalidInput({
       path: "/context",

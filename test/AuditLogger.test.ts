@@ -29,6 +29,9 @@ describe("AuditLogger.emit", () => {
     }).pipe(Effect.provide(memory)))
 })
 
+/** Lists, one in another. */
+const nested = (depth: number): unknown => depth === 0 ? 1 : [nested(depth - 1)]
+
 describe("AuditLogger.audited", () => {
   it.effect("records success with the picked output, failure and denial with the tag, defects and the duration", () =>
     Effect.gen(function*() {
@@ -267,7 +270,7 @@ describe("AuditLogger.audited", () => {
       assert.strictEqual(error.reason.path, "/resource/id")
     }).pipe(Effect.provide(memory)))
 
-  it.effect("refuses options that are no draft, although the effect went well, and records nothing", () =>
+  it.effect("refuses options that are no draft, or larger than what is recorded, before the effect runs", () =>
     Effect.gen(function*() {
       let ran = 0
       const effect = Effect.sync(() => ran++)
@@ -277,15 +280,75 @@ describe("AuditLogger.audited", () => {
         const [options, path] of [
           [{ action: "not an action" }, "/action"],
           [{ action: "a.b", subjectIds: ["not an id"] }, "/subjectIds/0"],
-          [{ action: "a.b", input: cyclic }, "/input/self"]
+          [{ action: "a.b", input: cyclic }, "/input/self"],
+          [{ action: "a.b", input: "x".repeat(300_000) }, "/input"],
+          [
+            { action: "a.b", metadata: { deep: nested(40) } },
+            /^\/metadata\/deep(?:\/0)+$/
+          ],
+          [{ action: "a.b", idempotencyKey: "" }, "/idempotencyKey"]
         ] as const
       ) {
         const error = yield* Effect.flip(AuditLogger.audited(effect, options).pipe(within()))
         assert(error.reason._tag === "InvalidInput")
-        assert.strictEqual(error.reason.path, path)
+        assert.match(error.reason.path, typeof path === "string" ? new RegExp(`^${path}$`) : path)
       }
-      assert.strictEqual(ran, 3)
+      assert.strictEqual(ran, 0)
       assert.deepStrictEqual(yield* summary, [])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("records what has happened without what cannot be recorded of it, and says so", () =>
+    Effect.gen(function*() {
+      const done = Effect.succeed({ id: "d1" })
+      const about = { action: "a.b", resource: { type: "note", id: "n1" }, subjectIds: ["u2"] } as const
+      for (
+        const [options, path, gone] of [
+          [{ ...about, output: () => "x".repeat(300_000) }, "/output", "/output"],
+          [{ ...about, output: () => nested(40) }, /^\/output\/0/, "/output"],
+          [{ ...about, resource: () => ({ type: "note", id: "" }) }, "/resource/id", "/resource"],
+          [{ ...about, metadata: () => ({ a: "x".repeat(300_000) }) }, "/metadata", "/metadata"],
+          [{ ...about, input: "x".repeat(200_000), output: () => "y".repeat(190_000) }, "", "/input"]
+        ] as const
+      ) {
+        const before = (yield* events).length
+        const error = yield* Effect.flip(AuditLogger.audited(done, options).pipe(within()))
+        assert(error.reason._tag === "InvalidInput")
+        assert.match(error.reason.path, typeof path === "string" ? new RegExp(`^${path}$`) : path)
+        const [event, ...others] = (yield* events).slice(before)
+        assert.deepStrictEqual(others, [])
+        assert(event?.outcome === "success")
+        assert.strictEqual(event.metadata["unrecorded"], gone)
+        assert.strictEqual(String(event.subject_ids), "u2")
+        assert.strictEqual(event.resource?.id, gone === "/resource" ? undefined : "n1")
+      }
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("records another result under the same key as another event", () =>
+    Effect.gen(function*() {
+      let made = 0
+      const create = AuditLogger.audited(Effect.sync(() => ({ id: `d${++made}` })), {
+        action: "note.create",
+        idempotencyKey: "k1",
+        resource: ({ id }) => ({ type: "note", id })
+      }).pipe(within())
+      yield* create
+      const error = yield* Effect.flip(create)
+      assert(error.reason._tag === "InvalidInput")
+      assert.strictEqual(error.reason.path, "/idempotencyKey")
+      assert.deepStrictEqual(
+        (yield* events).map(({ metadata, resource }) => [resource?.id, metadata["unrecorded"]]),
+        [["d1", undefined], ["d2", "/idempotencyKey"]]
+      )
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("takes nobody's consent from an event whose persons could not be recorded", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(
+        AuditLogger.audited(Effect.void, { action: "a.b", subjectIds: () => ["no id"] }).pipe(within())
+      )
+      assert.strictEqual(error.reason._tag, "InvalidInput")
+      const [event] = yield* events
+      assert.deepStrictEqual([event?.train_ok, event?.train_reason], [false, "preferences_unavailable"])
     }).pipe(Effect.provide(memory)))
 
   it.effect("is not interrupted while it records, and the success that it recorded is the caller's", () =>

@@ -1,5 +1,5 @@
 /** What several tests need: contexts, whole stacks in memory and over a file, and temporary folders. */
-import { Context, Effect, Layer, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Stream } from "effect"
 import {
   AuditLogger,
   type DatasetEvent,
@@ -194,3 +194,6 @@ export const ledgerFiles = Effect.gen(function*() {
 
 /** A whole stack over a fresh file. */
 export const sqlite = Layer.unwrap(Effect.map(temporaryFile, (filename) => sqliteAt({ filename })))
+
+/** A time that all that was recorded is before, and that may be erased: another clock may be ahead. */
+export const soon = Effect.map(Clock.currentTimeMillis, (now) => now + 30_000)

@@ -32,6 +32,7 @@ import {
   type OfCase,
   read,
   readName,
+  refusedTime,
   type Selection,
   unnamed
 } from "./Selection.ts"
@@ -131,6 +132,8 @@ const makeErase = (store: LogStore["Service"], record: Recording) =>
     if (selected._tag === "Failure") return yield* refuse("Erasure.erase", selected.failure)
     const context = yield* RequestContext
     const nowMillis = yield* Clock.currentTimeMillis
+    const toCome = refusedTime(selected.success, nowMillis)
+    if (toCome !== undefined) return yield* refuse("Erasure.erase", toCome)
     const { reason } = selection
     const erasing = new Erasing({ store, record, context, selected: selected.success, reason, nowMillis, progress })
     const { positions, receipts } = erasing
@@ -152,6 +155,8 @@ const makePreview = (store: LogStore["Service"]) =>
     const method = "Erasure.preview"
     const selected = read({ ...selection, reason: "preview" }, { ranges: false })
     if (selected._tag === "Failure") return yield* refuse(method, selected.failure)
+    const toCome = refusedTime(selected.success, yield* Clock.currentTimeMillis)
+    if (toCome !== undefined) return yield* refuse(method, toCome)
     const context = yield* RequestContext
     const shown = ({ held, positions }: Tally) => ({ count: positions.count, positions: positions.all(), held })
     // In a transaction that is open others see less, and are asked on another connection.

@@ -44,7 +44,7 @@ export interface OfPersonBefore {
   readonly before?: never
 }
 
-/** All that was recorded before a time: whatever `DateTime.make` takes; text without an offset is UTC. */
+/** All that was recorded before a time, which has been if it is to erase: whatever `DateTime.make` takes; text without an offset is UTC. */
 export interface OfTime {
   readonly before: DateTime.DateTime.Input
   readonly eventIds?: never
@@ -126,6 +126,7 @@ const readTimes = (since: unknown, before: unknown): Result.Result<Selected, Inv
   const sinceMillis = since === undefined ? undefined : millisOf(since)
   if (beforeMillis === undefined) return fail("/before", "must be a time")
   if (since !== undefined && sinceMillis === undefined) return fail("/since", "must be a time")
+  if (sinceMillis !== undefined && sinceMillis >= beforeMillis) return fail("/before", "must be later than since")
   return Result.succeed({ _tag: "Time", sinceMillis, beforeMillis })
 }
 
@@ -162,6 +163,18 @@ export const read = (
   if (since !== undefined && !options.ranges) return fail("/since", "is for holds: what is erased has no beginning")
   return readTimes(since, before)
 }
+
+/** How far another clock may be ahead. */
+const aheadMillis = 60_000
+
+/** A time that is to come selects all there is, which nobody says so. */
+export const refusedTime = (selected: Selected, nowMillis: number): InvalidInput | undefined =>
+  (selected._tag === "Time" || selected._tag === "PersonBefore") && selected.beforeMillis > nowMillis + aheadMillis
+    ? new InvalidInput({
+      path: selected._tag === "Time" ? "/before" : "/personBefore/before",
+      detail: "must be a time that has been"
+    })
+    : undefined
 
 /** What a selection is, in a record: it does not name the person. */
 export const describe = (selected: Selected): { readonly [key: string]: string } => {

@@ -10,10 +10,8 @@ import * as Stream from "effect/Stream"
 import { AuditError } from "../AuditError.ts"
 import * as AuditLogger from "../AuditLogger.ts"
 import type { Resource } from "../DatasetEvent.ts"
-import { ReadDraft } from "../internal/draft.ts"
-import { Refusal } from "../internal/json.ts"
 import { telling } from "../internal/telling.ts"
-import { type Emit, emitWith, readOptions, watch } from "../internal/watching.ts"
+import { leftOf, recorderOf, watch } from "../internal/watching.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import type { Transactions } from "../Transactions.ts"
 import { type Action, type Exchange, isRead, payloadOf, resultOf, statusOf, type Target } from "./exchange.ts"
@@ -84,46 +82,33 @@ export const answering = <E, R>(
   })
 
 interface Picked {
-  readonly resource?: Resource | undefined
-  readonly subjectIds?: ReadonlyArray<string> | undefined
-  readonly input?: unknown
-  readonly idempotencyKey?: string | undefined
+  resource?: Resource | undefined
+  subjectIds?: ReadonlyArray<string> | undefined
+  input?: unknown
+  idempotencyKey?: string | undefined
 }
 
-/** What an action picks from a request; `undefined` where it fails, as it may for one that does not decode. */
-const before = ({ idempotencyKey, input, resource, subjectIds }: Action, exchange: Exchange): Picked | undefined => {
-  try {
-    return {
-      resource: typeof resource === "function" ? resource(exchange) : resource,
-      subjectIds: subjectIds?.(exchange),
-      input: input?.(exchange),
-      idempotencyKey: idempotencyKey?.(exchange)
+/** What an action picks from a request, and which of its functions fail, as they may for one that does not decode. */
+const before = (
+  action: Action,
+  exchange: Exchange
+): { readonly picked: Picked; readonly failed: ReadonlyArray<string> } => {
+  const picked: Picked = {}
+  const failed: Array<string> = []
+  const pick = <Name extends keyof Picked>(name: Name, value: () => Picked[Name]): void => {
+    try {
+      picked[name] = value()
+    } catch {
+      failed.push(`/${name}`)
     }
-  } catch {
-    return undefined
   }
+  const { idempotencyKey, input, resource, subjectIds } = action
+  pick("resource", () => typeof resource === "function" ? resource(exchange) : resource)
+  pick("subjectIds", () => subjectIds?.(exchange))
+  pick("input", () => input?.(exchange))
+  pick("idempotencyKey", () => idempotencyKey?.(exchange))
+  return { picked, failed }
 }
-
-/** Whether what was picked can be recorded at all: it may be too deep, or name no person. */
-const isRecordable = (action: string, picked: Picked): boolean => {
-  const { input, resource, subjectIds } = picked
-  if (input === undefined && resource === undefined && subjectIds === undefined) return true
-  return !(ReadDraft.fieldsOf(ReadDraft.of({ action, input, resource, subjectIds })) instanceof Refusal)
-}
-
-/**
- * Records at least that there was a request: whoever sends what cannot be recorded must not thereby leave no event.
- */
-const atLeast = (emit: Emit, target: Target): Emit => (draft, options) =>
-  Effect.catchIf(
-    emit(draft, options),
-    ({ reason }) => reason._tag === "InvalidInput",
-    ({ reason }) => {
-      const { action, durationMillis, errorTag, outcome, severity } = draft
-      const unrecorded = reason._tag === "InvalidInput" ? reason.path : ""
-      return emit({ action, durationMillis, errorTag, outcome, severity, metadata: { ...httpOf(target), unrecorded } })
-    }
-  )
 
 /** Reads what a request carries; a client that goes away meanwhile leaves an event. */
 const arrived = (request: HttpServerRequest, target: Target, action: string) =>
@@ -167,12 +152,11 @@ const performed = <E, R>(
   { logger, params, query, target }: Acted
 ) => {
   const exchange: Exchange = { params, query, payload, result: undefined }
-  const asked = before(action, exchange)
-  const picked = asked !== undefined && isRecordable(action.action, asked) ? asked : {}
+  const { failed, picked } = before(action, exchange)
   const withResult = (answer: HttpServerResponse): Exchange => ({ ...exchange, result: resultOf(answer) })
   const { output, resource, severity, transaction } = action
   const late = typeof resource === "function" && picked.resource === undefined ? resource : undefined
-  let hasFailed = asked === undefined
+  let hasFailed = failed.length > 0
   /** What a function of the action gives; one that fails hides no request. */
   const given = <A>(f: (exchange: Exchange) => A, answer: HttpServerResponse): A | undefined => {
     try {
@@ -186,18 +170,22 @@ const performed = <E, R>(
     answer.status >= 400
       ? Effect.fail<E | Answered>(new Answered(answer))
       : Effect.succeed(answer))
+  const recorder = { ...recorderOf(logger), isLenient: true }
   const options: AuditLogger.AuditedOptions<HttpServerResponse, E | Answered> = {
     action: action.action,
     severity,
     transaction,
-    metadata: { ...httpOf(target), ...(picked === asked ? {} : { unrecorded: "/input" }) },
+    metadata: httpOf(target),
     ...picked,
     resource: late === undefined ? picked.resource : (answer: HttpServerResponse) => given(late, answer),
     output: output === undefined ? undefined : (answer: HttpServerResponse) => given(output, answer),
     denied: (error) => isDenial(error instanceof Answered ? error.response.status : statusOf(error, target.endpoint))
   }
-  // What the handler records by itself is not bent into something that can be recorded.
-  const recorded = watch(() => atLeast(emitWith(logger), target), attempt, options, readOptions(options))
+  // A resource may be known of the answer only.
+  const missing = failed.filter((place) => place !== "/resource")
+  // Whoever sends what cannot be recorded must not thereby leave no event; what the handler records by itself is not
+  // bent into something that can be recorded.
+  const recorded = watch(() => recorder, attempt, options, leftOf(recorder, options, missing))
   return late === undefined && output === undefined && !hasFailed ? recorded : Effect.tap(recorded, () =>
     hasFailed
       ? telling(Effect.logError(`A function of the action ${action.action} failed: its event lacks what it picks`))

@@ -58,6 +58,8 @@ export interface DraftFields {
   readonly marks: Marks | undefined
   /** What a record of the ledger's own says: facts of the package, not words of a caller. */
   readonly record: Json | undefined
+  /** Places of what was left out, since it could not be recorded. */
+  readonly missing?: ReadonlyArray<string> | undefined
   /** About the draft's bytes as JSON, never less than a sixth of them. */
   readonly bytes: number
   readonly keys: number
@@ -93,6 +95,13 @@ const fields = new Set([
   "occurredAt",
   "analytics"
 ])
+const keyPattern = /^[^\p{Cc}\p{Cs}]{1,256}$/u
+/** Why an idempotency key is refused, if it is. */
+export const refusedKey = (key: unknown): Refusal | undefined =>
+  key === undefined || (typeof key === "string" && keyPattern.test(key))
+    ? undefined
+    : new Refusal("/idempotencyKey", "must be 1 to 256 characters without control characters")
+
 /** The names of actions. */
 export const actionPattern = /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$/
 /** What only the ledger records: an application that could would fake erasures. */
@@ -104,13 +113,22 @@ const ownActions = new Set([
   "audit.policy_changed",
   "audit.released"
 ])
-/** Loggers and engines of this package: they change nothing of a draft that they are handed. */
-const ours = new WeakSet<object>()
+/** Says why a draft would be refused, before it is recorded. */
+export type Refusing = (draft: ReadDraft) => Refusal | undefined
 
-/** Marks a logger or an engine as one of this package. */
-export const ourOwn = <Service extends object>(service: Service): Service => {
-  ours.add(service)
+/** Loggers and engines of this package: they change nothing of a draft that they are handed. */
+const ours = new WeakMap<object, Refusing>()
+
+/** Marks a logger or an engine as one of this package; what it refuses is known before it is asked to record it. */
+export const ourOwn = <Service extends object>(service: Service, refusing: Refusing): Service => {
+  ours.set(service, refusing)
   return service
+}
+
+/** Why a service would refuse a draft, as far as that is known. */
+export const refusalBy = (service: object, draft: ReadDraft): Refusal | undefined => {
+  const fields = ReadDraft.fieldsOf(draft)
+  return fields instanceof Refusal ? fields : ours.get(service)?.(draft)
 }
 
 const freeze = (value: unknown): void => {
@@ -210,7 +228,7 @@ export class ReadDraft implements Draft {
   /** A draft with what the package itself knows of the event. */
   static with(
     draft: ReadDraft,
-    facts: Partial<Pick<DraftFields, "durationMillis" | "operationId" | "phase">>
+    facts: Partial<Pick<DraftFields, "durationMillis" | "missing" | "operationId" | "phase">>
   ): ReadDraft {
     const fields = draft.#fields
     return fields instanceof Refusal ? draft : new ReadDraft({ ...fields, ...facts })
@@ -218,6 +236,10 @@ export class ReadDraft implements Draft {
   /** A draft that is refused, for what is at a place. */
   static refused(path: string, detail: string): ReadDraft {
     return new ReadDraft(new Refusal(path, detail))
+  }
+  /** Places of what was left out. */
+  static missingOf(draft: ReadDraft): ReadonlyArray<string> {
+    return draft.#fields instanceof Refusal ? [] : draft.#fields.missing ?? []
   }
   /** Whether a draft was read and is refused. */
   static isRefused(draft: Draft): boolean {

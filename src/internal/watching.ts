@@ -12,9 +12,11 @@ import type { Change, Draft, Phase, Resource, Severity } from "../DatasetEvent.t
 import type { EmitOptions, Receipt } from "../LoggingEngine.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import { Transactions } from "../Transactions.ts"
-import { ReadDraft } from "./draft.ts"
+import { ReadDraft, refusalBy, refusedKey } from "./draft.ts"
 import { elapsedMillis } from "./elapsed.ts"
 import { Entropy, makeUuid7 } from "./entropy.ts"
+import type { Refusal } from "./json.ts"
+import { fitting, readLess, recordLess } from "./lessening.ts"
 import { OpenTransaction, recordIn } from "./openTransaction.ts"
 
 /** What happened, without a storage class: what `AuditLogger` writes is `audit`. */
@@ -153,6 +155,8 @@ export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
   if (options.intent === true && options.idempotencyKey !== undefined) {
     return ReadDraft.refused("/idempotencyKey", "cannot be given with an intent: each try has one of its own")
   }
+  const key = refusedKey(options.idempotencyKey)
+  if (key !== undefined) return ReadDraft.refused(key.path, key.problem)
   for (const [name, value] of Object.entries(options)) {
     // What is a function is asked once the effect has ended.
     if (ofWatching.has(name) || typeof value === "function") continue
@@ -166,12 +170,33 @@ export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
   return ReadDraft.of({ action, resource, related, input, metadata, change, subjectIds, severity, occurredAt }, "audit")
 }
 
+/** What of the options can be recorded, without what is refused of it and what could not be picked. */
+export const leftOf = <A, E>(
+  { refusal }: Recorder,
+  { action, change, input, metadata, occurredAt, related, resource, severity, subjectIds }: AuditedOptions<A, E>,
+  missing: ReadonlyArray<string>
+): ReadDraft => {
+  const all = { resource, related, input, metadata, change, subjectIds, severity, occurredAt }
+  const known = Object.entries(all).filter(([, value]) => typeof value !== "function")
+  return fitting({ action, ...Object.fromEntries(known) }, missing, refusal)
+}
+
 /** Records one event of class `audit`. */
 export type Emit = (draft: AuditDraft, options?: EmitOptions | undefined) => Recording
 
+/** What records, and says before of what it would refuse. */
+export interface Recorder {
+  readonly emit: Emit
+  readonly refusal: (draft: ReadDraft) => Refusal | undefined
+  /** Whether an effect runs, and succeeds, whose event lacks what could not be recorded. */
+  readonly isLenient?: boolean | undefined
+}
+
 /** Records with a logger; what was read is frozen for one that is not of this package. */
-export const emitWith = (logger: { readonly emit: Emit }): Emit => (draft, options) =>
-  logger.emit(ReadDraft.for(logger, ReadDraft.of(draft, "audit")), options)
+export const recorderOf = (logger: { readonly emit: Emit }): Recorder => ({
+  emit: (draft, options) => logger.emit(ReadDraft.for(logger, ReadDraft.of(draft, "audit")), options),
+  refusal: (draft) => refusalBy(logger, draft)
+})
 
 type Recording = Effect.Effect<Receipt, AuditError, RequestContext>
 
@@ -189,11 +214,13 @@ interface Watched<A, E> {
   /** Records that the effect is about to run. */
   readonly intend: () => Recording
   readonly emit: (more: Partial<AuditDraft>, options?: EmitOptions) => Recording
+  /** As `emit`; what is refused is recorded without what it is refused for. */
+  readonly emitLess: (more: Partial<AuditDraft>, options?: EmitOptions) => Recording
 }
 
 const watching = <A, E>(
   fiber: Fiber.Fiber<unknown, unknown>,
-  emit: Emit,
+  { emit, isLenient }: Recorder,
   options: AuditedOptions<A, E>,
   draft: ReadDraft
 ): Watched<A, E> => {
@@ -203,30 +230,43 @@ const watching = <A, E>(
   const phase = (phase: Phase) => uuid7 === undefined ? {} : { ...operation, phase }
   const started = elapsedMillis(clock)
   const took = () => ({ durationMillis: Math.floor(elapsedMillis(clock) - started) })
+  const given = (more: Partial<AuditDraft>, how: EmitOptions | undefined): Draft => {
+    const facts = { ...phase("result"), ...(how === undefined ? took() : {}) }
+    // What was refused when it was read is passed on as it is, so that it stays refused.
+    const isWhole = Object.keys(more).length === 0 || ReadDraft.isRefused(draft)
+    return isWhole ? ReadDraft.with(draft, facts) : { ...draft, ...facts, ...more }
+  }
+  const missing = ReadDraft.missingOf(draft)
+  const record = (draft: Draft, how: EmitOptions | undefined) => emit(readLess({ draft, missing }), how)
   return {
     options,
     intend: () => emit(ReadDraft.with(draft, phase("intent"))),
-    emit: (more, how) => {
-      const facts = { ...phase("result"), ...(how === undefined ? took() : {}) }
-      // What was refused when it was read is passed on as it is, so that it stays refused.
-      const isWhole = Object.keys(more).length === 0 || ReadDraft.isRefused(draft)
-      return emit(isWhole ? ReadDraft.with(draft, facts) : { ...draft, ...facts, ...more }, how)
+    emit: (more, how) => record(given(more, how), how),
+    emitLess: (more, how) => {
+      const draft = given(more, how)
+      return Effect.catch(record(draft, how), (refused) => {
+        const less = recordLess(emit, refused, { draft, missing }, how)
+        return isLenient === true || refused.reason._tag !== "InvalidInput"
+          ? less
+          : Effect.andThen(less, Effect.fail(refused))
+      })
     }
   }
 }
 
 /**
- * Records a success. Outside a transaction the effect has happened: that is recorded before a picker's failure is
- * reported.
+ * Records a success. Outside a transaction the effect has happened: that is recorded before what could not be picked or
+ * recorded of it is reported.
  */
-const recordSuccess = <A, E>({ emit, options }: Watched<A, E>, result: A): Recording => {
+const recordSuccess = <A, E>({ emit, emitLess, options }: Watched<A, E>, result: A, isLenient: boolean): Recording => {
   const picked = pick(options, result)
   const { idempotencyKey } = options
   const how = idempotencyKey === undefined ? undefined : { idempotencyKey }
-  if (picked._tag === "Success") return emit(picked.success, how)
-  return options.transaction === true
-    ? Effect.fail(picked.failure)
-    : Effect.andThen(emit({}, how), Effect.fail(picked.failure))
+  if (options.transaction === true && !isLenient) {
+    return picked._tag === "Success" ? emit(picked.success, how) : Effect.fail(picked.failure)
+  }
+  if (picked._tag === "Success") return emitLess(picked.success, how)
+  return Effect.andThen(emitLess({}, how), Effect.fail(picked.failure))
 }
 
 const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -234,7 +274,7 @@ const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 
 /** How one effect that is watched ended otherwise than in success. */
 const failing = Effect.fnUntraced(function*<A, E>(
-  { emit, options }: Watched<A, E>,
+  { emitLess, options }: Watched<A, E>,
   cause: Cause.Cause<E | AuditError>,
   { isRecorded, outer, transaction }: {
     readonly isRecorded: boolean
@@ -256,29 +296,36 @@ const failing = Effect.fnUntraced(function*<A, E>(
     )
     const recorded = yield* recordIn(
       outer,
-      emit({ ...outcome, ...orNothing(() => severityOf(options, Exit.failCause(cause))) })
+      emitLess({ ...outcome, ...orNothing(() => severityOf(options, Exit.failCause(cause))) })
     )
     if (Exit.isFailure(recorded)) failures.push(recorded.cause)
   }
   return yield* Effect.failCause(failures.reduce((all, cause) => Cause.combine(all, cause)))
 })
 
-/** Runs an effect, and records how it ended with what `emitIn` finds in the fiber. */
+/**
+ * Runs an effect, and records how it ended with what `recorderIn` finds in the fiber. An effect whose event would be
+ * refused for what is known before does not run.
+ */
 export const watch = <A, E, R>(
-  emitIn: (fiber: Fiber.Fiber<unknown, unknown>) => Emit,
+  recorderIn: (fiber: Fiber.Fiber<unknown, unknown>) => Recorder,
   effect: Effect.Effect<A, E, R>,
   options: AuditedOptions<A, E>,
   draft: ReadDraft
 ): Effect.Effect<A, E | AuditError, R | RequestContext | Transactions> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiber((fiber) => {
-      const watched = watching(fiber, emitIn(fiber), options, draft)
+      const recorder = recorderIn(fiber)
+      const isLenient = recorder.isLenient === true
+      // Recording it fails, with the reason.
+      if (!isLenient && recorder.refusal(draft) !== undefined) return Effect.andThen(recorder.emit(draft), Effect.never)
+      const watched = watching(fiber, recorder, options, draft)
       const outer = fiber.getRef(Open)
       const transaction: Transaction | undefined = options.transaction === true ? new OpenTransaction(outer) : undefined
       let recording = false
       const work = Effect.flatMap(restore(effect), (result) => {
         recording = true
-        return Effect.as(recordSuccess(watched, result), result)
+        return Effect.as(recordSuccess(watched, result, isLenient), result)
       })
       const attempt: Effect.Effect<A, E | AuditError, R | RequestContext | Transactions> = transaction === undefined
         ? work

@@ -304,6 +304,36 @@ describe("what becomes of a request", () => {
       assert.notInclude(lines.join(), "secret")
     }))
 
+  it.live("keeps whom and what it is about where its input is larger than what is recorded", () =>
+    Effect.gen(function*() {
+      const { call, events } = yield* serve(memory, {
+        actions: HttpAudit.actions(Api)({
+          "orders.create": {
+            action: "order.create",
+            resource: ({ result }) => result === undefined ? undefined : { type: "order", id: "o1" },
+            subjectIds: ({ payload }) => payload?.note === "nobody" ? ["no id"] : ["u2"],
+            input: ({ payload }) => payload,
+            output: ({ result }) => result
+          }
+        })
+      })
+      for (const note of ["n".repeat(300_000), "nobody"]) {
+        assert.strictEqual((yield* call("POST", "/orders", { token: "ada", body: { note } })).status, 200)
+      }
+      const told = (yield* events("t_acme")).map(({ metadata, output, resource, subject_ids, train_reason }) => [
+        metadata["unrecorded"],
+        resource?.id,
+        output !== undefined,
+        String(subject_ids),
+        train_reason
+      ])
+      assert.deepStrictEqual(told, [
+        ["/input /output", "o1", false, "u2", "allowed"],
+        // Whom it is about is not known: nobody has agreed.
+        ["/subjectIds", "o1", true, "undefined", "preferences_unavailable"]
+      ])
+    }))
+
   it.live("fails where its handler records what cannot be recorded", () =>
     Effect.gen(function*() {
       const { call, events } = yield* serve(memory)

@@ -7,7 +7,7 @@ import { LogStore, Origin, Signer } from "effect-audit/ledger"
 import { Postgres, PostgresSignerState } from "effect-audit/postgres"
 import { AuditTrail, type Filter } from "effect-audit/trail"
 import { SqlClient } from "effect/sql/SqlClient"
-import { log, sealedBy, within } from "../support.ts"
+import { log, sealedBy, soon, within } from "../support.ts"
 import { freshSchema, serverOfFile, storeAt } from "./server.ts"
 
 const file = serverOfFile()
@@ -128,8 +128,8 @@ describe("an erasure in the application's transaction", () => {
       yield* emit(1)
       const { count } = yield* Transactions.transact(
         Effect.andThen(
-          Erasure.preview({ before: new Date(4e12) }),
-          Erasure.erase({ before: new Date(4e12), reason: "r" })
+          Erasure.preview({ before: yield* soon }),
+          Erasure.erase({ before: yield* soon, reason: "r" })
         ).pipe(within())
       )
       assert.strictEqual(count, 1)
