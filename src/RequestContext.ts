@@ -21,7 +21,14 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { isIpv4, isIpv6 } from "./internal/address.ts"
 import { claimed, onwards, personOf } from "./internal/delegation.ts"
-import { envPattern, idPattern, tenantIdPattern, traceIdPattern, versionPattern } from "./internal/patterns.ts"
+import {
+  envPattern,
+  idPattern,
+  noAddressPattern,
+  tenantIdPattern,
+  traceIdPattern,
+  versionPattern
+} from "./internal/patterns.ts"
 import { parseTraceparent } from "./internal/traceparent.ts"
 
 /** 1 to 128 of `A-Z a-z 0-9 . _ : -`, beginning with a letter or digit: `acme`, `org_2abCdE`, `t_acme`. */
@@ -138,7 +145,10 @@ export type Fields = typeof Fields.Type
 export const Json = Schema.Struct({
   ...Fields.fields,
   mode: Schema.optional(Mode),
-  traceId: Schema.optional(TraceId)
+  // Stored events may have others.
+  traceId: Schema.optional(
+    TraceId.check(Schema.isPattern(noAddressPattern, { expected: "a trace id, and no e-mail address" }))
+  )
 })
 export type Json = typeof Json.Encoded
 

@@ -35,6 +35,7 @@ describe("RequestContext", () => {
         { actor: { type: "system", id: "x" } },
         { traceId: "kim secret" },
         { traceId: "" },
+        { traceId: "kim@example.com" },
         { unknown: 1 }
       ]
       for (const fields of wrong) {

@@ -8,6 +8,8 @@ export const envPattern = /^[a-z][a-z0-9_-]{0,31}$/
 export const idPattern = /^[A-Za-z0-9._:|/+=-]{1,128}$/
 /** 1 to 128 printable ASCII characters. */
 export const traceIdPattern = /^[\x21-\x7e]{1,128}$/
+/** What has no e-mail address in it. */
+export const noAddressPattern = /^(?!.*@[A-Za-z0-9.-]*\.[A-Za-z]{2})/
 /** 1 to 128 of `A-Z a-z 0-9 . _ : | / + = @ -`, but no e-mail address. */
 export const versionPattern = /^(?!.*@[A-Za-z0-9.-]*\.[A-Za-z]{2})[A-Za-z0-9._:|/+=@-]{1,128}$/
 /** RFC 3339 in UTC with milliseconds. */

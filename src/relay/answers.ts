@@ -4,8 +4,13 @@ import { type DeliveryError, Refused, TooLarge, Unavailable } from "./Target.ts"
 /** An answer, as far as it decides. */
 export interface Answer {
   readonly status: number
+  /** What it says, or how that begins. */
+  readonly text: string
   readonly retryAfter: string | undefined
 }
+
+/** A page for people: a login, an error of a proxy. */
+const isPage = (text: string): boolean => /^\s*<(?:!doctype html|html)/i.test(text)
 
 /** How long a target asks to wait (RFC 9110, section 10.2.3): seconds, or a date. */
 export const retryAfterMillis = (value: string | undefined, nowMillis: number): number | undefined => {
@@ -27,11 +32,13 @@ export const isOfEvents = (status: number): boolean => status >= 400 && status <
  */
 export const errorOf = (
   target: string,
-  { retryAfter, status }: Answer,
+  { retryAfter, status, text }: Answer,
   nowMillis: number
 ): DeliveryError | undefined => {
   const detail = `${target} answered ${status}`
-  if (status >= 200 && status < 300) return undefined
+  if (status >= 200 && status < 300) {
+    return isPage(text) ? new Unavailable({ detail: `${target} answered with a page for people` }) : undefined
+  }
   if (status === 413) return new TooLarge({ detail })
   return isOfEvents(status)
     ? new Refused({ detail })

@@ -91,9 +91,10 @@ export interface Request {
   readonly allowPrivate: boolean
 }
 
-/** What comes back; its body is not read. */
+/** What comes back; of its body no more than the beginning is kept. */
 export interface Response {
   readonly status: number
+  readonly text: string
   readonly retryAfter: string | undefined
 }
 
@@ -128,10 +129,13 @@ export const post = (
     }, (response) => {
       const { statusCode = 0 } = response
       const retryAfter = response.headers["retry-after"]
-      // An answer counts once it is whole; what it says beyond the status is not read.
+      let text = ""
+      // An answer counts once it is whole.
       response.on("error", (error) => fail(reasonOf(error)))
-      response.on("end", () => resume(Effect.succeed({ status: statusCode, retryAfter })))
-      response.resume()
+      response.on("data", (chunk: Buffer) => {
+        if (text.length < 64) text += chunk.subarray(0, 64).toString("latin1")
+      })
+      response.on("end", () => resume(Effect.succeed({ status: statusCode, retryAfter, text })))
     })
     request.on("error", (error) =>
       fail(

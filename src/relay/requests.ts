@@ -52,9 +52,6 @@ const textOf = (name: string, response: HttpClientResponse.HttpClientResponse) =
   return Effect.map(read, () => Buffer.concat(chunks).toString())
 }
 
-/** A page for people: a login, an error of a proxy. */
-const isPage = (text: string): boolean => /^\s*<(?:!doctype html|html)/i.test(text)
-
 /** A client that follows no redirect: one that is followed loses the body, or takes it and its keys elsewhere. */
 const unredirected = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(
@@ -97,8 +94,7 @@ export const sender: Effect.Effect<Send, never, HttpClient.HttpClient> = Effect.
       }),
       Effect.flatMap((answer) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const error = judge?.(answer.status, answer.text) ?? errorOf(name, answer, now) ??
-            (isPage(answer.text) ? new Unavailable({ detail: `${name} answered with a page for people` }) : undefined)
+          const error = judge?.(answer.status, answer.text) ?? errorOf(name, answer, now)
           return error === undefined ? Effect.succeed(answer.text) : Effect.fail(error)
         })
       )

@@ -76,6 +76,8 @@ const made = <A extends Target.Target>(target: Effect.Effect<A, AuditError.Audit
   Effect.provide(target, FetchHttpClient.layer)
 const lines = (body: string) => body.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as never)
 
+const hook = Redacted.make(`whsec_${Buffer.alloc(24).toString("base64")}`)
+
 describe("what a status means", () => {
   it.live("is the same for every target: wait, divide, or refuse", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -136,7 +138,8 @@ describe("what is no acknowledgement", () => {
       made(Datadog.make({ site: url, apiKey: secret })),
       made(Elastic.make({ url, apiKey: secret })),
       made(Otlp.make({ url, headers: { "x-api-key": secret } })),
-      made(S3.make({ endpoint: url, region: "eu", bucket: "audit", accessKeyId: "a", secretAccessKey: secret }))
+      made(S3.make({ endpoint: url, region: "eu", bucket: "audit", accessKeyId: "a", secretAccessKey: secret })),
+      Webhook.make({ url, secret: hook, allowPrivateNetworks: true })
     ])
 
   it.live("a redirect is not followed: the events and the keys go nowhere else", () =>
@@ -149,7 +152,7 @@ describe("what is no acknowledgement", () => {
           const error = yield* Effect.flip(target.send(batch))
           assert.strictEqual(error._tag, "Unavailable", `${target.name} ${status}`)
         }
-        assert.strictEqual(messages.length, 5)
+        assert.strictEqual(messages.length, 6)
       }
       assert.strictEqual(elsewhere.messages.length, 0)
     })))
@@ -163,7 +166,7 @@ describe("what is no acknowledgement", () => {
       }
       const broken = yield* receiver(() => ({ status: 200, body: "[{\"code\": 0" }))
       for (const target of yield* all(broken.url)) {
-        if (/Datadog|S3/.test(target.name)) continue
+        if (/Datadog|S3|webhook/.test(target.name)) continue
         assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable", target.name)
       }
     })))
@@ -177,7 +180,7 @@ describe("what is no acknowledgement", () => {
           if (/Splunk|Elastic/.test(target.name)) continue
           yield* target.send(batch)
         }
-        assert.strictEqual(messages.length, 3)
+        assert.strictEqual(messages.length, 4)
       }
     })))
 
@@ -200,7 +203,6 @@ describe("what is no acknowledgement", () => {
   it.live("101 and a connection that ends, of a webhook", () =>
     Effect.scoped(Effect.gen(function*() {
       const batch = yield* batchOf(1)
-      const hook = Redacted.make(`whsec_${Buffer.alloc(24).toString("base64")}`)
       for (
         const [answer, detail] of [
           ["HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "101"],
