@@ -70,6 +70,8 @@ export interface Registry<Actions extends Registered = Registered> {
    * `InvalidInput` at `/action`, but those that this package records itself, such as `http.request` and `tool.call`.
    */
   readonly layer: Layer.Layer<AuditLogger, never, AuditLogger>
+  /** A draft with its fields as its action marks them; another's is left as it is. */
+  readonly mark: (draft: AuditDraft) => AuditDraft
   readonly descriptions: ReadonlyArray<Description>
 }
 
@@ -133,6 +135,7 @@ export function make(...actions: ReadonlyArray<Registered>): Registry {
           (draft) => refusalBy(logger, allowed(draft))
         ))
     ),
+    mark: (draft) => known.get(draft.action)?.mark(draft) ?? draft,
     descriptions: actions.map(describe)
   }
 }

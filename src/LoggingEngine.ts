@@ -115,6 +115,8 @@ export interface Options {
   readonly deadline?: Duration.Input | undefined
   /** Bounds of a draft: 262,144 bytes as JSON, depth 32, 4,096 keys unless given. */
   readonly limits?: Partial<Limits> | undefined
+  /** Typed actions, such as an `AuditRegistry`: fields are treated as they mark them, whoever records. */
+  readonly actions?: { readonly mark: (draft: Draft) => Draft } | undefined
   /** Bytes of large events (16 KiB and more) that are on their way at once; 64 MiB unless given. Others wait. */
   readonly pendingBytes?: number | undefined
 }
@@ -334,8 +336,10 @@ export const make = Effect.fnUntraced(function*(
       return Effect.provideService(logRead(policyDraft(change), { idempotencyKey }), RequestContext, ofStore(log))
     })
   }
+  const { actions } = options
+  const mark = (draft: ReadDraft) => actions === undefined ? draft : ReadDraft.of(actions.mark(draft))
   const engine = LoggingEngine.of({
-    log: (draft, options) => logRead(ReadDraft.of(draft), readOptions(options)),
+    log: (draft, options) => logRead(mark(ReadDraft.of(draft)), readOptions(options)),
     setPreference: settingPreference(steps, (draft) => logRead(draft, undefined))
   })
   return ourOwn(engine, (draft) => {

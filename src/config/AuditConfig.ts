@@ -81,8 +81,8 @@ export interface Options<Own = never> extends EngineOptions {
   /** Fingerprints of policies that the store may have been written under, so that this one may follow. */
   readonly replaces?: ReadonlyArray<string> | undefined
   readonly signer?: SignerConfig | undefined
-  /** What `effect-audit actions` prints; it changes nothing of how events are written. */
-  readonly actions?: Pick<Registry, "descriptions"> | undefined
+  /** Typed actions: fields are treated as they mark them, whoever records; and what `effect-audit actions` prints. */
+  readonly actions?: Pick<Registry, "descriptions" | "mark"> | undefined
 }
 
 const mark = Symbol.for("effect-audit/AuditConfig")
@@ -160,8 +160,8 @@ export const pii = <Own>({ options }: AuditConfig<Own>): PiiOptions => ({
 
 /** How a logger is made. */
 export const logging = <Own>(config: AuditConfig<Own>): AuditLogger.Options => {
-  const { deadline, limits, pendingBytes } = config.options
-  return { deadline, limits, pendingBytes, pii: pii(config) }
+  const { actions, deadline, limits, pendingBytes } = config.options
+  return { actions, deadline, limits, pendingBytes, pii: pii(config) }
 }
 
 /** Where the state of a signer is, by its configuration. */

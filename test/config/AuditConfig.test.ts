@@ -1,7 +1,7 @@
 /** One configuration for an application and the command line. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { AuditLogger, LoggingEngine, PiiStripper, WritePolicy } from "effect-audit"
+import { Effect, Layer, Schema } from "effect"
+import { AuditAction, AuditLogger, AuditRegistry, LoggingEngine, PiiStripper, WritePolicy } from "effect-audit"
 import { AuditConfig } from "effect-audit/config"
 import { Erasure } from "effect-audit/erasure"
 import { Ledger, SigningKey } from "effect-audit/ledger"
@@ -64,6 +64,24 @@ describe("AuditConfig.layer", () => {
         }).pipe(Effect.provide(Layer.fresh(AuditConfig.layer(config))))
       }))
   }
+
+  it.live("treats the fields of its actions as they are marked, whoever records them", () =>
+    Effect.gen(function*() {
+      const share = AuditAction.make("doc.share", {
+        input: Schema.Struct({ name: AuditAction.strip(Schema.String), pages: Schema.Number })
+      })
+      const config = AuditConfig.make({ store: Memory.store, actions: AuditRegistry.make(share) })
+      yield* Effect.gen(function*() {
+        const input = { name: "Kim", pages: 2 }
+        yield* share.emit({ input }).pipe(within())
+        yield* AuditLogger.emit({ action: "doc.share", input }).pipe(within())
+        yield* LoggingEngine.log({ action: "doc.share", input }).pipe(within())
+        // Another action is not of the registry, and is recorded as it is.
+        yield* AuditLogger.emit({ action: "doc.print", input }).pipe(within())
+        const marked = { name: "[PERSONAL]", pages: 2 }
+        assert.deepStrictEqual<unknown>(yield* inputs, [marked, marked, marked, input])
+      }).pipe(Effect.provide(Layer.fresh(AuditConfig.layer(config))))
+    }))
 
   it.live("gives what the store itself gives, and remembers under which policy it is written", () =>
     Effect.gen(function*() {
