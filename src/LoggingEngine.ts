@@ -25,7 +25,16 @@ import { type Draft, EventId, type PiiFlags, type Sealed, Stamped, Stripped } fr
 import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
 import { admitting } from "./internal/admission.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
-import { ceiling, defaultLimits, type DraftFields, exceeds, ourOwn, ReadDraft, refusedKey } from "./internal/draft.ts"
+import {
+  ceiling,
+  defaultLimits,
+  type DraftFields,
+  exceeds,
+  ourOwn,
+  ReadDraft,
+  refusedKey,
+  refusing
+} from "./internal/draft.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { type Limits, Refusal } from "./internal/json.ts"
@@ -274,6 +283,10 @@ const deadlineOf = (input: Duration.Input): Effect.Effect<number, AuditError> =>
   return Effect.fail(new AuditError({ method: "LoggingEngine.make", reason }))
 }
 
+/** Treats the fields of typed actions as they are marked. */
+const marking = (actions: Options["actions"]) => (draft: ReadDraft): ReadDraft =>
+  actions === undefined ? draft : ReadDraft.of(actions.mark(draft))
+
 /** Builds the engine from the services of its steps. */
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
@@ -336,16 +349,12 @@ export const make = Effect.fnUntraced(function*(
       return Effect.provideService(logRead(policyDraft(change), { idempotencyKey }), RequestContext, ofStore(log))
     })
   }
-  const { actions } = options
-  const mark = (draft: ReadDraft) => actions === undefined ? draft : ReadDraft.of(actions.mark(draft))
+  const mark = marking(options.actions)
   const engine = LoggingEngine.of({
     log: (draft, options) => logRead(mark(ReadDraft.of(draft)), readOptions(options)),
     setPreference: settingPreference(steps, (draft) => logRead(draft, undefined))
   })
-  return ourOwn(engine, (draft) => {
-    const fields = ReadDraft.fieldsOf(draft)
-    return fields instanceof Refusal ? fields : exceeds(fields, limits)
-  })
+  return ourOwn(engine, refusing(limits))
 })
 
 /** What the package records of itself is bounded in bytes alone: the caller's words in it are a reason. */

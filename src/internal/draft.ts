@@ -343,3 +343,9 @@ export const exceeds = (draft: DraftFields, limits: Limits): Refusal | undefined
   }
   return undefined
 }
+
+/** Why an engine of such limits would refuse a draft. */
+export const refusing = (limits: Limits): Refusing => (draft) => {
+  const fields = ReadDraft.fieldsOf(draft)
+  return fields instanceof Refusal ? fields : exceeds(fields, limits)
+}

@@ -19,7 +19,7 @@ import { blobOf, integerOf, type Row, stringOf } from "../internal/row.ts"
 import type { Head } from "../ledger/extends.ts"
 import { ended, type SignedOrigin, SignerState } from "../ledger/Signer.ts"
 import { Env, TenantId } from "../RequestContext.ts"
-import { make as database } from "./database.ts"
+import { InTransaction, make as database } from "./database.ts"
 import { hasTable } from "./Migrations.ts"
 import { reasonOf } from "./problem.ts"
 
@@ -85,10 +85,11 @@ export const make = Effect.fnUntraced(function*(
       (rows) => rows.map(signedOf)
     ),
     last: (origin) =>
-      Effect.map(
-        open(`SELECT size::float8 AS size, root FROM ${s}.signed WHERE origin = $1`, [origin]),
-        ([row]) => headOf(row)
-      ),
+      Effect.flatMap(InTransaction, (isInside) => {
+        const text = `SELECT size::float8 AS size, root FROM ${s}.signed WHERE origin = $1`
+        const read = isInside ? Effect.mapError(run(text, [origin]), failed) : open(text, [origin])
+        return Effect.map(read, ([row]) => headOf(row))
+      }),
     end: (origin, { root, size }, { env, tenantId }) =>
       Effect.asVoid(open(
         `INSERT INTO ${s}.signed (origin, size, root, tenant_id, env, ended) VALUES ($1, $2, $3, $4, $5, true) ` +

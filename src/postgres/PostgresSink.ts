@@ -33,7 +33,7 @@ import { SignerState } from "../ledger/Signer.ts"
 import { durableCommits } from "./append.ts"
 import { Appender } from "./appender.ts"
 import { atOnce, Committer, keyOf } from "./committer.ts"
-import { Commits, Database } from "./database.ts"
+import { Commits, Database, InTransaction } from "./database.ts"
 import { hasOutbox, mayWait, NotYet, Outbox, prepare as prepareOutbox } from "./outbox.ts"
 import { make as writePolicy } from "./PostgresWritePolicy.ts"
 import { failing, reasonOf } from "./problem.ts"
@@ -156,7 +156,8 @@ export const make = Effect.fnUntraced(function*(
     deployment,
     entropy: yield* Entropy,
     commits: options.acceptsLosingAcknowledgedEvents === true ? [...durableCommits, "off"] : durableCommits,
-    signedHead: (origin) => Origin.is(origin) ? signer.last(origin) : Effect.undefined
+    signedHead: (origin) =>
+      Origin.is(origin) ? Effect.provideService(signer.last(origin), InTransaction, true) : Effect.undefined
   })
   const committer = new Committer(appender, tell)
   const append = yield* GroupCommit.make<Sealed, Evidence>({

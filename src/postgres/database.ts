@@ -52,6 +52,14 @@ export class Commits extends Context.Service<Commits, {
   readonly watch: (name: LogName) => Effect.Effect<Watch, never, Scope.Scope>
 }>()("effect-audit/postgres/Commits") {}
 
+/**
+ * Whether what is read is read in the transaction that the fiber carries: who holds a log's lock must not wait for
+ * another connection, which others may hold that wait for the lock.
+ */
+export const InTransaction = Context.Reference<boolean>("effect-audit/postgres/InTransaction", {
+  defaultValue: () => false
+})
+
 /** Where a store is. */
 export interface Options {
   /** The schema of the tables: lower-case letters, digits and `_`; `audit` unless given. */

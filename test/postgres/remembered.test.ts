@@ -122,6 +122,24 @@ describe("a log that is written to", () => {
     }))
 })
 
+describe("an event in the application's transaction", () => {
+  it.live("needs no connection beside that one, where the signer's state is beside the log", () =>
+    Effect.gen(function*() {
+      const schema = freshSchema()
+      const store = () =>
+        AuditLogger.layer().pipe(
+          Layer.provideMerge(Postgres.layerSigning({ schema })),
+          Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
+          Layer.provideMerge(file.server.client({ maxConnections: 1 }))
+        )
+      const emit = AuditLogger.emit({ action: "note.create" }).pipe(within())
+      yield* Effect.provide(emit, store())
+      // Another instance knows nothing of the log, and asks what was signed of it.
+      const { durability } = yield* Effect.provide(Transactions.transact(emit), store())
+      assert.strictEqual(durability, "with-transaction")
+    }))
+})
+
 describe("an erasure in the application's transaction", () => {
   it.live("needs no connection beside that one", () =>
     Effect.gen(function*() {
