@@ -26,10 +26,10 @@ import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
 import { admitting } from "./internal/admission.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
 import {
-  ceiling,
-  defaultLimits,
   type DraftFields,
   exceeds,
+  limitsOf,
+  ofRecords,
   ourOwn,
   ReadDraft,
   refusedKey,
@@ -212,12 +212,6 @@ const recording = (steps: Steps, entropy: Entropy, policy: string) => (stamped: 
     })
   })
 
-const limitsOf = (limits: Partial<Limits> | undefined): Limits => ({
-  maxBytes: Math.min(limits?.maxBytes ?? defaultLimits.maxBytes, ceiling.maxBytes),
-  maxDepth: Math.min(limits?.maxDepth ?? defaultLimits.maxDepth, ceiling.maxDepth),
-  maxKeys: Math.min(limits?.maxKeys ?? defaultLimits.maxKeys, ceiling.maxKeys)
-})
-
 /** The event that records a change of a preference. */
 const changeDraft = ({ trainingAllowed, userId }: PreferenceChange, tenantId: string): ReadDraft =>
   ReadDraft.of({
@@ -356,9 +350,6 @@ export const make = Effect.fnUntraced(function*(
   })
   return ourOwn(engine, refusing(limits))
 })
-
-/** What the package records of itself is bounded in bytes alone: the caller's words in it are a reason. */
-const ofRecords = ({ maxBytes }: Limits): Limits => ({ ...ceiling, maxBytes })
 
 /** The draft's fields, or why the call is refused. */
 const check = (
