@@ -12,7 +12,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -25,17 +25,9 @@ import { type Draft, EventId, type PiiFlags, type Sealed, Stamped, Stripped } fr
 import { type Durability, EventSink, type Evidence } from "./EventSink.ts"
 import { admitting } from "./internal/admission.ts"
 import { bounded, type Steps } from "./internal/boundedSteps.ts"
-import {
-  type DraftFields,
-  exceeds,
-  limitsOf,
-  ofRecords,
-  ourOwn,
-  ReadDraft,
-  refusedKey,
-  refusing
-} from "./internal/draft.ts"
+import { type DraftFields, exceeds, ofRecords, ourOwn, ReadDraft, refusedKey, refusing } from "./internal/draft.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
+import { boundsOf } from "./internal/engineBounds.ts"
 import { Entropy, makeUuid7 } from "./internal/entropy.ts"
 import { type Limits, Refusal } from "./internal/json.ts"
 import { made } from "./internal/made.ts"
@@ -270,13 +262,6 @@ const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string
   }
 }
 
-const deadlineOf = (input: Duration.Input): Effect.Effect<number, AuditError> => {
-  const duration = Duration.fromInput(input)
-  if (Option.isSome(duration)) return Effect.succeed(Duration.toMillis(duration.value))
-  const reason = new InvalidInput({ path: "/deadline", detail: "is no duration such as \"5 seconds\"" })
-  return Effect.fail(new AuditError({ method: "LoggingEngine.make", reason }))
-}
-
 /** Treats the fields of typed actions as they are marked. */
 const marking = (actions: Options["actions"]) => (draft: ReadDraft): ReadDraft =>
   actions === undefined ? draft : ReadDraft.of(actions.mark(draft))
@@ -289,8 +274,7 @@ export const make = Effect.fnUntraced(function*(
   const preferences = yield* TrainingPreferences
   const sink = yield* EventSink
   const entropy = yield* Entropy
-  const deadline = yield* deadlineOf(options.deadline ?? "10 seconds")
-  const limits = limitsOf(options.limits)
+  const { deadline, limits } = yield* boundsOf(options)
   const uuid7 = makeUuid7(entropy)
   const place = placing(stripper)
   const steps = bounded({ stripper, preferences, sink }, deadline)

@@ -29,6 +29,26 @@ const path = (draft: unknown, options?: LoggingEngine.EmitOptions) =>
     Effect.map((error) => error.reason._tag === "InvalidInput" ? error.reason.path : error.reason._tag)
   )
 
+describe("the bounds of an engine", () => {
+  it.effect("are refused where nobody can mean them", () =>
+    Effect.gen(function*() {
+      for (
+        const [options, path] of [
+          [{ limits: { maxBytes: -1 } }, "/limits/maxBytes"],
+          [{ limits: { maxBytes: 1e12 } }, "/limits/maxBytes"],
+          [{ limits: { maxDepth: 0.5 } }, "/limits/maxDepth"],
+          [{ limits: { maxKeys: 1, maxDepth: 0 } }, "/limits/maxDepth"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(
+          Effect.provide(Effect.void, Layer.fresh(over(Memory.layer(), options)))
+        )
+        assert(error.reason._tag === "InvalidInput")
+        assert.strictEqual(error.reason.path, path)
+      }
+    }))
+})
+
 describe("LoggingEngine: stamping", () => {
   it.effect("stamps every event from the context, as fields and in metadata, which the caller cannot override", () =>
     Effect.gen(function*() {

@@ -44,7 +44,10 @@ export interface OfPersonBefore {
   readonly before?: never
 }
 
-/** All that was recorded before a time, which has been if it is to erase: whatever `DateTime.make` takes; text without an offset is UTC. */
+/**
+ * All that was recorded before a time: whatever `DateTime.make` takes; text without an offset is UTC. What is to be
+ * erased is before a time that has been.
+ */
 export interface OfTime {
   readonly before: DateTime.DateTime.Input
   readonly eventIds?: never

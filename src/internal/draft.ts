@@ -350,12 +350,5 @@ export const refusing = (limits: Limits): Refusing => (draft) => {
   return fields instanceof Refusal ? fields : exceeds(fields, limits)
 }
 
-/** The limits of an engine: those that were given, up to the ceiling. */
-export const limitsOf = (limits: Partial<Limits> | undefined): Limits => ({
-  maxBytes: Math.min(limits?.maxBytes ?? defaultLimits.maxBytes, ceiling.maxBytes),
-  maxDepth: Math.min(limits?.maxDepth ?? defaultLimits.maxDepth, ceiling.maxDepth),
-  maxKeys: Math.min(limits?.maxKeys ?? defaultLimits.maxKeys, ceiling.maxKeys)
-})
-
 /** What the package records of itself is bounded in bytes alone: the caller's words in it are a reason. */
 export const ofRecords = ({ maxBytes }: Limits): Limits => ({ ...ceiling, maxBytes })

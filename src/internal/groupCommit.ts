@@ -25,7 +25,15 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import { AuditError, type AuditReason, CommitUnknown, SinkClosed, SinkOverloaded, SinkTimeout } from "../AuditError.ts"
+import {
+  AuditError,
+  type AuditReason,
+  CommitUnknown,
+  InvalidInput,
+  SinkClosed,
+  SinkOverloaded,
+  SinkTimeout
+} from "../AuditError.ts"
 import type { EventId } from "../DatasetEvent.ts"
 import { elapsedMillis } from "./elapsed.ts"
 import { tellNow } from "./telling.ts"
@@ -344,10 +352,18 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
   }
 }
 
-/** Builds the queue and its writer; they close with the scope. */
+const checked = (path: string, value: number): Effect.Effect<void, AuditError> => {
+  if (Number.isSafeInteger(value) && value > 0) return Effect.void
+  const reason = new InvalidInput({ path, detail: "must be an integer from 1 on" })
+  return Effect.fail(new AuditError({ method: "EventSink.make", reason }))
+}
+
+/** Builds the queue and its writer; they close with the scope. Fails where nothing could be written. */
 export const make = Effect.fnUntraced(function*<A extends { readonly eventId: EventId }, B>(
   options: Writer<A, B>
-): Effect.fn.Return<(value: A) => Effect.Effect<B, AuditError>, never, Scope.Scope> {
+): Effect.fn.Return<(value: A) => Effect.Effect<B, AuditError>, AuditError, Scope.Scope> {
+  yield* checked("/capacity", options.capacity)
+  yield* checked("/maxBatch", options.maxBatch)
   const queue = new CommitQueue<A, B>(options, yield* Clock.Clock, yield* Effect.context<never>())
   yield* Effect.addFinalizer(() => queue.close)
   return (value) => Effect.callback<B, AuditError>((resume) => queue.add(value, resume))

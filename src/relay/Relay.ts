@@ -142,6 +142,11 @@ const checked = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<
     return yield* refuse("/name", "must be a letter, then lower-case letters, digits, - and _")
   }
   if (!Number.isInteger(tries) || tries < 1) return yield* refuse("/tries", "must be an integer from 1 on")
+  for (const field of ["maxEvents", "maxBytes"] as const) {
+    if (!Number.isSafeInteger(target[field]) || target[field] < 1) {
+      return yield* refuse(`/target/${field}`, "must be an integer from 1 on")
+    }
+  }
   const { backoff = {}, concurrency = 4, interval = 250, lease = "15 seconds" } = options
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     return yield* refuse("/concurrency", "must be an integer from 1 on")

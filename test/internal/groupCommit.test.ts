@@ -41,6 +41,17 @@ describe("groupCommit", () => {
       assert.deepStrictEqual(batches, [[1, 2], [3, 4], [5]])
     }))
 
+  it.effect("is refused where nothing could be written", () =>
+    Effect.gen(function*() {
+      for (const [given, path] of [[{ maxBatch: 0 }, "/maxBatch"], [{ capacity: 1.5 }, "/capacity"]] as const) {
+        const error = yield* Effect.flip(
+          GroupCommit.make<Value, number>({ ...options, ...given, write: () => Effect.void })
+        )
+        assert(error.reason._tag === "InvalidInput")
+        assert.strictEqual(error.reason.path, path)
+      }
+    }))
+
   it.live("what comes while a commit runs, in whatever turns, shares the next one", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()

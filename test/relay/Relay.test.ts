@@ -41,6 +41,8 @@ describe("a relay's options", () => {
       const wrong: ReadonlyArray<readonly [Partial<Relay.Options>, string]> = [
         [{ name: "R" }, "/name"],
         [{ tries: 0 }, "/tries"],
+        [{ target: { ...target, maxEvents: 1.5 } }, "/target/maxEvents"],
+        [{ target: { ...target, maxBytes: -1 } }, "/target/maxBytes"],
         [{ concurrency: 0 }, "/concurrency"],
         [{ lease: 0 }, "/lease"],
         [{ interval: "0 millis" }, "/interval"],
