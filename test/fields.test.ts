@@ -459,7 +459,9 @@ describe("what was decided and changed", () => {
         [{ subjectIds: "u1" }, "must be an array of ids"],
         [{ subjectIds: Array.from({ length: 1001 }, () => "u1") }, "must have at most 1,000 ids"],
         [{ subjectIds: ["a b"] }, id],
-        [{ occurredAt: "2026-01-02" }, "must be a date, or RFC 3339 text with a time zone"]
+        [{ occurredAt: "2026-01-02" }, "must be a date, or RFC 3339 text with a time zone"],
+        [{ occurredAt: "2026-02-30T00:00:00Z" }, "must be a date, or RFC 3339 text with a time zone"],
+        [{ occurredAt: "2026-02-03t24:00:00z" }, "must be a date, or RFC 3339 text with a time zone"]
       ]
       for (const [draft, detail] of cases) {
         const error = yield* Effect.flip(

@@ -14,6 +14,7 @@ import { Erasure } from "effect-audit/erasure"
 import { Ledger, LogStore, Signer, SigningKey } from "effect-audit/ledger"
 import { Memory } from "effect-audit/memory"
 import { Sqlite, SqliteLogStore } from "effect-audit/sqlite"
+import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -197,3 +198,11 @@ export const sqlite = Layer.unwrap(Effect.map(temporaryFile, (filename) => sqlit
 
 /** A time that all that was recorded is before, and that may be erased: another clock may be ahead. */
 export const soon = Effect.map(Clock.currentTimeMillis, (now) => now + 30_000)
+
+/** A folder on a disk of this size, as `mount` says it. */
+export const smallDisk = (size: string) =>
+  Effect.tap(temporaryFolder, (folder) =>
+    Effect.acquireRelease(
+      Effect.sync(() => execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder])),
+      () => Effect.sync(() => execFileSync("umount", ["-l", folder]))
+    ))

@@ -158,10 +158,16 @@ export const readSubjects = (value: unknown): ReadonlyArray<string> => {
   )
 }
 
+/** Whether a day and an hour exist that a text names; `Date` goes on with the next ones. */
+const isOnCalendar = (text: string): boolean => {
+  const [year = 0, month = 0, day = 0, hour = 0] = text.split(/[-Tt:]/, 4).map(Number)
+  return hour < 24 && new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day
+}
+
 /** A time of the caller, as RFC 3339 in UTC. */
 export const readTime = (path: string, value: unknown): string => {
   // Text must name its offset: what is recorded as a fact is not guessed.
-  const given = typeof value === "string" && !timePattern.test(value) ? undefined : value
+  const given = typeof value === "string" && !(timePattern.test(value) && isOnCalendar(value)) ? undefined : value
   const time = Option.match(timeOf(given), { onNone: () => Number.NaN, onSome: DateTime.toEpochMillis })
   // Four-digit years: RFC 3339 has no others.
   return time >= -62_167_219_200_000 && time <= 253_402_300_799_999

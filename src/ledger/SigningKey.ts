@@ -13,7 +13,17 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomBytes } from "node:crypto"
-import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readFileSync, writeFileSync } from "node:fs"
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { AuditError, SignerRefused } from "../AuditError.ts"
 import { type Checkpoint, open, stated } from "./Checkpoint.ts"
 import * as Origin from "./Origin.ts"
@@ -101,6 +111,10 @@ const write = (path: string, text: string): Effect.Effect<void, AuditError> =>
         fchmodSync(descriptor, 0o600)
         writeFileSync(descriptor, `${text}\n`)
         fsyncSync(descriptor)
+      } catch (cause) {
+        // What was not written whole would be in the way of the next try.
+        rmSync(path, { force: true })
+        throw cause
       } finally {
         closeSync(descriptor)
       }

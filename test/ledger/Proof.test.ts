@@ -2,8 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { AuditError, Merkle, Seal } from "effect-audit"
 import { Checkpoint, Proof, SignedNote, SigningKey } from "effect-audit/ledger"
-import { readFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { hashesOf } from "../reference.ts"
+import { smallDisk } from "../support.ts"
 
 const vectors = JSON.parse(readFileSync(new URL("../fixtures/tlog/tlog.json", import.meta.url), "utf8")) as {
   readonly proofFiles: ReadonlyArray<
@@ -264,5 +267,17 @@ describe("Proof: files", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(SigningKey.generate("/nonexistent/key", origin))
       assert.match(error.message, /not the origin of a log/)
+    }))
+
+  it.live("or with none that is in the way, where the disk is full", () =>
+    Effect.gen(function*() {
+      const folder = yield* smallDisk("64k")
+      const [path, ballast] = [join(folder, "audit.key"), join(folder, "ballast")]
+      writeFileSync(ballast, Buffer.alloc(65_536 - 8192))
+      for (let n = 0; n < 8; n++) spawnSync("dd", ["if=/dev/zero", `of=${ballast}${n}`, "bs=4096", "count=1"])
+      const error = yield* Effect.flip(SigningKey.generate(path, "example.com/signer"))
+      assert.match(error.message, /cannot be written: ENOSPC/)
+      rmSync(ballast)
+      yield* SigningKey.generate(path, "example.com/signer")
     }))
 })

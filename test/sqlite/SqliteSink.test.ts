@@ -23,7 +23,18 @@ import { fileURLToPath } from "node:url"
 import { made } from "../../src/internal/made.ts"
 import { connectionOf } from "../../src/sqlite/connection.ts"
 import { suite } from "../EventSinkTest.ts"
-import { fieldsOf, log, over, sealedBy, sqlite, sqliteAt, temporaryFile, temporaryFolder, within } from "../support.ts"
+import {
+  fieldsOf,
+  log,
+  over,
+  sealedBy,
+  smallDisk,
+  sqlite,
+  sqliteAt,
+  temporaryFile,
+  temporaryFolder,
+  within
+} from "../support.ts"
 
 suite("SqliteSink", sqlite)
 
@@ -307,9 +318,7 @@ describe("SqliteSink: a file that goes while it is written", () => {
 describe("SqliteSink: failures", () => {
   it.live("says SinkFull on a full disk, stores nothing, and goes on by itself when there is room again", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder])
-      yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("umount", ["-l", folder])))
+      const folder = yield* smallDisk("2m")
       const filename = join(folder, "audit.db")
       yield* Effect.gen(function*() {
         yield* emit(0)
