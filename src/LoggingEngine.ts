@@ -343,7 +343,7 @@ const check = (
   { limits, place }: { readonly limits: Limits; readonly place: (pointer: string) => string }
 ): DraftFields | InvalidInput => {
   if (options?.eventId !== undefined && !eventIdPattern.test(options.eventId)) {
-    return new InvalidInput({ path: "/eventId", detail: "must be a UUIDv7" })
+    return new InvalidInput({ path: "/eventId", detail: "must be a UUIDv7, in small letters" })
   }
   const key = refusedKey(options?.idempotencyKey)
   if (key !== undefined) return new InvalidInput({ path: key.path, detail: key.problem })

@@ -41,7 +41,7 @@ export type TenantId = typeof TenantId.Type
 
 /** The deployment stage: `dev`, `staging`, `prod`, ... */
 export const Env = Schema.String.check(
-  Schema.isPattern(envPattern, { expected: "an env: [a-z][a-z0-9_-], at most 32 characters" })
+  Schema.isPattern(envPattern, { expected: "an env: a letter, then a-z 0-9 _ -, at most 32 characters" })
 ).pipe(Schema.brand("Env"))
 export type Env = typeof Env.Type
 

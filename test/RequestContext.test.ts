@@ -44,7 +44,7 @@ describe("RequestContext", () => {
       }
       const rules: ReadonlyArray<readonly [fields: Record<string, unknown>, rule: string]> = [
         [{ tenantId: "" }, "a tenant id: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with a letter or digit"],
-        [{ env: "" }, "an env: [a-z][a-z0-9_-], at most 32 characters"],
+        [{ env: "" }, "an env: a letter, then a-z 0-9 _ -, at most 32 characters"],
         [{ requestId: "" }, "an id: 1 to 128 of A-Z a-z 0-9 . _ : | / + = -"],
         [{ traceId: "" }, "a trace id: 1 to 128 printable ASCII characters"]
       ]
