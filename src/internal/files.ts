@@ -1,6 +1,17 @@
 /** Files by their identity: that the open file is still the one at its path, and which this process has open. */
 import type * as Clock from "effect/Clock"
-import { closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, statSync } from "node:fs"
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  statSync
+} from "node:fs"
+import { dirname } from "node:path"
 import { type AuditReason, SinkUnavailable } from "../AuditError.ts"
 import { elapsedMillis } from "./elapsed.ts"
 
@@ -119,3 +130,20 @@ export const createFile = (path: string): void => {
     closeSync(descriptor)
   }
 }
+
+/** Whether the file system of a file is only read. */
+const isOnlyRead = (path: string): boolean => {
+  try {
+    accessSync(dirname(path), constants.W_OK)
+    return false
+  } catch (cause) {
+    return cause instanceof Error && "code" in cause && cause.code === "EROFS"
+  }
+}
+
+/**
+ * How SQLite reads a file: with its locks, for which it keeps files beside it; as one that never changes where there
+ * can be none (https://www.sqlite.org/uri.html#uriimmutable), unless a write-ahead log lies there that belongs to it.
+ */
+export const readingOf = (path: string): { readonly [parameter: string]: string } =>
+  isOnlyRead(path) && !existsSync(`${path}-wal`) ? { immutable: "1" } : {}

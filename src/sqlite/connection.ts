@@ -14,7 +14,7 @@ import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, type AuditReason, InvalidInput, SinkRejected } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
-import { type FileIdentity, FileWatch, releaseFile } from "../internal/files.ts"
+import { type FileIdentity, FileWatch, readingOf, releaseFile } from "../internal/files.ts"
 import type { Head } from "../ledger/extends.ts"
 import { EventTable } from "./eventTable.ts"
 import { addressOf, checkFile, type Options, strangerOf } from "./file.ts"
@@ -214,7 +214,7 @@ export const open = Effect.fnUntraced(function*(
 export const connectReader = (filename: string, deadlineMillis: number) =>
   opening(
     () => {
-      const db = new DatabaseSync(filename, { timeout: 0, readOnly: true })
+      const db = new DatabaseSync(addressOf(filename, readingOf(filename)), { timeout: 0, readOnly: true })
       db.exec("PRAGMA busy_timeout = 0; PRAGMA cache_size = -16384")
       return db
     },

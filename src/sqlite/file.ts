@@ -4,7 +4,7 @@ import { existsSync, lstatSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { type AuditReason, NotFound, SinkRejected, SinkUnavailable } from "../AuditError.ts"
-import { createMissing, errno, type FileIdentity, hasBytes, holdFile, isHeld } from "../internal/files.ts"
+import { createMissing, errno, type FileIdentity, hasBytes, holdFile, isHeld, readingOf } from "../internal/files.ts"
 import { applicationId, refusal, version, versionOf } from "./Migrations.ts"
 import { errorCode, isBusy, sqliteReason } from "./problem.ts"
 
@@ -121,7 +121,7 @@ const headerOf = (path: string): { readonly id: unknown; readonly version: numbe
 const refusalOf = (path: string, adopt: boolean) => {
   const look = (db: DatabaseSync) => ({ problem: refusal(db, versionOf(db), adopt) })
   try {
-    return lookInto(addressOf(path, {}), look)
+    return lookInto(addressOf(path, readingOf(path)), look)
   } catch (cause) {
     if (adopt && isHot(cause)) return lookInto(addressOf(path), look, false)
     throw cause

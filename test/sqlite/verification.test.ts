@@ -1,13 +1,15 @@
 /** What verification finds in a store that someone changed behind its back. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Stream } from "effect"
+import { Effect, Layer, Result, Stream } from "effect"
 import { AuditLogger, RequestContext } from "effect-audit"
 import { Erasure } from "effect-audit/erasure"
 import { Checkpoint, Ledger, SignedNote } from "effect-audit/ledger"
+import { SqliteLogStore } from "effect-audit/sqlite"
+import { execFileSync } from "node:child_process"
 import { copyFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { ledgerAt, ledgerFiles, log, within } from "../support.ts"
+import { ledgerAt, ledgerFiles, log, smallDisk, within } from "../support.ts"
 
 const emitMany = (count: number, more: Partial<RequestContext.Json> = {}) =>
   Effect.forEach(
@@ -349,6 +351,27 @@ describe("verification: rows", () => {
       )
       const progress = told.flatMap((finding) => finding._tag === "Progress" ? [[finding.entries, finding.total]] : [])
       assert.isTrue(progress.every(([entries = 0, total]) => entries <= 61 && total === 61), JSON.stringify(progress))
+    }))
+})
+
+describe("verification: a copy on a medium that is only read", () => {
+  it.live("needs no file beside it, and finds what was changed", () =>
+    Effect.gen(function*() {
+      const { filename, vkey } = yield* storeOf(20)
+      const disk = yield* smallDisk("8m")
+      const copy = join(disk, "audit.db")
+      const found = Effect.gen(function*() {
+        execFileSync("mount", ["-o", "remount,ro", disk])
+        const findings = yield* Stream.runCollect(Ledger.verify({ vkey })).pipe(
+          Effect.provide(Ledger.layer.pipe(Layer.provide(SqliteLogStore.layerReadOnly({ filename: copy }))))
+        )
+        execFileSync("mount", ["-o", "remount,rw", disk])
+        return findings.flatMap((finding) => finding._tag === "Fault" ? [finding.fault] : [])
+      })
+      copyFileSync(filename, copy)
+      assert.deepStrictEqual(yield* found, [])
+      tampering(copy, (db) => db.exec("UPDATE audit_event SET salt = zeroblob(32) WHERE position = 7"))
+      assert.deepStrictEqual(yield* found, ["changed"])
     }))
 })
 
