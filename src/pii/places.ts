@@ -1,4 +1,5 @@
 /** Street addresses, as far as their form or the words around them tell. */
+import { easternStreetAt } from "./eastAsian.ts"
 import type { Span } from "./span.ts"
 import { isSaid, streetNameBefore } from "./streetName.ts"
 
@@ -110,6 +111,10 @@ export const streetAt = (text: string, start: number): Span | undefined => {
     if (before !== null && military.test(text)) {
       return { start: from + before.index, end: military.lastIndex, kind: "STREET_ADDRESS" }
     }
+  }
+  const second = text.charCodeAt(start - 2)
+  if (text.charCodeAt(start - 1) > 0x2e7f || (second > 0x2e7f && text.charCodeAt(start - 1) === 32)) {
+    return easternStreetAt(text, start, digits)
   }
   const place = numberFirstAt(text, start, digits)
   if (place !== undefined) return { start: place.start, end: townEnd(text, place.end), kind: "STREET_ADDRESS" }

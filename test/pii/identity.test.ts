@@ -160,6 +160,16 @@ describe("addresses", () => {
     ])
   })
 
+  it("where words are not separated", () => {
+    finds("STREET_ADDRESS", [
+      ["住所は紀子市1丁目9番8号です。", "紀子市1丁目9番8号"],
+      ["地址: 台北市自由路5號之7", "台北市自由路5號之7"],
+      ["寄到朝阳区建国路88号3楼", "朝阳区建国路88号3楼"],
+      ["서울특별시 강남구 테헤란로 152", "서울특별시 강남구 테헤란로 152"]
+    ])
+    kept("第5号", "共有12号房", "バージョン3番目", "3号線", "세종로 가는 길 5분", "在2024年12月")
+  })
+
   it("whole in quotes behind a name that says so, in a log", () => {
     finds("STREET_ADDRESS", [["order shipping_address=\"Amaliesvei 86\" ok", "Amaliesvei 86"]])
     kept(
