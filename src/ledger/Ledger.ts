@@ -24,7 +24,6 @@ import {
   IntegrityError,
   type IntegrityReason,
   InvalidInput,
-  LeafMissing,
   NotFound,
   ProofInvalid,
   SignatureInvalid,
@@ -39,6 +38,7 @@ import { commitment, entry, entryType } from "../Seal.ts"
 import { stated } from "./Checkpoint.ts"
 import { breach, contradiction, type Head, headOf } from "./extends.ts"
 import type { Finding } from "./Finding.ts"
+import { byAnother, lostOrigin } from "./firstSigning.ts"
 import { type Log, LogStore, type OriginSince, type StoredEvent } from "./LogStore.ts"
 import { newestNotes, uncovered } from "./notes.ts"
 import * as Proof from "./Proof.ts"
@@ -142,21 +142,6 @@ const newest = (
     ([stored]) => stored === undefined ? Effect.undefined : signedOf(method, stored.note)
   )
 
-/**
- * Why a log that was never signed before is not signed, if so: another of its name was, and is gone. One that is gone
- * and whose name is not known may have been of this name as well.
- */
-const lostOrigin = Effect.fnUntraced(function*({ signer, store }: Rules, log: Log) {
-  const there = new Set((yield* store.logs).flatMap(({ origins }) => origins.map(({ origin }) => origin)))
-  const lost = (signer === undefined ? [] : yield* signer.origins).find(({ isEnded, name, origin }) =>
-    !isEnded && !there.has(origin) &&
-    (name === undefined || (name.tenantId === log.name.tenantId && name.env === log.name.env))
-  )
-  if (lost === undefined) return undefined
-  const of = lost.name === undefined ? "a log" : "the log of this tenant and env"
-  return new LeafMissing({ detail: `${of} was signed as ${lost.origin} at size ${lost.head.size}, and is gone` })
-})
-
 /** The head of a log now; fails if it does not extend what was signed of it, in the store or by the signer. */
 const headNow = Effect.fnUntraced(function*(
   rules: Rules,
@@ -164,11 +149,17 @@ const headNow = Effect.fnUntraced(function*(
   last: Head | undefined
 ): Effect.fn.Return<Head, Failure> {
   const method = "Ledger.checkpoint"
-  const lost = last === undefined ? yield* lostOrigin(rules, found) : undefined
-  if (lost !== undefined) return yield* broken(method, lost)
-  // Read before the size: a checkpoint that is stored meanwhile may cover entries that this size does not.
   const { store, tree } = rules
-  const notes = (yield* newestNotes(store, found)).slice(0, 1)
+  // Read before the size: a checkpoint that is stored meanwhile may cover entries that this size does not.
+  const newest = yield* newestNotes(store, found)
+  if (last === undefined) {
+    // The state of another store's key says nothing of what is gone from this one.
+    const other = byAnother(rules, found, newest)
+    if (other !== undefined) return yield* refuse(method, other)
+    const lost = yield* lostOrigin(rules, found)
+    if (lost !== undefined) return yield* broken(method, lost)
+  }
+  const notes = newest.slice(0, 1)
   const log = yield* logOf(store, method, found.name)
   if (log.stopped !== undefined) {
     return yield* broken(method, new CheckpointInconsistent({ detail: log.stopped }))

@@ -40,6 +40,8 @@ export interface SignedOrigin {
 
 /** The port: where a medium keeps what was signed. One state serves one store. */
 export class SignerState extends Context.Service<SignerState, {
+  /** Whether logs that others have signed may be signed by a signer of this state. They may, unless this is `false`. */
+  readonly isNew?: boolean | undefined
   /** All that was signed: a log that is not in the store any more is known by it. */
   readonly origins: Effect.Effect<ReadonlyArray<SignedOrigin>, AuditError>
   /** The last head that was signed of an origin. */
@@ -72,6 +74,8 @@ export const ended = (origin: string): AuditError =>
 export class Signer extends Context.Service<Signer, {
   /** The signer's verifier key: checks every log. */
   readonly vkey: string
+  /** Whether it may sign logs that others have signed, and of which its state knows nothing. */
+  readonly isNew: boolean
   /** The id of the key under an origin. */
   readonly keyIdOf: (origin: string) => number
   /** The last head that was signed of an origin; none of a text that is no origin. */
@@ -116,6 +120,7 @@ export const make = Effect.fnUntraced(function*(
     )
   return Signer.of({
     vkey: key.vkey,
+    isNew: state.isNew !== false,
     keyIdOf: (origin) => key.signerOf(origin).keyId,
     last: (origin) => Origin.is(origin) ? state.last(origin) : Effect.undefined,
     origins: state.origins,

@@ -80,6 +80,7 @@ export const make = Effect.fnUntraced(function*(
     )))
   }
   return SignerState.of({
+    isNew: newSigner,
     origins: Effect.map(
       open(`SELECT origin, size::float8 AS size, root, tenant_id, env, ended FROM ${s}.signed ORDER BY origin`),
       (rows) => rows.map(signedOf)

@@ -144,10 +144,6 @@ class Signed {
     return size === undefined || root === undefined ? undefined : { size, root }
   }
 
-  get origins(): ReadonlyArray<SignedOrigin> {
-    return readOrigins(this.db)
-  }
-
   end(origin: string, { root, size }: Head, { env, tenantId }: LogName): void {
     this.checkPresent()
     this.db.prepare(
@@ -188,7 +184,8 @@ export const layer = ({ newSigner = false, state }: Options): Layer.Layer<Signer
     )
     const signed = new Signed(db, path)
     const service = SignerState.of({
-      origins: doing(path, () => signed.origins),
+      isNew: newSigner,
+      origins: doing(path, () => readOrigins(db)),
       last: (origin) => doing(path, () => signed.last(origin)),
       end: (origin, head, name) => doing(path, () => signed.end(origin, head, name)),
       advance: (origin, from, to, name) => doing(path, () => signed.advance(origin, from, to, name))

@@ -281,6 +281,27 @@ describe("SqliteLedger: the signer's state", () => {
       }).pipe(Effect.provide(ledgerAt({ filename }, signer)))
     }))
 
+  it.live("knows the logs that another key has signed, or is that of a new signer", () =>
+    Effect.gen(function*() {
+      const [{ filename, signer }, other] = [yield* ledgerFiles, yield* ledgerFiles]
+      yield* Effect.andThen(emitMany(2), Ledger.checkpoint(log)).pipe(Effect.provide(ledgerAt({ filename }, signer)))
+      const signedBy = (signer: Parameters<typeof ledgerAt>[1]) =>
+        Ledger.checkpoint(log).pipe(Effect.provide(Layer.fresh(ledgerAt({ filename }, signer))))
+      // Its state is there, of another store.
+      yield* Effect.andThen(emitMany(1), Ledger.checkpoint(log)).pipe(
+        Effect.provide(ledgerAt({ filename: other.filename }, other.signer))
+      )
+      const error = yield* Effect.flip(signedBy({ ...other.signer, newSigner: false }))
+      assert.strictEqual(error.reason._tag, "SignerRefused")
+      assert.match(error.message, /which another key has signed/)
+      // The log goes on; a key that follows has the same state, and a new signer says so.
+      yield* emit(3).pipe(Effect.provide(ledgerAt({ filename }, signer)))
+      const state = `${other.signer.state}.new`
+      for (const next of [{ ...signer, key: other.key, newSigner: false }, { ...other.signer, state }]) {
+        assert.strictEqual((yield* signedBy(next)).checkpoint.size, 4)
+      }
+    }))
+
   it.live("must be there, unless this is a new signer", () =>
     Effect.gen(function*() {
       const { filename, signer } = yield* ledgerFiles
