@@ -85,11 +85,12 @@ export function audited<A, E, R>(first: Effect.Effect<A, E, R> | AuditedOptions<
     recorderOf(Context.getUnsafe(fiber.context, AuditLogger))
   if (Effect.isEffect(first)) {
     // The overloads give an effect its options.
-    const options = second ?? { action: "" }
+    const options = { ...second ?? { action: "" } }
     return watch(recorderIn, first, options, readOptions(options))
   }
-  const draft = readOptions(first)
-  return (effect: Effect.Effect<A, E, R>) => watch(recorderIn, effect, first, draft)
+  const options = { ...first }
+  const draft = readOptions(options)
+  return (effect: Effect.Effect<A, E, R>) => watch(recorderIn, effect, options, draft)
 }
 
 /** Writes through a `LoggingEngine` of one's own. */

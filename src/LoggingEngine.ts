@@ -263,8 +263,13 @@ const placing = ({ place }: PiiStripper["Service"]) => (pointer: string): string
 }
 
 /** Treats the fields of typed actions as they are marked. */
-const marking = (actions: Options["actions"]) => (draft: ReadDraft): ReadDraft =>
-  actions === undefined ? draft : ReadDraft.of(actions.mark(draft))
+const marking = (actions: Options["actions"]) => (draft: ReadDraft): ReadDraft => {
+  try {
+    return actions === undefined ? draft : ReadDraft.of(actions.mark(draft))
+  } catch {
+    return ReadDraft.refused("", "could not be marked: code of the actions failed")
+  }
+}
 
 /** Builds the engine from the services of its steps. */
 export const make = Effect.fnUntraced(function*(
@@ -332,7 +337,8 @@ export const make = Effect.fnUntraced(function*(
     log: (draft, options) => logRead(mark(ReadDraft.of(draft)), readOptions(options)),
     setPreference: settingPreference(steps, (draft) => logRead(draft, undefined))
   })
-  return ourOwn(engine, refusing(limits))
+  const wouldRefuse = refusing(limits)
+  return ourOwn(engine, (draft) => wouldRefuse(mark(draft)))
 })
 
 /** The draft's fields, or why the call is refused. */

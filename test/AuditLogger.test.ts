@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Data, Deferred, Effect, Exit, Fiber, Layer } from "effect"
-import { AuditError, AuditLogger, EventSink, LoggingEngine } from "effect-audit"
+import { Cause, Data, Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { AuditAction, AuditError, AuditLogger, EventSink, LoggingEngine } from "effect-audit"
 import { AuditTrail } from "effect-audit/trail"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -343,12 +343,110 @@ describe("AuditLogger.audited", () => {
 
   it.effect("takes nobody's consent from an event whose persons could not be recorded", () =>
     Effect.gen(function*() {
+      const typed = AuditAction.make("c.d", {
+        input: Schema.Struct({ who: Schema.String }),
+        subjects: ({ who }) => [who]
+      })
+      const fails = (): never => {
+        throw new Error("no")
+      }
+      const looksLike = new Proxy(["u2"], { get: fails })
+      for (
+        const watched of [
+          AuditLogger.audited(Effect.void, { action: "a.b", subjectIds: () => ["no id"] }),
+          AuditLogger.audited(Effect.void, { action: "a.b", subjectIds: fails }),
+          AuditLogger.audited(Effect.void, { action: "a.b", subjectIds: () => looksLike }),
+          typed.audited(Effect.void, { input: { who: "u1" }, subjectIds: () => ["no id"] })
+        ]
+      ) {
+        const error = yield* Effect.flip(watched.pipe(within()))
+        assert.strictEqual(error.reason._tag, "InvalidInput")
+      }
+      for (const event of yield* events) {
+        assert.deepStrictEqual(
+          [event.train_ok, event.train_reason, event.metadata["unrecorded"]],
+          [false, "preferences_unavailable", "/subjectIds"]
+        )
+      }
+      assert.strictEqual((yield* events).length, 4)
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("picks each field by itself: one that fails takes no other along", () =>
+    Effect.gen(function*() {
+      const metadata = {
+        get a(): never {
+          throw new Error("no")
+        }
+      }
+      const cyclic: Array<unknown> = []
+      cyclic.push(cyclic)
+      const fails = (): never => {
+        throw new Error("no")
+      }
       const error = yield* Effect.flip(
-        AuditLogger.audited(Effect.void, { action: "a.b", subjectIds: () => ["no id"] }).pipe(within())
+        AuditLogger.audited(Effect.void, {
+          action: "a.b",
+          output: () => cyclic,
+          severity: fails,
+          metadata,
+          subjectIds: () => ["u2"],
+          resource: () => ({ type: "note", id: "n1" })
+        }).pipe(within())
       )
       assert.strictEqual(error.reason._tag, "InvalidInput")
+      const [event, ...others] = yield* events
+      assert.deepStrictEqual(others, [])
+      assert.deepStrictEqual(
+        [event?.metadata["a"], event?.metadata["unrecorded"], event?.resource?.id, String(event?.subject_ids)],
+        ["[unreadable]", "/severity /output", "n1", "u2"]
+      )
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("asks no logger to record what would be refused, also not one of the application's own", () =>
+    Effect.gen(function*() {
+      const shown: Array<string> = []
+      let ran = 0
+      const cyclic: Array<unknown> = []
+      cyclic.push(cyclic)
+      const inner = yield* AuditLogger.AuditLogger
+      const own = AuditLogger.AuditLogger.of({
+        emit: (draft, options) => {
+          shown.push(draft.action)
+          return inner.emit({ ...draft, metadata: { ...draft.metadata, region: "eu" } }, options)
+        }
+      })
+      const through = Effect.provideService(AuditLogger.AuditLogger, own)
+      const effect = Effect.sync(() => ran++)
+      const never = yield* Effect.flip(
+        AuditLogger.audited(effect, { action: "a.b", subjectIds: ["no id"] }).pipe(through, within())
+      )
+      assert.deepStrictEqual([ran, shown], [0, []])
+      const less = yield* Effect.flip(
+        AuditLogger.audited(effect, { action: "a.b", output: () => cyclic, subjectIds: () => ["no id"] }).pipe(
+          through,
+          within()
+        )
+      )
+      for (const { reason } of [never, less]) assert.strictEqual(reason._tag, "InvalidInput")
       const [event] = yield* events
-      assert.deepStrictEqual([event?.train_ok, event?.train_reason], [false, "preferences_unavailable"])
+      assert.deepStrictEqual(
+        [shown, event?.metadata["region"], event?.metadata["unrecorded"], event?.train_reason],
+        [["a.b"], "eu", "/output /subjectIds", "preferences_unavailable"]
+      )
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("reads its options at the call, with the marks of a draft that they were made of", () =>
+    Effect.gen(function*() {
+      const share = AuditAction.make("doc.share", {
+        input: Schema.Struct({ name: AuditAction.strip(Schema.String) })
+      })
+      const marked = share.mark({ action: "doc.share", input: { name: "Kim" } })
+      const options = { ...marked, output: undefined, idempotencyKey: "k" }
+      const watched = AuditLogger.audited(Effect.void, options)
+      options.idempotencyKey = ""
+      yield* watched.pipe(within())
+      const [event] = yield* events
+      assert.deepStrictEqual([event?.input, event?.train_ok], [{ name: "[PERSONAL]" }, false])
     }).pipe(Effect.provide(memory)))
 
   it.effect("is not interrupted while it records, and the success that it recorded is the caller's", () =>

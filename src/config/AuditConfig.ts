@@ -126,13 +126,16 @@ const unknownIn = (value: object, known: ReadonlySet<string>): string | undefine
 
 /** What is wrong with a configuration: a misspelt field would be left out silently. */
 const problemOf = ({ options }: AuditConfig): InvalidInput | undefined => {
-  const { signer, store } = options
+  const { actions, signer, store } = options
   const wrong = unknownIn(options, fields)
   if (wrong !== undefined) {
     return new InvalidInput({ path: pointer([wrong]), detail: "is not a field of a configuration" })
   }
   if (typeof store !== "object" || store === null || typeof store.open !== "function") {
     return new InvalidInput({ path: "/store", detail: "is missing: Sqlite.store({ filename }), or Memory.store" })
+  }
+  if (actions !== undefined && typeof actions.mark !== "function") {
+    return new InvalidInput({ path: "/actions", detail: "is no registry of actions: AuditRegistry.make(...)" })
   }
   if (signer === undefined) return undefined
   const other = unknownIn(signer, signerFields)

@@ -158,12 +158,12 @@ const performed = <E, R>(
   const late = typeof resource === "function" && picked.resource === undefined ? resource : undefined
   let hasFailed = failed.length > 0
   /** What a function of the action gives; one that fails hides no request. */
-  const given = <A>(f: (exchange: Exchange) => A, answer: HttpServerResponse): A | undefined => {
+  const given = <A>(f: (exchange: Exchange) => A, answer: HttpServerResponse): A => {
     try {
       return f(withResult(answer))
-    } catch {
+    } catch (cause) {
       hasFailed = true
-      return undefined
+      throw cause
     }
   }
   const attempt = Effect.flatMap(handler, (answer) =>

@@ -39,7 +39,7 @@ import {
   pointerToken,
   Refusal
 } from "./json.ts"
-import { mark, type Marked, type Marks, marksKey } from "./marks.ts"
+import { both, mark, type Marked, type Marks, marksKey, missingKey } from "./marks.ts"
 
 /** A draft that was read: facts, the caller's words as JSON, and how large it was. */
 export interface DraftFields {
@@ -163,6 +163,7 @@ export class ReadDraft implements Draft {
   readonly occurredAt?: string | undefined
   readonly analytics?: { readonly [key: string]: string } | undefined
   readonly [marksKey]?: Marks | undefined
+  readonly [missingKey]?: ReadonlyArray<string> | undefined
 
   private constructor(fields: DraftFields | Refusal) {
     this.#fields = fields
@@ -192,6 +193,7 @@ export class ReadDraft implements Draft {
     this.occurredAt = fields.occurredAt
     this.analytics = content.analytics
     if (fields.marks !== undefined) this[marksKey] = fields.marks
+    if (fields.missing !== undefined) this[missingKey] = fields.missing
   }
 
   /** Reads a draft, unless that was done before. With a storage class, it is of that class whatever the draft says. */
@@ -221,9 +223,9 @@ export class ReadDraft implements Draft {
   static marked(draft: Draft, marked: ReadonlyArray<Marked>): ReadDraft {
     const read = ReadDraft.of(draft)
     const fields = read.#fields
-    if (marked.length === 0 || fields instanceof Refusal || fields.marks !== undefined) return read
+    if (marked.length === 0 || fields instanceof Refusal) return read
     const { content, marks } = mark(fields.content, marked)
-    return new ReadDraft({ ...fields, content, marks })
+    return new ReadDraft({ ...fields, content, marks: fields.marks === undefined ? marks : both(fields.marks, marks) })
   }
   /** A draft with what the package itself knows of the event. */
   static with(
@@ -271,7 +273,13 @@ const readDraft = (draft: Draft, own: boolean): DraftFields | Refusal => {
   }
 }
 
-const read = (draft: Draft & { readonly [marksKey]?: Marks | undefined }, own: boolean): DraftFields => {
+const read = (
+  draft: Draft & {
+    readonly [marksKey]?: Marks | undefined
+    readonly [missingKey]?: ReadonlyArray<string> | undefined
+  },
+  own: boolean
+): DraftFields => {
   if (!isDraft(draft)) refuse("", "must be an object")
   for (const key of Object.keys(draft)) {
     if (!fields.has(key)) refuse(`/${pointerToken(key)}`, "is not a field of a draft")
@@ -317,6 +325,7 @@ const read = (draft: Draft & { readonly [marksKey]?: Marks | undefined }, own: b
     record: undefined,
     content,
     marks: draft[marksKey],
+    missing: draft[missingKey],
     bytes: reader.bytes + (subjectIds === undefined ? 0 : subjectIds.length * 131),
     keys: reader.keys,
     depth: reader.depth

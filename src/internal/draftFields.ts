@@ -149,25 +149,27 @@ export const readAnalytics = (reader: JsonReader, value: unknown): { readonly [k
   return result
 }
 
-/** Ids of persons. */
-export const readSubjects = (value: unknown): ReadonlyArray<string> => {
-  if (!Array.isArray(value)) return refuse("/subjectIds", "must be an array of ids")
-  if (value.length > 1000) refuse("/subjectIds", "must have at most 1,000 ids")
-  return Object.freeze(
-    Array.from<unknown, string>(value, (item, index) => readId(`/subjectIds/${index}`, item))
-  )
+/** What code of the caller gives, a getter or a proxy. */
+const unfailing = <A>(path: string, evaluate: () => A): A => {
+  try {
+    return evaluate()
+  } catch {
+    return refuse(path, "could not be read: a getter or proxy failed")
+  }
 }
 
-/** Whether a day and an hour exist that a text names; `Date` goes on with the next ones. */
-const isOnCalendar = (text: string): boolean => {
-  const [year = 0, month = 0, day = 0, hour = 0] = text.split(/[-Tt:]/, 4).map(Number)
-  return hour < 24 && new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day
+/** Ids of persons. */
+export const readSubjects = (value: unknown): ReadonlyArray<string> => {
+  const items = unfailing("/subjectIds", () => Array.isArray(value) ? Array.from<unknown>(value) : undefined) ??
+    refuse("/subjectIds", "must be an array of ids")
+  if (items.length > 1000) refuse("/subjectIds", "must have at most 1,000 ids")
+  return Object.freeze(items.map((item, index) => readId(`/subjectIds/${index}`, item)))
 }
 
 /** A time of the caller, as RFC 3339 in UTC. */
 export const readTime = (path: string, value: unknown): string => {
   // Text must name its offset: what is recorded as a fact is not guessed.
-  const given = typeof value === "string" && !(timePattern.test(value) && isOnCalendar(value)) ? undefined : value
+  const given = typeof value === "string" && !timePattern.test(value) ? undefined : value
   const time = Option.match(timeOf(given), { onNone: () => Number.NaN, onSome: DateTime.toEpochMillis })
   // Four-digit years: RFC 3339 has no others.
   return time >= -62_167_219_200_000 && time <= 253_402_300_799_999

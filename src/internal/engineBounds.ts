@@ -13,9 +13,12 @@ const refuse = (path: string, detail: string) =>
 export const boundsOf = Effect.fnUntraced(function*(options: {
   readonly deadline?: Duration.Input | undefined
   readonly limits?: Partial<Limits> | undefined
+  readonly pendingBytes?: number | undefined
 }): Effect.fn.Return<{ readonly deadline: number; readonly limits: Limits }, AuditError> {
   const duration = Duration.fromInput(options.deadline ?? "10 seconds")
-  if (Option.isNone(duration)) return yield* refuse("/deadline", "is no duration such as \"5 seconds\"")
+  const deadline = Option.match(duration, { onNone: () => Number.NaN, onSome: Duration.toMillis })
+  if (!(deadline > 0)) return yield* refuse("/deadline", "is no duration such as \"5 seconds\"")
+  if (!((options.pendingBytes ?? 1) > 0)) return yield* refuse("/pendingBytes", "must be a number of bytes from 1 on")
   const { maxBytes, maxDepth, maxKeys } = options.limits ?? {}
   const limits: Limits = {
     maxBytes: maxBytes ?? defaultLimits.maxBytes,
@@ -28,5 +31,5 @@ export const boundsOf = Effect.fnUntraced(function*(options: {
       return yield* refuse(`/limits/${name}`, `must be an integer from 1 to ${ceiling[name]}`)
     }
   }
-  return { deadline: Duration.toMillis(duration.value), limits }
+  return { deadline, limits }
 })

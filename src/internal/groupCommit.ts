@@ -353,7 +353,7 @@ class CommitQueue<A extends { readonly eventId: EventId }, B> {
 }
 
 const checked = (path: string, value: number): Effect.Effect<void, AuditError> => {
-  if (Number.isSafeInteger(value) && value > 0) return Effect.void
+  if (value >= 1 && (Number.isInteger(value) || value === Infinity)) return Effect.void
   const reason = new InvalidInput({ path, detail: "must be an integer from 1 on" })
   return Effect.fail(new AuditError({ method: "EventSink.make", reason }))
 }

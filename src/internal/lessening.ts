@@ -1,7 +1,6 @@
 /**
- * What is left of a draft that is refused: what has happened is recorded, without what cannot be.
- *
- * The metadata of such an event names by `unrecorded` the places of what was left out.
+ * What is left of a draft that is refused: what has happened is recorded, without what cannot be. A draft carries the
+ * places of what is missing, and the metadata of its event names them by `unrecorded`.
  */
 import * as Effect from "effect/Effect"
 import type { AuditError } from "../AuditError.ts"
@@ -10,6 +9,7 @@ import type { EmitOptions, Receipt } from "../LoggingEngine.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import { ReadDraft } from "./draft.ts"
 import { jsonBytes, type Refusal } from "./json.ts"
+import { missingKey } from "./marks.ts"
 
 /** Fields that an event can do without. */
 const optional = [
@@ -30,83 +30,87 @@ const optional = [
 type Field = typeof optional[number]
 const isField = (name: string): name is Field => optional.some((field) => field === name)
 
-/** The field that a refusal is about; of one about the whole, the largest. */
-const fieldOf = (draft: Draft, path: string): Field | undefined => {
+const keysOf = (value: unknown): number =>
+  typeof value !== "object" || value === null
+    ? 0
+    : Object.values(value).reduce<number>(
+      (sum, item) => sum + keysOf(item),
+      Array.isArray(value) ? 0 : Object.keys(value).length
+    )
+
+/** The field that a refusal is about; of one about the whole, the one with the most keys or bytes. */
+const fieldOf = (draft: Draft, missing: ReadonlyArray<string>, { path, problem }: Refused): Field | undefined => {
   const name = path.split("/")[1] ?? ""
-  if (name !== "") return isField(name) && draft[name] !== undefined ? name : undefined
+  const isThere = (field: Field) => draft[field] !== undefined && !missing.includes(`/${field}`)
+  if (name !== "") return isField(name) && isThere(name) ? name : undefined
   // What was refused when it was read is refused at a place.
   if (!(draft instanceof ReadDraft)) return undefined
-  const sizes = optional.filter((field) => draft[field] !== undefined)
-    .map((field) => [field, jsonBytes(draft[field])] as const)
+  const size = problem.includes(" keys") ? keysOf : jsonBytes
+  const sizes = optional.filter(isThere).map((field) => [field, size(draft[field])] as const)
   return sizes.toSorted(([, a], [, b]) => b - a)[0]?.[0]
 }
 
-/** A draft without some of its fields, and the places of those. */
-export interface Less {
-  readonly draft: Draft
-  readonly missing: ReadonlyArray<string>
+/** A draft with the places of what it lacks. */
+type Lacking = Draft & { readonly [missingKey]?: ReadonlyArray<string> | undefined }
+
+/** Why a draft is refused: where, and what is wrong. */
+type Refused = Pick<Refusal, "path" | "problem">
+
+/** A draft that lacks what is at these places. */
+export const lacking = (draft: Draft, missing: ReadonlyArray<string>): ReadDraft => {
+  const read = ReadDraft.of(draft, "audit")
+  return missing.length === 0 ? read : ReadDraft.with(read, { missing })
 }
 
 /** A draft without the field that a refusal is about; `undefined` where it has none that it can do without. */
-const lessened = ({ draft, missing }: Less, path: string): Less | undefined => {
-  const field = fieldOf(draft, path)
-  if (field === undefined || missing.includes(`/${field}`)) return undefined
-  return without(draft, { [field]: undefined }, [...missing, `/${field}`])
+const lessened = (draft: Draft, missing: ReadonlyArray<string>, refused: Refused): Lacking | undefined => {
+  const field = fieldOf(draft, missing, refused)
+  if (field === undefined) return undefined
+  const gone = [...missing, `/${field}`]
+  return { ...draft, [field]: undefined, [missingKey]: gone }
 }
 
-const without = (draft: Draft, gone: Partial<Draft>, missing: ReadonlyArray<string>): Less => {
-  const rest = { ...draft, ...gone }
-  return { draft: { ...rest, metadata: { ...rest.metadata, unrecorded: missing.join(" ") } }, missing }
-}
-
-/** Reads what there is, and remembers what is missing. */
-export const readLess = ({ draft, missing }: Less): ReadDraft => {
-  const whole = ReadDraft.of(draft, "audit")
-  return missing.length === 0 ? whole : ReadDraft.with(whole, { missing })
-}
-
-/** What of a draft can be recorded, by what is missing already and what is refused of the rest. */
+/** What of a draft can be recorded, and the first reason why not all of it. */
 export const fitting = (
   draft: Draft,
   missing: ReadonlyArray<string>,
   refusal: (draft: ReadDraft) => Refusal | undefined
-): ReadDraft => {
-  let less: Less = missing.length === 0 ? { draft, missing } : without(draft, {}, missing)
-  for (;;) {
-    const read = readLess(less)
-    const refused = refusal(read)
-    const next = refused && lessened(whole(less), refused.path)
-    if (next === undefined) return read
-    less = next
+): { readonly draft: ReadDraft; readonly refused: Refusal | undefined } => {
+  let given: Lacking = draft
+  let read = lacking(draft, missing)
+  let first: Refusal | undefined
+  for (let refused = refusal(read); refused !== undefined; refused = refusal(read)) {
+    first ??= refused
+    // What was read, unless it was refused then: in that case what it was read from.
+    const next = ReadDraft.isRefused(read)
+      ? lessened(given, given[missingKey] ?? missing, refused)
+      : lessened(read, ReadDraft.missingOf(read), refused)
+    if (next === undefined) break
+    given = next
+    read = ReadDraft.of(next, "audit")
   }
+  return { draft: read, refused: first }
 }
 
 type Recording = Effect.Effect<Receipt, AuditError, RequestContext>
 
-const refusedAt = (error: AuditError): string | undefined =>
-  error.reason._tag === "InvalidInput" ? error.reason.path : undefined
-
 /** Records what is left of a draft that was refused; fails where nothing is that would be taken. */
 export const recordLess = (
   emit: (draft: ReadDraft, options?: EmitOptions) => Recording,
-  refused: AuditError,
-  less: Less,
+  error: AuditError,
+  draft: ReadDraft,
   options: EmitOptions | undefined
 ): Recording => {
-  const path = refusedAt(refused)
-  const [next, given] = path === undefined
-    ? [undefined, options]
-    : path === "/idempotencyKey" && options !== undefined
-    // With another content under the same key it is another event.
-    ? [without(less.draft, {}, [...less.missing, path]), undefined]
-    : [lessened(whole(less), path), options]
-  return next === undefined
-    ? Effect.fail(refused)
-    : Effect.catch(emit(readLess(next), given), (error) => recordLess(emit, error, next, given))
-}
-
-/** What was read, unless it was refused: then what it was read from. */
-const whole = (less: Less): Less => {
-  const read = readLess(less)
-  return ReadDraft.isRefused(read) ? less : { ...less, draft: read }
+  const { reason } = error
+  if (reason._tag !== "InvalidInput") return Effect.fail(error)
+  const missing = ReadDraft.missingOf(draft)
+  const isKey = reason.path === "/idempotencyKey" && options !== undefined
+  // With another content under the same key it is another event.
+  const next = isKey
+    ? lacking(draft, [...missing, reason.path])
+    : lessened(draft, missing, { path: reason.path, problem: reason.detail })
+  if (next === undefined) return Effect.fail(error)
+  const read = ReadDraft.of(next, "audit")
+  const given = isKey ? undefined : options
+  return Effect.catch(emit(read, given), (again) => recordLess(emit, again, read, given))
 }

@@ -74,6 +74,19 @@ const inContent = (content: Content, path: Path, replace: (value: Json) => Json)
   }
 }
 
+/** Under this a draft carries the places of what was left out, as it carries its marks. */
+export const missingKey: unique symbol = Symbol("effect-audit/missing")
+
+/** Marks of both. */
+export const both = (one: Marks, other: Marks): Marks => {
+  const known = new Set(one.pseudonyms.map((path) => pointer(path)))
+  return {
+    found: one.found + other.found,
+    pseudonyms: [...one.pseudonyms, ...other.pseudonyms.filter((path) => !known.has(pointer(path)))],
+    kept: [...new Set([...one.kept, ...other.kept])]
+  }
+}
+
 /** Under this a draft carries its marks, so that a logger that adds a field by a spread does not lose them. */
 export const marksKey: unique symbol = Symbol("effect-audit/marks")
 
@@ -101,7 +114,8 @@ export const mark = (
   for (const { mark, path } of marked) {
     if (mark !== "strip" && mark !== "drop") continue
     result = inContent(result, path, (value) => {
-      if (value !== personal) found++
+      // What was replaced before is counted.
+      if (value !== personal && value !== null) found++
       return mark === "strip" ? personal : null
     })
   }

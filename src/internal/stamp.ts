@@ -14,10 +14,14 @@ const agentOf = ({ instanceId, model, version }: About): Agent | undefined =>
     : { version, model, instance_id: instanceId }
 
 /** The caller's words, and where they came from. */
-export const contentOf = ({ client }: Fields, { content }: DraftFields): Content =>
-  client === undefined
+export const contentOf = ({ client }: Fields, { content, missing = [] }: DraftFields): Content => {
+  const said = missing.length === 0
     ? content
-    : { ...content, client: { address: client.address, userAgent: client.userAgent?.toWellFormed() } }
+    : { ...content, metadata: { ...content.metadata, unrecorded: missing.join(" ") } }
+  return client === undefined
+    ? said
+    : { ...said, client: { address: client.address, userAgent: client.userAgent?.toWellFormed() } }
+}
 
 /** Identity from the context, facts from the draft. */
 export const stampOf = (

@@ -8,9 +8,20 @@ const isInput = (value: unknown): value is DateTime.DateTime.Input =>
   typeof value === "string" || typeof value === "number" || DateTime.isDateTime(value) ||
   Predicate.hasProperty(value, "year") || Predicate.hasProperty(value, "epochMilliseconds")
 
+/** Whether the day and the hour exist that a text begins with; `Date` goes on with the next ones. */
+const isOnCalendar = (text: string): boolean => {
+  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d))?/.exec(text)
+  if (match === null) return true
+  const [year = 0, month = 0, day = 0, hour = 0] = match.slice(1).map((digits) => Number(digits ?? 0))
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  return hour < 24 && date.getUTCDate() === day
+}
+
 /** The time that `DateTime.make` makes of a value, if it is one; text without an offset is UTC. */
 export const timeOf = (value: unknown): Option.Option<DateTime.Utc> => {
   if (value instanceof Date) return DateTime.make(Date.prototype.getTime.call(value))
+  if (typeof value === "string" && !isOnCalendar(value)) return Option.none()
   return isInput(value) ? Option.map(DateTime.make(value), DateTime.toUtc) : Option.none()
 }
 

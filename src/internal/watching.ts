@@ -6,17 +6,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
-import * as Result from "effect/Result"
 import { AuditError, InvalidInput } from "../AuditError.ts"
 import type { Change, Draft, Phase, Resource, Severity } from "../DatasetEvent.ts"
 import type { EmitOptions, Receipt } from "../LoggingEngine.ts"
+import { Stripper } from "../pii/Pii.ts"
 import type { RequestContext } from "../RequestContext.ts"
 import { Transactions } from "../Transactions.ts"
 import { ReadDraft, refusalBy, refusedKey } from "./draft.ts"
 import { elapsedMillis } from "./elapsed.ts"
 import { Entropy, makeUuid7 } from "./entropy.ts"
 import type { Refusal } from "./json.ts"
-import { fitting, readLess, recordLess } from "./lessening.ts"
+import { fitting, recordLess } from "./lessening.ts"
+import { type Marks, marksKey } from "./marks.ts"
 import { OpenTransaction, recordIn } from "./openTransaction.ts"
 
 /** What happened, without a storage class: what `AuditLogger` writes is `audit`. */
@@ -78,24 +79,30 @@ const refuse = (path: string, detail: string) =>
 /** Fields that a function of the caller may pick from the result. */
 const pickable = ["resource", "related", "subjectIds", "metadata", "change"] as const
 
-/** What the caller's functions pick from the result. */
-const pick = <A, E>(options: AuditedOptions<A, E>, result: A): Result.Result<Partial<AuditDraft>, AuditError> => {
+/** What the caller's functions pick from the result, and the places of those that fail. */
+const pick = <A, E>(options: AuditedOptions<A, E>, result: A) => {
   const picked: { [field: string]: unknown } = {}
-  let field = "output"
-  return Result.try({
-    try: () => {
-      if (options.output !== undefined) picked["output"] = options.output(result)
-      for (const name of pickable) {
-        field = name
-        const from = options[name]
-        const value = typeof from === "function" ? from(result) : undefined
-        if (value !== undefined) picked[name] = value
-      }
-      field = "severity"
-      return { ...picked, ...severityOf(options, Exit.succeed(result)) }
-    },
-    catch: () => refuse(`/${field}`, `picking the ${field} from the result failed`)
-  })
+  const failed: Array<string> = []
+  const take = (field: string, evaluate: () => unknown): void => {
+    try {
+      const value = evaluate()
+      if (value !== undefined) picked[field] = value
+    } catch {
+      failed.push(`/${field}`)
+    }
+  }
+  const { output } = options
+  if (output !== undefined) take("output", () => output(result))
+  for (const field of pickable) {
+    const from = options[field]
+    if (typeof from === "function") take(field, () => from(result))
+  }
+  take("severity", () => severityOf(options, Exit.succeed(result)).severity)
+  const [first] = failed
+  const failure = first === undefined
+    ? undefined
+    : refuse(first, `picking the ${first.slice(1)} from the result failed`)
+  return { picked: picked as Partial<AuditDraft>, failed, failure }
 }
 
 /** The severity that a function of the caller makes of how an effect ended. */
@@ -148,9 +155,13 @@ const ofEvent: ReadonlySet<string> = new Set([
   "occurredAt"
 ])
 
+/** What options carry that were made of a draft. */
+type Carrying = { readonly [marksKey]?: Marks | undefined }
+
 /** The options as they were at the call; a draft that is refused stays refused. */
-export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
+export const readOptions = <A, E>(options: AuditedOptions<A, E> & Carrying): ReadDraft => {
   const given: { [field: string]: unknown } = Object.create(null)
+  const marks = { [marksKey]: options[marksKey] }
   let isOfEvent = true
   if (options.intent === true && options.idempotencyKey !== undefined) {
     return ReadDraft.refused("/idempotencyKey", "cannot be given with an intent: each try has one of its own")
@@ -163,11 +174,12 @@ export const readOptions = <A, E>(options: AuditedOptions<A, E>): ReadDraft => {
     given[name] = value
     isOfEvent &&= ofEvent.has(name)
   }
-  const read = ReadDraft.of({ action: options.action, ...given }, "audit")
+  const read = ReadDraft.of({ action: options.action, ...given, ...marks }, "audit")
   if (isOfEvent || ReadDraft.isRefused(read)) return read
   // How it ended is for the effect to say.
   const { action, change, input, metadata, occurredAt, related, resource, severity, subjectIds } = read
-  return ReadDraft.of({ action, resource, related, input, metadata, change, subjectIds, severity, occurredAt }, "audit")
+  const kept = { action, resource, related, input, metadata, change, subjectIds, severity, occurredAt }
+  return ReadDraft.of({ ...kept, ...marks }, "audit")
 }
 
 /** What of the options can be recorded, without what is refused of it and what could not be picked. */
@@ -178,7 +190,7 @@ export const leftOf = <A, E>(
 ): ReadDraft => {
   const all = { resource, related, input, metadata, change, subjectIds, severity, occurredAt }
   const known = Object.entries(all).filter(([, value]) => typeof value !== "function")
-  return fitting({ action, ...Object.fromEntries(known) }, missing, refusal)
+  return fitting({ action, ...Object.fromEntries(known) }, missing, refusal).draft
 }
 
 /** Records one event of class `audit`. */
@@ -198,6 +210,10 @@ export const recorderOf = (logger: { readonly emit: Emit }): Recorder => ({
   refusal: (draft) => refusalBy(logger, draft)
 })
 
+const placing = new Stripper()
+/** The error of a refusal that is known before anything is recorded; a key of the caller's may be personal data. */
+const refusedFor = ({ path, problem }: Refusal) => refuse(placing.place(path), problem)
+
 type Recording = Effect.Effect<Receipt, AuditError, RequestContext>
 
 type Transaction = OpenTransaction<Receipt, AuditError, RequestContext>
@@ -215,12 +231,16 @@ interface Watched<A, E> {
   readonly intend: () => Recording
   readonly emit: (more: Partial<AuditDraft>, options?: EmitOptions) => Recording
   /** As `emit`; what is refused is recorded without what it is refused for. */
-  readonly emitLess: (more: Partial<AuditDraft>, options?: EmitOptions) => Recording
+  readonly emitLess: (
+    more: Partial<AuditDraft>,
+    options?: EmitOptions | undefined,
+    failed?: ReadonlyArray<string>
+  ) => Recording
 }
 
 const watching = <A, E>(
   fiber: Fiber.Fiber<unknown, unknown>,
-  { emit, isLenient }: Recorder,
+  { emit, isLenient, refusal }: Recorder,
   options: AuditedOptions<A, E>,
   draft: ReadDraft
 ): Watched<A, E> => {
@@ -232,24 +252,25 @@ const watching = <A, E>(
   const took = () => ({ durationMillis: Math.floor(elapsedMillis(clock) - started) })
   const given = (more: Partial<AuditDraft>, how: EmitOptions | undefined): Draft => {
     const facts = { ...phase("result"), ...(how === undefined ? took() : {}) }
-    // What was refused when it was read is passed on as it is, so that it stays refused.
-    const isWhole = Object.keys(more).length === 0 || ReadDraft.isRefused(draft)
-    return isWhole ? ReadDraft.with(draft, facts) : { ...draft, ...facts, ...more }
+    return Object.keys(more).length === 0 ? ReadDraft.with(draft, facts) : { ...draft, ...facts, ...more }
   }
-  const missing = ReadDraft.missingOf(draft)
-  const record = (draft: Draft, how: EmitOptions | undefined) => emit(readLess({ draft, missing }), how)
   return {
     options,
     intend: () => emit(ReadDraft.with(draft, phase("intent"))),
-    emit: (more, how) => record(given(more, how), how),
-    emitLess: (more, how) => {
-      const draft = given(more, how)
-      return Effect.catch(record(draft, how), (refused) => {
-        const less = recordLess(emit, refused, { draft, missing }, how)
-        return isLenient === true || refused.reason._tag !== "InvalidInput"
+    emit: (more, how) => emit(given(more, how), how),
+    emitLess: (more, how, failed = []) => {
+      const { draft: rest, refused } = fitting(given(more, how), [...ReadDraft.missingOf(draft), ...failed], refusal)
+      // What no logger is asked to record, since nothing is left of it.
+      if (refused !== undefined && ReadDraft.isRefused(rest)) return Effect.fail(refusedFor(refused))
+      const recorded = Effect.catch(emit(rest, how), (error) => {
+        const less = recordLess(emit, error, rest, how)
+        return isLenient === true || error.reason._tag !== "InvalidInput"
           ? less
-          : Effect.andThen(less, Effect.fail(refused))
+          : Effect.andThen(less, Effect.fail(error))
       })
+      return refused === undefined || isLenient === true
+        ? recorded
+        : Effect.andThen(recorded, Effect.fail(refusedFor(refused)))
     }
   }
 }
@@ -259,14 +280,14 @@ const watching = <A, E>(
  * recorded of it is reported.
  */
 const recordSuccess = <A, E>({ emit, emitLess, options }: Watched<A, E>, result: A, isLenient: boolean): Recording => {
-  const picked = pick(options, result)
+  const { failed, failure, picked } = pick(options, result)
   const { idempotencyKey } = options
   const how = idempotencyKey === undefined ? undefined : { idempotencyKey }
   if (options.transaction === true && !isLenient) {
-    return picked._tag === "Success" ? emit(picked.success, how) : Effect.fail(picked.failure)
+    return failure === undefined ? emit(picked, how) : Effect.fail(failure)
   }
-  if (picked._tag === "Success") return emitLess(picked.success, how)
-  return Effect.andThen(emitLess({}, how), Effect.fail(picked.failure))
+  const recorded = emitLess(picked, how, failed)
+  return failure === undefined || isLenient ? recorded : Effect.andThen(recorded, Effect.fail(failure))
 }
 
 const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -317,8 +338,8 @@ export const watch = <A, E, R>(
     Effect.withFiber((fiber) => {
       const recorder = recorderIn(fiber)
       const isLenient = recorder.isLenient === true
-      // Recording it fails, with the reason.
-      if (!isLenient && recorder.refusal(draft) !== undefined) return Effect.andThen(recorder.emit(draft), Effect.never)
+      const refused = recorder.refusal(draft)
+      if (refused !== undefined) return Effect.fail(refusedFor(refused))
       const watched = watching(fiber, recorder, options, draft)
       const outer = fiber.getRef(Open)
       const transaction: Transaction | undefined = options.transaction === true ? new OpenTransaction(outer) : undefined

@@ -56,6 +56,10 @@ const signedOf = (row: Row): SignedOrigin => {
   }
 }
 
+const mayRead =
+  "SELECT 1 AS may FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND " +
+  "c.relname = 'signed' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+
 /** Over the client; fails where there is no state, unless this is a new signer. */
 export const make = Effect.fnUntraced(function*(
   { newSigner = false, schema = "audit_signer" }: Options = {}
@@ -86,10 +90,12 @@ export const make = Effect.fnUntraced(function*(
       (rows) => rows.map(signedOf)
     ),
     last: (origin) =>
-      Effect.flatMap(InTransaction, (isInside) => {
+      Effect.gen(function*() {
         const text = `SELECT size::float8 AS size, root FROM ${s}.signed WHERE origin = $1`
-        const read = isInside ? Effect.mapError(run(text, [origin]), failed) : open(text, [origin])
-        return Effect.map(read, ([row]) => headOf(row))
+        // A role that the application has taken on in its transaction may have no right to the state.
+        const isInside = (yield* InTransaction) && (yield* Effect.mapError(run(mayRead, [schema]), failed)).length > 0
+        const [row] = yield* (isInside ? Effect.mapError(run(text, [origin]), failed) : open(text, [origin]))
+        return headOf(row)
       }),
     end: (origin, { root, size }, { env, tenantId }) =>
       Effect.asVoid(open(

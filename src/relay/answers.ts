@@ -10,7 +10,10 @@ export interface Answer {
 }
 
 /** A page for people: a login, an error of a proxy. */
-const isPage = (text: string): boolean => /^\s*<(?:!doctype html|html)/i.test(text)
+const isPage = (text: string): boolean =>
+  /^\uFEFF?\s*(?:<\?xml[^>]{0,128}>\s*)?(?:<!--[^]{0,512}?-->\s*)?<(?:!doctype html|(?:html|head|body)[\s>])/i.test(
+    text
+  )
 
 /** How long a target asks to wait (RFC 9110, section 10.2.3): seconds, or a date. */
 export const retryAfterMillis = (value: string | undefined, nowMillis: number): number | undefined => {

@@ -109,6 +109,9 @@ const agents = { anywhere: agentsOf(), public: agentsOf() }
 const reasonOf = (error: NodeJS.ErrnoException): string =>
   error instanceof NotAllowed ? error.message : `the connection failed (${error.code ?? error.name})`
 
+/** How much of an answer is kept. */
+const beginBytes = 1024
+
 /** Posts a body; never follows a redirect. */
 export const post = (
   { allowPrivate, body, headers, timeoutMillis, url }: Request
@@ -129,13 +132,18 @@ export const post = (
     }, (response) => {
       const { statusCode = 0 } = response
       const retryAfter = response.headers["retry-after"]
-      let text = ""
+      const chunks: Array<Buffer> = []
+      let length = 0
       // An answer counts once it is whole.
       response.on("error", (error) => fail(reasonOf(error)))
       response.on("data", (chunk: Buffer) => {
-        if (text.length < 64) text += chunk.subarray(0, 64).toString("latin1")
+        if (length < beginBytes) chunks.push(chunk.subarray(0, beginBytes))
+        length += chunk.length
       })
-      response.on("end", () => resume(Effect.succeed({ status: statusCode, retryAfter, text })))
+      response.on("end", () => {
+        const text = Buffer.concat(chunks).toString()
+        resume(Effect.succeed({ status: statusCode, retryAfter, text }))
+      })
     })
     request.on("error", (error) =>
       fail(

@@ -76,10 +76,13 @@ describe("AuditConfig.layer", () => {
         yield* share.emit({ input }).pipe(within())
         yield* AuditLogger.emit({ action: "doc.share", input }).pipe(within())
         yield* LoggingEngine.log({ action: "doc.share", input }).pipe(within())
+        // What is larger than is recorded is not, once it is marked.
+        const long = { name: "Kim ".repeat(100_000), pages: 2 }
+        yield* AuditLogger.audited(Effect.void, { action: "doc.share", input: long }).pipe(within())
         // Another action is not of the registry, and is recorded as it is.
         yield* AuditLogger.emit({ action: "doc.print", input }).pipe(within())
         const marked = { name: "[PERSONAL]", pages: 2 }
-        assert.deepStrictEqual<unknown>(yield* inputs, [marked, marked, marked, input])
+        assert.deepStrictEqual<unknown>(yield* inputs, [marked, marked, marked, marked, input])
       }).pipe(Effect.provide(Layer.fresh(AuditConfig.layer(config))))
     }))
 

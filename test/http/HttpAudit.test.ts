@@ -299,7 +299,7 @@ describe("what becomes of a request", () => {
         outcome,
         metadata["unrecorded"]
       ])
-      assert.deepStrictEqual(told, [["order.create", "success", "/input"], ["order.read", "success", undefined]])
+      assert.deepStrictEqual(told, [["order.create", "success", "/input"], ["order.read", "success", "/output"]])
       assert.strictEqual(lines.filter((line) => line.includes("A function of the action")).length, 2)
       assert.notInclude(lines.join(), "secret")
     }))

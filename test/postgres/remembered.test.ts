@@ -140,6 +140,34 @@ describe("an event in the application's transaction", () => {
     }))
 })
 
+describe("an event in a transaction of another role", () => {
+  it.live("needs no right to the signer's state", () =>
+    Effect.gen(function*() {
+      const schema = freshSchema()
+      const role = `${schema}_app`
+      const store = () =>
+        AuditLogger.layer().pipe(
+          Layer.provideMerge(Postgres.layerSigning({ schema })),
+          Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
+          Layer.provideMerge(file.server.client({ maxConnections: 2 }))
+        )
+      const emit = AuditLogger.emit({ action: "note.create" }).pipe(within())
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient
+        yield* emit
+        yield* sql.unsafe(`CREATE ROLE ${role}`)
+        yield* Postgres.grant({ schema, application: role })
+      }).pipe(Effect.provide(store()))
+      const inRole = Effect.gen(function*() {
+        const sql = yield* SqlClient
+        yield* sql.unsafe(`SET LOCAL ROLE ${role}`)
+        return yield* emit
+      })
+      const { durability } = yield* Effect.provide(Transactions.transact(inRole), store())
+      assert.strictEqual(durability, "with-transaction")
+    }))
+})
+
 describe("an erasure in the application's transaction", () => {
   it.live("needs no connection beside that one", () =>
     Effect.gen(function*() {

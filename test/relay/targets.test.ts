@@ -160,9 +160,18 @@ describe("what is no acknowledgement", () => {
   it.live("a page for people, and JSON that says something else", () =>
     Effect.scoped(Effect.gen(function*() {
       const batch = yield* batchOf(1)
-      const page = yield* receiver(() => ({ status: 200, body: "<!DOCTYPE html><html>Log in</html>" }))
-      for (const target of yield* all(page.url)) {
-        assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable", target.name)
+      for (
+        const body of [
+          "<!DOCTYPE html><html>Log in</html>",
+          "\uFEFF\n  <html>Log in</html>",
+          `${" ".repeat(100)}<!-- proxy --><HTML lang="en">`,
+          "<head><title>Log in</title></head>"
+        ]
+      ) {
+        const page = yield* receiver(() => ({ status: 200, body }))
+        for (const target of yield* all(page.url)) {
+          assert.strictEqual((yield* Effect.flip(target.send(batch)))._tag, "Unavailable", `${target.name} ${body}`)
+        }
       }
       const broken = yield* receiver(() => ({ status: 200, body: "[{\"code\": 0" }))
       for (const target of yield* all(broken.url)) {
