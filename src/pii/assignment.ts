@@ -1,5 +1,5 @@
 /** Values in a text that stand after a name: `password=...`, `"apiKey": "..."`, `Authorization: Bearer ...`. */
-import { couldBeCode, isChance, isPlaceholderValue } from "./code.ts"
+import { couldBeCode, isChance, isMismatched, isPlaceholderValue } from "./code.ts"
 import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { anyForm, isPasswordName, isValue, longestQuoted, strongAt, valueAt } from "./namedValue.ts"
@@ -33,6 +33,10 @@ const twoWords = (text: string, first: number, name: string): Kind | undefined =
 export const assignmentAt = (text: string, i: number): Span | undefined => {
   // `::`, `==`: the name, if there is one, was looked at before the first of them.
   if (i > 0 && text.charCodeAt(i - 1) === text.charCodeAt(i)) return undefined
+  if (text.charCodeAt(i) === 61 && (text.charCodeAt(i + 1) === 61 || text.charCodeAt(i - 1) === 33)) {
+    const compared = comparedAt(text, i)
+    if (compared !== undefined) return compared
+  }
   // A path of names: `cookie::Key`.
   if (text.charCodeAt(i) === 58 && text.charCodeAt(i + 1) === 58) return undefined
   const named = nameIn(text, i)
@@ -60,7 +64,35 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   const authorization = /authorization$/i.test(name)
   const found = valueAt(text, from, kind, { typed, authorization, isTight, isConstant })
   if (found !== undefined && saysNothing(text, named, found)) return undefined
-  return kind === "PASSWORD" && typed && (isTight || text[i] === ":") ? wholeLine(text, named, from, found) : found
+  const line = kind === "PASSWORD" && typed && (isTight || text[i] === ":")
+    ? wholeLine(text, named, from, found)
+    : found
+  return line ?? (kind === "PASSWORD" ? oddLine(text, first, from) : undefined)
+}
+
+const odd = /[^\s"'`]{12,128}(?=["'`]?[ \t]*(?:\r?\n|$))/y
+/** The rest of a line whose brackets do not match: chance made it, and no code. */
+const oddLine = (text: string, first: number, from: number): Span | undefined => {
+  odd.lastIndex = from
+  if (!beginsLine.test(text.slice(Math.max(0, first - 48), first)) || !odd.test(text)) return undefined
+  const end = odd.lastIndex - (/[,;]/.test(text[odd.lastIndex - 1] ?? "") ? 1 : 0)
+  return isMismatched(text.slice(from, end)) ? { start: from, end, kind: "PASSWORD" } : undefined
+}
+
+const literal = /["']([^"'\n]{8,128})["']\s?[!=]?$/
+const comparedName = /={1,3}\s?([A-Za-z_][\w.]{1,63})\s?[)&|?;,]/y
+/** `if ("..." == password)`: the value before the name. `i` stands at the first `=`. */
+const comparedAt = (text: string, i: number): Span | undefined => {
+  comparedName.lastIndex = i
+  const name = comparedName.exec(text)?.[1]
+  if (name === undefined || kindOf(name) !== "PASSWORD") return undefined
+  const from = Math.max(0, i - 136)
+  const match = literal.exec(text.slice(from, i))
+  const value = match?.[1] ?? ""
+  // A word is a state, or a kind.
+  if (match === null || !/[\d@#$%^&*]/.test(value) || /\s/.test(value) || isPlaceholderValue(value)) return undefined
+  const start = from + match.index + 1
+  return { start, end: start + value.length, kind: "PASSWORD" }
 }
 
 const quotedAddress =

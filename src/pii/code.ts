@@ -110,6 +110,18 @@ export const couldBeCode = (text: string, start: number, end: number, place: Pla
   return isPath(value, after, place) || (!place.isConstant && isWordOfCode(value, after, place.isTight))
 }
 
+const closing = new Map([["(", ")"], ["[", "]"], ["{", "}"], ["<", ">"]])
+/** Whether a bracket is closed by one of another kind, as in no code. */
+export const isMismatched = (value: string): boolean => {
+  const open: Array<string> = []
+  for (const char of value) {
+    const close = closing.get(char)
+    if (close !== undefined) open.push(close)
+    else if (/[)\]}]/.test(char) && open.length > 0 && open.pop() !== char) return true
+  }
+  return false
+}
+
 /** A call, an element, a type with others in it, at the end of a line. */
 const ends = /^[*&!]{0,2}[\w.$:]*(?:[([<{].*[)\]>}]|[([{])?\??[,;]?$/
 const ofPassword = [/\d/, /[a-z]/, /[A-Z]/]

@@ -213,6 +213,21 @@ describe("secrets in calls, addresses and encodings", () => {
     kept("https://example.org/hooks/on-push", "https://docs.infura.io/v3/getting-started")
   })
 
+  it("compared with what is so called, and on a line whose brackets do not match", () => {
+    becomes([
+      ["if (\"S3cret!pw\" != my_password) {", "if (\"\" != my_password) {"],
+      ["if ('h2nter_two' === user.secret) {", "if ('' === user.secret) {"],
+      ["apikey = m{{h}o)p${e]nob(ody[it>-_$#x}}\nnext: 1", "apikey = \nnext: 1"]
+    ])
+    kept(
+      "if (\"required\" === token) {",
+      "if (\"v2.1\" == version) {",
+      "secret: f({a:[b,c]}).x(y=>z)",
+      "token: x)});",
+      "password = foo({"
+    )
+  })
+
   it("with signs inside, and with spaces inside the quotes", () => {
     becomes([
       ["netlify_token: pzw5kl-rx9p13=ymwggw-abcdefg12345", "netlify_token: "],
