@@ -57,7 +57,7 @@ const maxPasses = 8
 export const scan = (text: string): ReadonlyArray<Span> => scanText(text)
 
 /** Kinds whose place says something of what stands behind it. */
-const cues = new Set<Kind>(["PASSWORD", "SECRET", "STREET_ADDRESS"])
+const cues = new Set<Kind>(["PASSWORD", "SECRET", "STREET_ADDRESS", "BANK_ACCOUNT", "DATE_OF_BIRTH"])
 
 /** Replaces what it finds in values and keys, and counts it by kind. One instance serves one event. */
 export class Stripper {

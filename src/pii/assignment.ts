@@ -47,7 +47,7 @@ export const assignmentAt = (text: string, i: number): Span | undefined => {
   let from = i + 1
   while (from - i < 4 && (text[from] === "=" || text[from] === ">" || text[from] === ":")) from++
   while (from < text.length && from - i < 48 && (text[from] === " " || text[from] === "\t")) from++
-  if (kind === "STREET_ADDRESS") return /^address$/i.test(name) ? undefined : addressAt(text, from)
+  if (kind === "STREET_ADDRESS") return noAddress.test(name) ? undefined : addressAt(text, from)
   if (kind === "COOKIE") {
     const pairs = cookiesAt(text, name, from)
     if (pairs !== undefined) return pairs
@@ -96,13 +96,18 @@ const comparedAt = (text: string, i: number): Span | undefined => {
 }
 
 const quotedAddress =
-  /\\?(["'])(?=[^"'\n]{0,120}\d)(?=[^"'\n]{0,120}\p{L}{3})(?![^"'\n]{0,120}(?:[{}<>$=@]|:\/\/|\d\.\d))([^"'\n\\]{1,60} [^"'\n\\]{1,60})(?=\\?\1)/uy
+  /\\?(["'])(?=[^"'\n]{0,120}\d)(?=[^"'\n]{0,120}[\p{Lu}\p{Lo}])(?=[^"'\n]{0,120}\p{L}{3})(?![^"'\n]{0,120}(?:[{}<>$=@]|:\/\/|\d\.\d))([^"'\n\\]{1,60} [^"'\n\\]{1,60})(?=\\?\1)/uy
+/** What a form says of a field, or a validator. */
+const ofField =
+  /\b(?:at (?:least|most)|max(?:imal|imum)?|min(?:imal|imum)?|characters?|zeichen|caract[eè]res|line|ligne|varchar)\b/i
+/** Names that are of a machine's address, or of any line. */
+const noAddress = /^address$|^line\d?$|(?:base|memory|register|start|physical|bus|cell|i2c|html)_?address$/i
 
 /** An address in quotes behind a name for one: `shipping_address="Amaliesvei 86"`. It has words and a number. */
 const addressAt = (text: string, from: number): Span | undefined => {
   quotedAddress.lastIndex = from
   const match = quotedAddress.exec(text)
-  if (match === null) return undefined
+  if (match === null || ofField.test(match[2] ?? "")) return undefined
   const end = quotedAddress.lastIndex
   return { start: end - match[2]!.length, end, kind: "STREET_ADDRESS" }
 }

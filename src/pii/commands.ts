@@ -10,8 +10,9 @@ const statementSays = /(?: with [\w']{1,32})? (?:by|as) (?:password )?(?=["'])| 
 
 const passwordSays = /(?:\s{1,2}for [^\n]{1,40}?)?\s{1,2}(?:is|was|=>|->)(?:\s{1,2}|:\s?)|\s(?=["'`])/iy
 
-/** `login kim password ...` (netrc), `CREATE ROLE kim LOGIN PASSWORD ...` (PostgreSQL). */
-const logsIn = /\blogin\s+\S{1,64}\s+$|\b(?:create|alter)\s+(?:role|user)\b[^\n;]{1,80}\s$/i
+const logsIn = /\blogin\s+\S{1,64}\s+$/
+/** `CREATE ROLE kim LOGIN PASSWORD ...` (PostgreSQL). */
+const makesUser = /\b(?:create|alter)\s+(?:role|user)\s[^\n;]{1,80}\s$/i
 
 /** `my password is hunter2`, `with passwd 'hunter2'`: a value after the word itself. */
 export const passwordAfterWord = (text: string, start: number, end: number): Span | undefined => {
@@ -25,7 +26,9 @@ export const passwordAfterWord = (text: string, start: number, end: number): Spa
   }
   passwordSays.lastIndex = end
   // `machine host login user password secret` (netrc), `... user password secret`
-  const isLogin = text[end] === " " && logsIn.test(text.slice(Math.max(0, start - 96), start))
+  const before = text[end] === " " ? text.slice(Math.max(0, start - 96), start) : ""
+  const isMade = makesUser.test(before) && /^ (?:["']|\S*[^a-z\s"'`;,.]\S*)/.test(text.slice(end, end + 64))
+  const isLogin = isMade || logsIn.test(before)
   if (!isLogin && !passwordSays.test(text)) return undefined
   const from = isLogin ? end + 1 : passwordSays.lastIndex
   if (isLogin) return valueAt(text, from, "PASSWORD", { typed: true, isTight: true, isConstant: true })

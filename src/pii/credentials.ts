@@ -82,7 +82,7 @@ const derKey = new RegExp(
     "MII[A-Za-z0-9+/]{2}[DTjz]B[A-Za-z0-9+/]BgkqhkiG9w0BBQ0",
     "MI[GH][A-Za-z0-9+/](?:AgEAMB|MF[A-Za-z0-9+/]GCSqGSIb3DQEFDT)",
     "M(?:H[cQ]CAQEEI|C4CAQAwBQYDK2Vw|IGkAgEBBD|IHcAgEBBEI|D4CAQEEM)"
-  ].join("|") + ")[A-Za-z0-9+/]{24,}(?:(?:\\r?\\n|\\\\n)[A-Za-z0-9+/]{1,128})*={0,2}",
+  ].join("|") + ")[A-Za-z0-9+/]{24,16384}(?:(?:\\r?\\n|\\\\n)[A-Za-z0-9+/]{1,128}){0,512}={0,2}",
   "y"
 )
 
@@ -93,13 +93,14 @@ const derKeyAt = (text: string, start: number): Span | undefined => {
 }
 
 /** `-----BEGIN ` in base64 (RFC 4648), in one piece or in lines. */
-const encodedPem = /LS0tLS1CRUdJTi[A-Za-z0-9+/]{24,}(?:(?:\r?\n|\\n)[ \t]{0,16}[A-Za-z0-9+/]{1,128})*={0,2}/y
+const encodedPem = /LS0tLS1CRUdJTi[A-Za-z0-9+/]{24,16384}(?:(?:\r?\n|\\n)[ \t]{0,16}[A-Za-z0-9+/]{1,128}){0,512}={0,2}/y
 
 /** A private key in PEM that was encoded once more, as Kubernetes has it. */
 const encodedKeyAt = (text: string, start: number): Span | undefined => {
   encodedPem.lastIndex = start
-  return encodedPem.test(text) &&
-      /PRIVATE KEY/.test(Buffer.from(text.slice(start, start + 64), "base64").toString("latin1"))
+  // Certificates begin alike.
+  if (!/PRIVATE KEY/.test(Buffer.from(text.slice(start, start + 64), "base64").toString("latin1"))) return undefined
+  return encodedPem.test(text)
     ? { start, end: encodedPem.lastIndex, kind: "PRIVATE_KEY" }
     : undefined
 }

@@ -148,12 +148,27 @@ const date =
 
 const account = /[A-Z]{0,4}\d(?:[ -]?\d){5,26}(?:\/\d{4})?(?![\d.,]*[\d%])|[A-Z]{1,4}\d{6}[\dA-Z]{2,24}(?![\w-])/y
 
+/** Of a date in digits a day and a month, and a year of two digits or four: `DN 50/40/32` is a flange. */
+const couldBeBirth = (found: string): boolean => {
+  const parts = /^(\d{1,4})[./-] ?(\d{1,2})[./-] ?(\d{1,4})$/.exec(found)?.slice(1)
+  if (parts === undefined) return true
+  const [a = 0, b = 0, c = 0] = parts.map(Number)
+  const isDay = (day: number, month: number) => day >= 1 && day <= 31 && month >= 1 && month <= 12
+  const year = parts[2] ?? ""
+  return parts[0]?.length === 4 ? isDay(c, b) : (year.length === 2 || year.length === 4) && (isDay(a, b) || isDay(b, a))
+}
+
+/** Words whose accounts have sixteen digits or more; with fewer they are something else. */
+const longAccount = /(?:^|[^\p{L}])(?:rib|ccc|nib|c\/c)[^\p{L}\d]{0,12}$/iu
+
 /** A number of an account, or the code of a bank. */
 const accountAt = (text: string, start: number, behind: string): Span | undefined => {
   bic.lastIndex = start
   if (bic.test(text) && bicBefore.test(behind)) return { start, end: bic.lastIndex, kind: "BANK_ACCOUNT" }
   account.lastIndex = start
-  return account.test(text) && bankBefore.test(behind)
+  if (!account.test(text) || !bankBefore.test(behind)) return undefined
+  const digits = text.slice(start, account.lastIndex).replace(/\D/g, "").length
+  return digits >= 16 || !longAccount.test(behind)
     ? { start, end: account.lastIndex, kind: "BANK_ACCOUNT" }
     : undefined
 }
@@ -202,55 +217,8 @@ const bornAt = (text: string, start: number): Span | undefined => {
   return birthBehind.test(text.slice(end, end + 20)) ? { start, end, kind: "DATE_OF_BIRTH" } : undefined
 }
 
-/** A value with digits whose name stands before it, or behind it: a national id, a passport, a date of birth. */
-export const identityAt = (text: string, start: number, end: number): Span | undefined => {
-  const lists = listsBefore(text, start)
-  if (lists === 0) {
-    const after = codeAt(text, end, text.length)
-    return after === 32
-      ? (end - start >= 6 ? namedBehindAt(text, start, end) : undefined)
-      : after === 45 || after === 46 || after === 47 || after === 0x5e74
-      ? bornAt(text, start)
-      : undefined
-  }
-  if (lists === EXPIRY && codeAt(text, start + 2, text.length) > 47) return undefined
-  // Where words are not separated names are short.
-  const reach = start > 0 && isWide(text.charCodeAt(start - 1)) || (start > 1 && isWide(text.charCodeAt(start - 2)))
-    ? 16
-    : 72
-  const behind = text.slice(Math.max(0, start - reach), start)
-  if ((lists & BIRTH) !== 0 && birthBefore.test(behind)) {
-    date.lastIndex = start
-    return date.test(text) ? { start, end: date.lastIndex, kind: "DATE_OF_BIRTH" } : undefined
-  }
-  if ((lists & CODE) !== 0 && codeBefore.test(behind)) {
-    code.lastIndex = start
-    return code.test(text) ? { start, end: code.lastIndex, kind: "CVV" } : undefined
-  }
-  if ((lists & DEVICE) !== 0 && deviceBefore.test(behind)) {
-    device.lastIndex = start
-    const digits = device.exec(text)?.[0].replace(/\D/g, "")
-    return digits !== undefined && (digits.length === 16 || luhn(digits))
-      ? { start, end: device.lastIndex, kind: "IMEI" }
-      : undefined
-  }
-  if ((lists & EXPIRY) !== 0) {
-    expiry.lastIndex = start
-    const near = () => cardNear.test(text.slice(Math.max(0, start - 96), start))
-    if (expiry.test(text) && expiryBefore.test(behind) && near()) {
-      return { start, end: expiry.lastIndex, kind: "CARD_EXPIRY" }
-    }
-  }
-  if ((lists & POSTAL) !== 0 && postalBefore.test(behind)) {
-    postal.lastIndex = start
-    return postal.test(text) && isPostal(behind, postal.lastIndex - start)
-      ? { start, end: postal.lastIndex, kind: "POSTAL_CODE" }
-      : undefined
-  }
-  if ((lists & PLATE) !== 0 && plateBefore.test(behind)) {
-    plate.lastIndex = start
-    if (plate.test(text)) return { start, end: plate.lastIndex, kind: "NATIONAL_ID" }
-  }
+/** The number of a document, or of an account, behind the word that names it. */
+const numberAt = (text: string, start: number, lists: number, behind: string): Span | undefined => {
   const kind: Kind | undefined = (lists & PASSPORT) !== 0 && passportBefore.test(behind)
     ? "PASSPORT"
     : (lists & NATIONAL) !== 0 && nationalBefore.test(behind)
@@ -272,4 +240,66 @@ export const identityAt = (text: string, start: number, end: number): Span | und
       match[0].length <= 36
     ? { start, end: start + match[0].length, kind }
     : undefined
+}
+
+/** A code of a place, behind the word that names it. */
+const postalAt = (text: string, start: number, behind: string): Span | undefined => {
+  postal.lastIndex = start
+  return postal.test(text) && isPostal(behind, postal.lastIndex - start)
+    ? { start, end: postal.lastIndex, kind: "POSTAL_CODE" }
+    : undefined
+}
+
+/** A vehicle's plate. Items of a list are none of each other's names; few signs could be anything. */
+const plateAt = (text: string, start: number, behind: string): Span | undefined => {
+  plate.lastIndex = start
+  const signs = plate.test(text) ? text.slice(start, plate.lastIndex).replace(/[ ·-]/g, "").length : 0
+  return signs >= 5 && !/["'],\s?["']$/.test(behind) ? { start, end: plate.lastIndex, kind: "NATIONAL_ID" } : undefined
+}
+
+/** A value with digits whose name stands before it, or behind it: a national id, a passport, a date of birth. */
+export const identityAt = (text: string, start: number, end: number): Span | undefined => {
+  const lists = listsBefore(text, start)
+  if (lists === 0) {
+    const after = codeAt(text, end, text.length)
+    return after === 32
+      ? (end - start >= 6 ? namedBehindAt(text, start, end) : undefined)
+      : after === 45 || after === 46 || after === 47 || after === 0x5e74
+      ? bornAt(text, start)
+      : undefined
+  }
+  if (lists === EXPIRY && codeAt(text, start + 2, text.length) > 47) return undefined
+  // Where words are not separated names are short.
+  const reach = start > 0 && isWide(text.charCodeAt(start - 1)) || (start > 1 && isWide(text.charCodeAt(start - 2)))
+    ? 16
+    : 72
+  const behind = text.slice(Math.max(0, start - reach), start)
+  if ((lists & BIRTH) !== 0 && birthBefore.test(behind)) {
+    date.lastIndex = start
+    const found = date.exec(text)?.[0]
+    return found !== undefined && couldBeBirth(found)
+      ? { start, end: start + found.length, kind: "DATE_OF_BIRTH" }
+      : undefined
+  }
+  if ((lists & CODE) !== 0 && codeBefore.test(behind)) {
+    code.lastIndex = start
+    return code.test(text) ? { start, end: code.lastIndex, kind: "CVV" } : undefined
+  }
+  if ((lists & DEVICE) !== 0 && deviceBefore.test(behind)) {
+    device.lastIndex = start
+    const digits = device.exec(text)?.[0].replace(/\D/g, "")
+    return digits !== undefined && (digits.length === 16 || luhn(digits))
+      ? { start, end: device.lastIndex, kind: "IMEI" }
+      : undefined
+  }
+  if ((lists & EXPIRY) !== 0) {
+    expiry.lastIndex = start
+    const near = () => cardNear.test(text.slice(Math.max(0, start - 96), start))
+    if (expiry.test(text) && expiryBefore.test(behind) && near()) {
+      return { start, end: expiry.lastIndex, kind: "CARD_EXPIRY" }
+    }
+  }
+  if ((lists & POSTAL) !== 0 && postalBefore.test(behind)) return postalAt(text, start, behind)
+  const vehicle = (lists & PLATE) !== 0 && plateBefore.test(behind) ? plateAt(text, start, behind) : undefined
+  return vehicle ?? numberAt(text, start, lists, behind)
 }

@@ -96,7 +96,6 @@ const keyOf = (length: number, after: number): number => length * 128 + after
 /** By how many digits stand in front, and what follows them. */
 const byNumber: Readonly<Record<string, ReadonlyArray<Form>>> = {
   "1 ": [{ pattern: /[12] \d\d (?:0[1-9]|1[0-2]) (?:\d\d|2[AB]) \d{3} \d{3} \d\d/y, holds: isFrench }],
-  "1.": [{ pattern: /[1-9]\.\d{3}\.\d{3}-[\dKk]/y, holds: isChilean }],
   "2.": [
     { pattern: /[1-9]\d\.\d{3}\.\d{3}-[\dKk]/y, holds: isChilean },
     { pattern: /\d\d\.\d{3}\.\d{3}\/\d{4}-\d\d/y, holds: (_, digits) => isBrazilian(digits, 9) },
@@ -105,7 +104,10 @@ const byNumber: Readonly<Record<string, ReadonlyArray<Form>>> = {
   // Argentina, CUIT and CUIL: modulo 11 (AFIP, RG 10/1997).
   "2-": [{
     pattern: /(?:2[03-7]|3[034])-\d{8}-\d/y,
-    holds: (_, digits) => "012345678990"[11 - sumOf(digits, taxOfArgentina) % 11] === digits[10]
+    // Not a day in the middle, as in `20-20240115-3`.
+    holds: (_, digits) =>
+      !(/^(?:19|20)/.test(digits.slice(2)) && isDate(digits.slice(6, 8), digits.slice(8, 10))) &&
+      "012345678990"[11 - sumOf(digits, taxOfArgentina) % 11] === digits[10]
   }],
   "3.": [
     { pattern: /\d{3}\.\d{3}\.\d{3}-\d\d/y, holds: (_, digits) => isBrazilian(digits, 11) },
@@ -116,7 +118,10 @@ const byNumber: Readonly<Record<string, ReadonlyArray<Form>>> = {
     }
   ],
   // United States, ITIN: 9, and groups that no social security number has (IRS, Publication 1915).
-  "3-": [{ pattern: /9\d\d-(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])-\d{4}/y, holds: always }],
+  "3-": [{
+    pattern: /9\d\d-(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])-(?!0000)\d{4}/y,
+    holds: (_, digits) => !/^(\d)\1+$/.test(digits)
+  }],
   // Korea, resident registration: day of birth, a region up to 95, modulo 11; foreigners are two more.
   "6-": [
     {
@@ -128,15 +133,7 @@ const byNumber: Readonly<Record<string, ReadonlyArray<Form>>> = {
       }
     },
     { pattern: /\d{6}-\d{3}[A-FHJ-NPR-Y]/y, holds: isFinnish }
-  ],
-  // Czechia and Slovakia, rodné číslo: the remainder by 11 as a digit, ten as 0; months of women are 50 more
-  // (act 133/2000, section 13).
-  "6/": [{
-    pattern: /\d{6}\/\d{4}/y,
-    holds: (id, digits) =>
-      isDate(String(Number(id.slice(2, 4)) % 50 % 20).padStart(2, "0"), id.slice(4, 6)) &&
-      Number(digits.slice(0, 9)) % 11 % 10 === Number(digits[9])
-  }]
+  ]
 }
 const ofNumbers = new Map(
   Object.entries(byNumber).map(([key, forms]) => [keyOf(Number(key[0]), key.charCodeAt(1)), forms])

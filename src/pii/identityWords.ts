@@ -26,14 +26,14 @@ export const nationalWords = list(
   "инн|снилс|огрн(?:ип)?|паспорт|егн|лнч|унп|рнокпп|єдрпоу|іпн|едб|αφμ|αμκα|תעודת זהות|מספר זהות|رقم الهوية|الرقم الوطني|الرقم القومي|کد ملی|身份证(?:号码?)?|居民身份证|身分證(?:字號)?|統一編號|统一社会信用代码|マイナンバー|個人番号|法人番号|주민등록번호|주민번호|외국인등록번호|운전면허번호|사업자 ?등록 ?번호|เลขประจำตัวประชาชน",
   "enotna mati[cč]na [sš]tevilka ob[cč]ana|vergi identifikasiya n[oö]mr[eə]si|v[oö]en|steuerliche identifikationsnummer|powszechny elektroniczny system ewidencji ludno[sś]ci|k[aä]ibemaksukohuslase|partita imposta sul valore aggiunto",
   "n[uú]mero de identidad de extranjero|c[eé]dula [uú]nica de identidad|c[eé]dula de la identidad civil|nic number|личен номер на чужденец|учетный номер плательщика|ח\\.פ\\.|法人番号|vehicle number",
-  "philhealth|sss|nuip|c\\.c\\.|clave de elector|nuss|n[uú]mero de la seguridad social|registro [uú]nico tributario|ΑΔΤ|αριθμ[οό]ς (?:δελτ[ιί]ου )?ταυτ[οό]τητας|αριθμ[οό]ς μητρ[ωώ]ου κοινωνικ[ηή]ς ασφ[αά]λισης|ембг|ебн",
+  "philhealth|sss (?:no\\.?|number)|nuip|clave de elector|nuss|n[uú]mero de la seguridad social|registro [uú]nico tributario|ΑΔΤ|αριθμ[οό]ς (?:δελτ[ιί]ου )?ταυτ[οό]τητας|αριθμ[οό]ς μητρ[ωώ]ου κοινωνικ[ηή]ς ασφ[αά]λισης|ембг|ебн",
   "t\\.?c\\.? ?kimlik|kimlik|versichertennummer|krankenversicherungsnummer|krankenkassennummer|steuer ?-?nr\\.?|betriebsst[aä]ttennummer|arztnummer|ausweis(?:-nr\\.?)?|ob[cč]ansk[yý] pr[uů]kaz|[cč][ií]slo (?:op|ob[cč]ansk[eé]ho pr[uů]kazu)|ob[cč]iansky preukaz",
-  "poreski identifikacioni broj|ідентифікаційний код|individual taxpayer registration number|vinnutal|matricule(?: nationale)?|dea (?:number|no\\.?)|korean [rf]rn|tnin|tpin|gst(?:in)?(?: registration)?|voter(?: id)?|svensk id|identifikationsnummer",
+  "poreski identifikacioni broj|ідентифікаційний код|individual taxpayer registration number|vinnutal|matricule(?: nationale)?|dea (?:number|no\\.?)|korean [rf]rn|tnin|tpin|gst (?:registration|number|no\\.?)|voter(?: id)?|svensk id|identifikationsnummer",
   "身分證(?:字?號碼?)?|身份证号?码?|เลขบัตรประชาชน|เลขประจำตัวประชาชน|납세자번호|신분증|個人番号",
   // Licences to drive.
   "dl ?#|driver'?s?'? (?:id|no\\.?)|fahrerlaubnis(?:nummer)?|permis(?: de conduire)?|permiso de conducir|carn[eé]t? de conducir|patente(?: di guida)?|licenza di guida|carta de condu[cç][aã]o|carteira (?:nacional de habilita[cç][aã]o|de motorista)|prawa? jazdy",
-  "f[øo]rerkort(?:nummer)?|k[øo]rekort|k[øo]rekortnummer|licen[cs]e (?:number|no\\.?)|k[öo]rkort(?:snummer)?|ajokort(?:ti|in numero)|rijbewijs(?:nummer)?|[rř]idi[cč]sk(?:[yý]|[eé]ho) pr[uů]kazu?|vodi[cč]sk[yý] preukaz|ehliyet|s[uü]r[uü]c[uü] belgesi|jogos[ií]tv[aá]ny|permis de conducere",
-  "водительское удостоверение|водительского удостоверения|права|посвідчення водія|(?:運転)?免許証番号|驾驶证号?码?|駕照號碼|(?:운전)?면허번호|ใบขับขี่",
+  "f[øo]rerkort(?:nummer)?|k[øo]rekort|k[øo]rekortnummer|k[öo]rkort(?:snummer)?|ajokort(?:ti|in numero)|rijbewijs(?:nummer)?|[rř]idi[cč]sk(?:[yý]|[eé]ho) pr[uů]kazu?|vodi[cč]sk[yý] preukaz|ehliyet|s[uü]r[uü]c[uü] belgesi|jogos[ií]tv[aá]ny|permis de conducere",
+  "водительское удостоверение|водительского удостоверения|посвідчення водія|(?:運転)?免許証番号|驾驶证号?码?|駕照號碼|(?:운전)?면허번호|ใบขับขี่",
   // Vehicles, by their own number (ISO 3779).
   "vin|vehicle identification number|fahrgestellnummer|fin-nummer|num[eé]ro de ch[aâ]ssis|chassis number|numer vin(?: pojazdu)?|n[uú]mero de (?:bastidor|chasis)|numero di telaio|chassisnummer|onderstelnummer"
 )
@@ -41,7 +41,7 @@ export const nationalWords = list(
 /** Plates of vehicles, whose numbers are short. */
 export const plateWords = list(
   "licen[cs]e plate|number plate|registration plate|plate (?:number|no\\.?)|car plate|vehicle reg(?:istration)?|(?:my|your|his|her|car) reg|rego|kennzeichen|kfz-kennzeichen|autokennzeichen|autonummer|kraftfahrzeugkennzeichen|nummernschild|amtliches kennzeichen",
-  "plaque(?: d'immatriculation)?|immatriculation|matr[ií]cula|targa|kenteken|nummerplaat|nummerplade|registreringsnummer|skiltnummer|rekisterinumero|rekisteritunnus|numer rejestracyjny|tablica rejestracyjna|regnr|nr rej\\.?|spz|e[cč]v|placa|chapa|patente|plaka(?:s[iı])?",
+  "plaque(?: d'immatriculation)?|immatriculation|matr[ií]cula|targa|kenteken|nummerplaat|nummerplade|registreringsnummer|skiltnummer|rekisterinumero|rekisteritunnus|numer rejestracyjny|tablica rejestracyjna|regnr|nr rej\\.?|spz|e[cč]v|placas?|patente|plaka(?:s[iı])?",
   "rendsz[aá]m|nr\\. [iî]nmatriculare|num[aă]r de [iî]nmatriculare|госномер|держномер|номер автомобиля|bi[eể]n s[oố]|nomor polisi|no\\. polisi|車牌號?碼?|车牌号?码?|ナンバープレート|차량번호|ทะเบียนรถ|מספר רכב"
 )
 
@@ -60,10 +60,10 @@ export const birthWords = list(
 
 /** A postal code. */
 export const postalWords = list(
-  "zip|zip ?codes?|postal codes?|postcodes?|post ?codes?|eircode|plz|postleitzahl|code postal|codes postaux|c\\.p\\.|codice postale|cap|c[oó]digo postal|cep|postnummer|postnr\\.?",
+  "zip|zip ?codes?|zipcodes?|postal codes?|postalcodes?|postcodes?|post ?codes?|eircode|plz|postleitzahl|code postal|codes postaux|c\\.p\\.|codice postale|cap|c[oó]digo postal|cep|postnummer|postnr\\.?",
   "postinumero|kod pocztowy|kodem pocztowym|psč|smerovacie [cč][ií]slo|ir[aá]ny[ií]t[oó]sz[aá]m|cod(?:ul)? po[sș]tal|po[sš]tanski broj|po[sš]tna [sš]tevilka|posta kodu|kode pos|m[aã] b[uư]u [dđ]i[eệ]n",
   "почтовый индекс|поштовий індекс|индекс|ταχυδρομικ[οό]ς κ[ωώ]δικας|τ\\.?κ\\.?|우편번호|邮编|邮政编码|郵遞區號|郵便番号|〒|รหัสไปรษณีย์|מיקוד|الرمز البريدي",
-  "poskod|пощенски код|کد پستی|pincode"
+  "poskod|пощенски код|کد پستی"
 )
 
 /** An account at a bank, or a bank's code. */

@@ -42,7 +42,7 @@ const more = /[A-Za-z0-9+/=_.~-]{1,16384}/y
 /** A number with its groups: `130 692 544`, `AB 12 34 56 C`. */
 const grouped = /[A-Z]{0,4}[ -]?\d[\dA-Za-z]*(?:[ ./-]{1,2}(?=[\dA-Za-z]*\d)[\dA-Za-z]{1,12}){0,7}/iy
 /** Letters that end a number with groups: `3164 KC`, `AB 12 34 56 C`. */
-const lastLetters = / [A-Z]{1,2}(?![\w.'’-])/y
+const lastLetters = /[ -][A-Z]{1,3}(?![\w.'’-])/y
 const phoneValue = /\+?\(?\d[\d ./()-]{4,22}\d(?: ?(?:x|ext\.?|#) ?\d{1,6})?/iy
 const scheme = /(?:Bearer|Basic|Token|Digest|Bot|ApiKey|SSWS|OAuth|GenieKey|Key|Negotiate|NTLM|JWT)[ \t]+/iy
 /** A scheme of `Authorization` that is no word of this list: RFC 9110, section 11.4. */
@@ -218,7 +218,7 @@ const bareEnd = (text: string, start: number, kind: Kind): number => {
   value.lastIndex = start
   if (!value.test(text)) return -1
   let end = value.lastIndex
-  if (value === grouped) {
+  if (kind === "NATIONAL_ID" || kind === "POSTAL_CODE") {
     lastLetters.lastIndex = end
     if (lastLetters.test(text)) end = lastLetters.lastIndex
   }

@@ -65,11 +65,19 @@ export const cardAt = (text: string, start: number): Span | undefined => {
   cardPattern.lastIndex = start
   const match = cardPattern.exec(text)
   if (match === null || goesBack(text, start)) return undefined
-  const end = start + match[0].length
-  const digits = match[0].replace(/[ .-]/g, "")
+  return cardIn(text, start, match[0], match[3] !== undefined) ??
+    // What stands behind four groups may be another number: a card's code, an address of a machine.
+    (fourGroups.test(match[0]) ? cardIn(text, start, match[0].slice(0, 19), false) : undefined)
+}
+
+const fourGroups = /^\d{4}([ .-])(?:\d{4}\1){3}\d{3}$/
+
+const cardIn = (text: string, start: number, found: string, isOdd: boolean): Span | undefined => {
+  const end = start + found.length
+  const digits = found.replace(/[ .-]/g, "")
   if (goesOn(text, end) || !isCard(digits)) return undefined
   // In odd groups only what nearly all cards are.
-  if (match[3] !== undefined && !isCommonCard(digits)) return undefined
+  if (isOdd && !isCommonCard(digits)) return undefined
   const alone = start === 0 && end === text.length
   if (!alone && !isCommonCard(digits) && !cardCue.test(text.slice(Math.max(0, start - 40), start))) return undefined
   return { start, end, kind: "CREDIT_CARD" }
@@ -177,7 +185,13 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   phonePattern.lastIndex = start
   const match = phonePattern.exec(text)
   if (match === null) return undefined
-  const end = phoneEnd(text, start + match[0].length)
+  let end = phoneEnd(text, start + match[0].length)
+  // The last group may be of what follows: `+49 30 1234567 192.168.1.7`.
+  if (end === -1 && match[0].startsWith("+")) {
+    const shorter = match[0].lastIndexOf(" ")
+    if (shorter > 0) end = phoneEnd(text, start + shorter)
+    match[0] = match[0].slice(0, shorter)
+  }
   if (end === -1) return undefined
   // A date is no number to call.
   if (/^(?:\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[./-]\d\d?[./-]\d{4})(?!\d)/.test(match[0])) return undefined

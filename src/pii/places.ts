@@ -41,16 +41,26 @@ const boxBefore = /\bp\.? ?o\.? ?box (?:no\.? |# ?)?$/i
 
 const notAStreet = /^,? (?:Section|Chapter|Figure|Table|Appendix|Version|Step|Page|Line|Part|PLUS\)|Build)\b/
 
-/** As in French: `12 bis, rue de la Paix`. */
-const numberFirst =
-  /\d{1,5}(?: ?(?:bis|ter|quater)|[A-Z])?,? (?:(?:[Rr]ue|[Aa]venue|[Ii]mpasse|[Cc]hemin|[Bb]oulevard|[Aa]ll[ée]e|[Qq]uai|[Ff]aubourg|[Ss]entier|[Vv]oie|[Aa]v\.|[Bb]d\.?|Rua|Avenida|Travessa|Alameda|Rodovia|Estrada|Marginal) |(?:[Pp]lace|[Rr]oute|[Ss]quare|[Pp]assage|[Cc]ours|[Cc]it[ée]|[Vv]illa) (?=d[eu] |des |d['’]|de l|Saint))(?:(?:d[eu]s?|l[ae]s?|aux?|à|et|sur|en|sous) |[ld]['’]){0,3}\p{Lu}[\p{L}.'’-]{0,24}(?:[ -](?!(?:Apt|Apartment|Suite|Ste|Unit|Flat|Lote|Apto|Casa)\b)(?:(?:d[eu]s?|l[ae]s?|aux?|et|sur|en) |[ld]['’]){0,2}\p{Lu}[\p{L}.'’-]{0,24}){0,4}/uy
+const number = "\\d{1,5}(?: ?(?:bis|ter|quater)|[A-Z])?,? "
+const ofRoad =
+  "(?:(?:d[eu]s?|l[ae]s?|aux?|à|et|sur|en|sous) |[ld]['’]){0,3}\\p{Lu}[\\p{L}.'’-]{0,40}(?: (?!(?:Apt|Apartment|Suite|Ste|Unit|Flat|Lote|Apto|Casa)\\b)(?:(?:d[eu]s?|l[ae]s?|aux?|et|sur|en) |[ld]['’]){0,2}\\p{Lu}[\\p{L}.'’-]{0,40}){0,4}"
+/** As in French and Portuguese: `12 bis, rue de la Paix`. */
+const numberFirst = new RegExp(
+  `${number}(?:[Rr]ue|[Aa]venue|[Ii]mpasse|[Cc]hemin|[Bb]oulevard|[Aa]ll[ée]e|[Qq]uai|[Ff]aubourg|[Ss]entier|[Vv]oie|[Aa]v\\.|[Bb]d\\.?|Rua|Avenida|Travessa|Alameda|Rodovia|Estrada|Marginal) ${ofRoad}`,
+  "uy"
+)
+/** Kinds that are also words of their own: `1 place de Parking`. */
+const weakFirst = new RegExp(
+  `${number}(?:[Pp]lace|[Rr]oute|[Ss]quare|[Pp]assage|[Cc]ours|[Cc]it[ée]|[Vv]illa) (?=d[eu] |des |d['’]|de l|Saint|\\p{Lu})${ofRoad}`,
+  "uy"
+)
 
 /** The number of a house, and what divides it: `15/2`, `8 m. 12`, `86, 3º B`. */
 const house =
   /\d{1,5}(?:[A-Za-z](?![A-Za-z]))?(?:[/-]\d{1,4}[A-Za-z]?)?(?:,? (?:m|lok|bl|kl|kv|кв|sc|et|ap|apt|apto|piso|int|interno|bte|puerta|suite|unit|lgh|leil|oppgang|appartamento|zimmer|top|whg|wohnung|lote|casa|dto|depto|dpto)(?:\. ?| )(?:\d{1,5}[A-Za-z]?|[A-Za-z]\d{0,3})(?![\dA-Za-z])){0,4}(?:,? \d{1,2}[.ºª°]{1,2}(?: ?[A-Z](?![A-Za-z]))?)?(?![\w.:=%$€£]*\d)(?!\w)/iuy
 
 const city =
-  "\\p{Lu}[\\p{L}.'’-]{1,24}(?:[ -](?:(?:am|an|der|im|in|la|le|les|de|del|di|do|da|upon|sur|sous|of|the|en|y|nad|pod) )?\\p{Lu}[\\p{L}.'’-]{1,24}){0,3}"
+  "\\p{Lu}[\\p{L}.'’-]{1,40}(?: (?:(?:am|an|der|im|in|la|le|les|de|del|di|do|da|upon|sur|sous|of|the|en|y|nad|pod) )?\\p{Lu}[\\p{L}.'’-]{1,40}){0,3}"
 const gap = "(?:,? ?(?:\\n[ \\t>]{0,4}){1,2}|, ?| )"
 /** An address of armed forces abroad ends so (USPS Publication 28, section 238): `PSC 1234, Box 5678`, `APO AE 09123`. */
 const military = /\d{5}(?:-\d{4})?(?![\w-])/y
@@ -71,16 +81,24 @@ const townAndCode = new RegExp(
 )
 
 const unitBehind = new RegExp(`,?(?: |\\n {0,3})(?:${unit}|#\\d{1,5})`, "iy")
-/** Where the address that a street ended goes on with its unit, its town and postal code. */
-const townEnd = (text: string, street: number): number => {
+const sureForms = [codeAndTown, townAndCode, town]
+const codeForms = [codeAndTown, townAndCode]
+/**
+ * Where the address that a street ended goes on with its unit, its town and postal code. A town alone says nothing of
+ * what may be no street: `in Figure 2, Panel A`.
+ */
+const townEnd = (text: string, street: number, isSure = true): number => {
   unitBehind.lastIndex = street
-  const end = unitBehind.test(text) ? unitBehind.lastIndex : street
-  for (const form of [codeAndTown, townAndCode, town]) {
+  const end = isSure && unitBehind.test(text) ? unitBehind.lastIndex : street
+  for (const form of isSure ? sureForms : codeForms) {
     form.lastIndex = end
-    if (form.test(text)) return form.lastIndex
+    // A year is no postal code of what may be no street.
+    if (form.test(text) && (isSure || !yearIn.test(text.slice(end, form.lastIndex)))) return form.lastIndex
   }
   return end
 }
+const yearIn = /\b(?:19|20)\d\d\b/
+const isYear = /^(?:19|20)\d\d$/
 
 /** Whether a town and a postal code with letters, or behind a state, follow. */
 const hasCode = (text: string, end: number): boolean => {
@@ -98,6 +116,9 @@ const mayBeNamed = (text: string, from: number): boolean => {
   const code = text.charCodeAt(at + 1)
   return isDigit(code) || (code >= 65 && code < 91) || code > 127
 }
+
+const measure =
+  /^ ?(?:[GMkT]B|k?m|[cmd]m|m²|m2|кв|км|га|руб|min|Min|Minuten|Meter|Stunden|Stück|Milliarden|Millionen|Prozent|Euro|EUR|minutter|minuter|minuuttia|meter|%|€|\$)(?![\p{L}])/u
 
 /** A street address around its number, with its town where a postal code says that one follows. */
 export const streetAt = (text: string, start: number): Span | undefined => {
@@ -121,9 +142,12 @@ export const streetAt = (text: string, start: number): Span | undefined => {
   const name = digits - start < 5 ? streetNameBefore(text, start) : undefined
   house.lastIndex = start
   if (name === undefined || !house.test(text)) return undefined
-  const number = house.lastIndex
-  const end = townEnd(text, number)
-  return name.isSure || end > number ? { start: name.start, end, kind: "STREET_ADDRESS" } : undefined
+  const last = house.lastIndex
+  // No number of a house: a year, a measure, unless a postal code follows.
+  const isSure = name.isSure && !(isYear.test(text.slice(start, digits)) && !name.isSaid) &&
+    !measure.test(text.slice(last, last + 12))
+  const end = townEnd(text, last, isSure)
+  return isSure || end > last ? { start: name.start, end, kind: "STREET_ADDRESS" } : undefined
 }
 
 /** Where an address begins and ends whose number stands in front of the street's name. */
@@ -146,7 +170,14 @@ const numberFirstAt = (
   named.lastIndex = start
   if (mayBeNamed(text, digits) && named.test(text)) return { start, end: named.lastIndex }
   numberFirst.lastIndex = start
-  if ((after === 32 || after === 44) && numberFirst.test(text)) return { start, end: numberFirst.lastIndex }
+  weakFirst.lastIndex = start
+  if (after === 32 || after === 44) {
+    if (numberFirst.test(text)) return { start, end: numberFirst.lastIndex }
+    const isWeak = weakFirst.test(text)
+    if (isWeak && (isSaid(text, start) || townEnd(text, weakFirst.lastIndex, false) > weakFirst.lastIndex)) {
+      return { start, end: weakFirst.lastIndex }
+    }
+  }
   withUnit.lastIndex = start
   if (after === 32 && unitWord.test(text.slice(digits, digits + 80)) && withUnit.test(text)) {
     return { start, end: withUnit.lastIndex }

@@ -85,7 +85,9 @@ const couldBePassword = (key: string, name: string, last: string, text: string):
 /** Of an address that is called no more than that: a person's has words, a machine's or a memory's does not. */
 const couldBeStreet = (text: string): boolean =>
   /[\u0100-\uffff]{3}/.test(text) ||
-  (/\p{L}{2}.*[\s,]|[\s,].*\p{L}{2}/su.test(text) && !/:\/\/|:\d{2,5}(?:,|$)|\b0x[0-9a-f]+\b/i.test(text))
+  (/\p{L}{2}.*[\s,]|[\s,].*\p{L}{2}/su.test(text) && !/:\/\/|\b0x[0-9a-f]+\b/i.test(text) &&
+    // `No:12` is of a house, `localhost:8080` of a machine.
+    !/(?<![A-Z][A-Za-z]{0,12}):\d{2,5}(?:,|$)/.test(text))
 
 /** Whether a text under a key could be what the key names. */
 export const couldBeUnder = (kind: Kind, key: string, text: string): boolean => {

@@ -12,13 +12,13 @@ const kinds = new Map<string, number>([
     "ul. ulica ulicy aleja alei osiedle calle c/ avda. avda avenida paseo carrer carretera ctra. viale piazza piazzale vicolo lungomare rua travessa praça " +
       "praca alameda estrada rodovia strada bulevardul b-dul aleea șosea șoseaua nám. náměstí třída námestie ulice ул. улица улице проспект просп. переулок " +
       "бул. бульвар вул. вулиця λεωφόρος οδός rue chemin impasse jalan jl. " +
-      "rambla ronda senda travesía glorieta contrada località beco viela ladeira praceta calçada droga szosa rondo bulw. plac wyb. наб. набережная площадь проезд " +
+      "rambla ronda senda travesía glorieta contrada località beco viela ladeira praceta calçada droga szosa rondo bulw. plac wyb. наб. набережная " +
       "voie faubourg dreve drève soseaua intrarea drumul"
   )
 ].map((word) => [word, 2] as const))
 for (
   const word of set(
-    "via plaza plaça placa largo camino corso place avenue boulevard route allée quai pza. r. c. al. pl. os. av. str. bd. пр. пер. ш. trg borgo bairro quinta lugar riera passage square cours ал. аллея cesta"
+    "via plaza plaça placa largo camino corso place avenue boulevard route allée quai pza. r. c. al. pl. os. av. str. bd. пр. пер. ш. trg borgo bairro quinta lugar riera passage square cours ал. аллея площадь проезд cesta"
   )
 ) kinds.set(word, 1)
 /** Words inside a street's name that have no capital. */
@@ -32,7 +32,7 @@ const firsts = set(
 )
 /** The end of a street's name in German, Dutch, Swedish, Norwegian, Danish, Finnish and Hungarian. */
 const suffixed =
-  /(?!Briga|Renega)\p{Lu}[\p{L}'’-]{2,28}(?:stra(?:ß|ss)e|str\.|platz|allee|gasse|damm|ufer|steig|chaussee|weg|straat|laan|plein|plantsoen|gracht|kade|singel|dijk|gatan|vägen|gränd(?:en)?|gärdet|torget|gata|gaten|stræti|vegur|veien|vegen|vei|sgate|vej|gaden?|vænget|stræde|katu|kaari|raitti|väylä|kuja|polku|rakpart)$/u
+  /(?!Briga|Renega|Kas?ka|Blo[ck]?ka|Barrika|(?:Arbeits|Sitz|Park|Speicher|Stell|Spiel|Stand|Start|Tabellen|Studien|Ausbildungs|Flug|Golf|Camping|Fußball|Listen)platz|(?:Bahn|Bürger)steig|(?:Lösungs|Brems|Feder|Fuß|Schul|Arbeits|Rechts|Aus|Um|Rück|Transport|Rettungs|Flucht|Dienst|Snel)weg|(?:Milch|Seiden|Einbahn)straße|Sackgasse|Sateenkaari|(?:Autos|S)nelweg|\p{L}{0,12}(?:on|un|in|u|ni|hi)str\.)\p{Lu}[\p{L}'’-]{2,28}(?:stra(?:ß|ss)e|str\.|platz|allee|gasse|damm|ufer|steig|chaussee|weg|straat|laan|plein|plantsoen|gracht|kade|singel|dijk|gatan|vägen|gränd(?:en)?|gärdet|torget|gata|gaten|stræti|vegur|veien|vegen|vei|sgate|vej|gaden?|vænget|stræde|katu|kaari|raitti|väylä|kuja|polku|rakpart)$/u
 /** Kinds that are a word of their own behind the name, and how much they say. */
 const behindName = new Map<string, number>([
   ...[
@@ -70,12 +70,14 @@ const behindName = new Map<string, number>([
     "katu",
     "polku"
   ].map((word) => [word, 2] as const),
-  ...["Platz", "Weg", "Allee", "tér", "tere", "аллея", "Gate", "Vei", "Vej"].map((word) => [word, 1] as const)
+  ...["Platz", "Weg", "Allee", "tér", "tere", "аллея", "площадь", "проезд", "Gate", "Vei", "Vej"].map((word) =>
+    [word, 1] as const
+  )
 ])
 
 const is = "(?:is|are|ist|lautet|es|est|è|é|jest|je|är|er|on|to)"
 const noun =
-  "(?:(?:\\p{L}{2,12})?adress(?:e|a|en)?(?: min)?|anschrift|wohnort|address(?:es)?|direcci[oó]n(?:es)?|domicilio|indirizzo|residenza|(?:\\p{L}{2,12})?adres(?:a|e|em|ă)?|endere[cç]o|morada|osoit(?:e|teeni)|c[ií]m|lakc[ií]m|адрес[ау]?|διεύθυνση|địa chỉ|alamat|ship(?:ped|ping)? to|bill(?:ed|ing)? to|deliver(?:y|ed)? to)"
+  "(?:(?:\\p{L}{2,12})?adress(?:e|a|en)?(?: min)?|anschrift|wohnort|address(?:es)?|direcci[oó]n(?:es)?|domicilio|indirizzo|residenza|(?:\\p{L}{2,12})?adres(?:a|e|em|ă)?|endere[cç]o|morada|osoit(?:e|teeni)|lakc[ií]m|адрес[ау]?|διεύθυνση|địa chỉ|alamat|ship(?:ped|ping)? to|bill(?:ed|ing)? to|deliver(?:y|ed)? to)"
 /** What sort of address, behind the word: `de envío`, `доставки`. */
 const sort = "(?: (?:d[eiu] |da )?\\p{L}{3,12})?"
 /** A word for an address, with a colon or a verb. */
@@ -83,6 +85,12 @@ const said = new RegExp(
   `(?:^|[^\\p{L}])${noun}(?:(?: ${is})?${sort} ?[:：]\\s{0,3}(?:[^\\n\\d]{2,48}\\n\\s{0,3})?|(?<=по адресу) | ${is} )$`,
   "iu"
 )
+/** What is called an address and is a machine's, and what is no street. */
+const ofMachine =
+  /(?:mac|ip|bus|base|start|memory|cell|i2c|e-?mail|web|physical|virtual|register) address|(?:Account|Port|Pool|Sheet|Page|Line|Level|Room|Slot|Block) $/i
+/** Verbs of living somewhere. */
+const lives =
+  /(?:^|[^\p{L}])(?:viv[eo] (?:en|na)|bor (?:på|i)|wohn(?:t|e|en|haft) (?:in|an|am)(?: der| dem)?|woon(?:t)? (?:aan|op|in)|abit[ao] in|mor[ao] na|mieszkam?(?: przy| na)?|habite(?: au| à)?) $/iu
 /** Verbs that have an address behind them, or something else. */
 const hinted =
   /(?:^|[^\p{L}])(?:(?:lives?|living|resid(?:es?|ing)|stays?|staying|located|arrived|delivered|office is) (?:at|on|in)|(?:shipp?(?:ed|ing)?|deliver(?:ed|y)?|send(?: it| them| one)?|sent|moved|moving) to|wohn(?:t|e|en|haft) (?:in|an|am)(?: der| dem)?|habite(?: au| à)?|viv[eo] en|abit[ao] in|zamieszka[lł][yae]|mieszkam?(?: przy| na)?|woont (?:aan|op|in)|bor (?:på|i)|asuu|viv[eo] na|mor[ao] na|at|in|przy|na|an der|am) $/iu
@@ -96,14 +104,16 @@ const hasCapital = /^\p{Lu}/u
 const ofCalendar =
   /^(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?|(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?)[.,]?$/
 
-/** `Avenida Mitre N° 431`, `проспект Мира, буд. 3` */
-const wordForNumber = / (?:[nN][°º.]|[nN]r\.|[nN]o\.|[nN]úm\.|č\.|буд\.|д\.) $/
+/** `Avenida Mitre N° 431`, `проспект Мира, буд. 3`, `Atatürk Cad. No:12` */
+const wordForNumber = / (?:(?:[nN][°º.]|[nN]r\.|[nN]o\.|[nN]úm\.|č\.|буд\.|д\.) |[nN]o: ?)$/
 
 /** A street's name before its number. */
 export interface StreetName {
   readonly start: number
   /** Whether it is one whatever follows. */
   readonly isSure: boolean
+  /** Whether a word for an address stands before it. */
+  readonly isSaid: boolean
 }
 
 /** Where the word begins that ends there. */
@@ -115,9 +125,10 @@ const beginOf = (text: string, end: number): number => {
 
 /** The street's name that ends where a number begins, if one may stand there. */
 export const streetNameBefore = (text: string, start: number): StreetName | undefined => {
-  if (text.charCodeAt(start - 1) !== 32) return undefined
+  const isColon = text.charCodeAt(start - 1) === 58 && / [nN]o$/.test(text.slice(start - 4, start - 1))
+  if (!isColon && text.charCodeAt(start - 1) !== 32) return undefined
   const sign = text.charCodeAt(start - 2)
-  const isAbbreviated = sign === 46 || sign === 176 || sign === 186
+  const isAbbreviated = isColon || sign === 46 || sign === 58 || sign === 176 || sign === 186
   const numberWord =
     (isAbbreviated ? wordForNumber.exec(text.slice(Math.max(0, start - 8), start))?.[0].length : undefined) ?? 1
   let at = text.charCodeAt(start - numberWord - 1) === 44 ? start - numberWord - 1 : start - numberWord
@@ -134,7 +145,7 @@ export const streetNameBefore = (text: string, start: number): StreetName | unde
     if (words === 0 && ofCalendar.test(word)) return undefined
     const own = words === 0 ? behindName.get(word) : undefined
     if (own !== undefined) points = own
-    else if (words === 0 && suffixed.test(word)) return { start: withFirsts(text, from), isSure: true }
+    else if (words === 0 && suffixed.test(word)) return { start: withFirsts(text, from), isSure: true, isSaid: false }
     else if (first !== -1 && kinds.has(lower)) {
       points += kinds.get(lower) ?? 0
       first = from
@@ -146,8 +157,9 @@ export const streetNameBefore = (text: string, start: number): StreetName | unde
   }
   if (first === -1) return undefined
   const behind = text.slice(Math.max(0, first - 40), first)
-  if (points < 2) points += isSaid(text, first) ? 2 : hinted.test(behind) ? 1 : 0
-  return points === 0 ? undefined : { start: first, isSure: points > 1 }
+  const isTold = isSaid(text, first)
+  points += isTold ? 2 : lives.test(behind) ? 2 : hinted.test(behind) ? 1 : 0
+  return points === 0 ? undefined : { start: first, isSure: points > 1, isSaid: isTold }
 }
 
 /** Where a name begins with its adjectives: `Alte Poststraße`, `An der Lindenallee`. */
@@ -174,5 +186,6 @@ export const isSaid = (text: string, start: number): boolean => {
   if (sign !== 58 && sign !== 10 && sign !== 0xff1a && !verbs.has(text.slice(beginOf(text, at), at).toLowerCase())) {
     return false
   }
-  return said.test(text.slice(Math.max(0, start - 80), start))
+  const behind = text.slice(Math.max(0, start - 80), start)
+  return said.test(behind) && !ofMachine.test(behind.slice(-32))
 }
