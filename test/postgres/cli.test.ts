@@ -55,7 +55,11 @@ describe("effect-audit over PostgreSQL", () => {
       const state = file.server.address(`${freshSchema()}_signer`)
       const other = yield* run(["keygen", "--out", join(folder, "other.key"), "--state", state])
       assert.strictEqual(other.code, 0, other.stderr)
-      const signed = yield* on("checkpoint", ...log, "--key-file", join(folder, "other.key"), "--state", state)
+      const another = [...log, "--key-file", join(folder, "other.key"), "--state", state]
+      const refused = yield* on("checkpoint", ...another)
+      assert.deepStrictEqual([refused.code, refused.stdout], [2, ""])
+      assert.include(refused.stderr, "which another key has signed")
+      const signed = yield* on("checkpoint", ...another, "--new-signer")
       assert.strictEqual(signed.code, 0, signed.stderr)
       const backup = yield* on("backup", "--out", join(folder, "copy"))
       assert.include(backup.stderr, "pg_basebackup")
