@@ -139,6 +139,8 @@ const ofNumbers = new Map(
   Object.entries(byNumber).map(([key, forms]) => [keyOf(Number(key[0]), key.charCodeAt(1)), forms])
 )
 
+const none: ReadonlyArray<Form> = []
+
 /** Words that begin with a digit and have letters in them, or have 18 digits, by their length. */
 const ofWords = new Map<number, Form>([
   [11, { pattern: /\d{6}[A-FU-Y]\d{3}[\dA-FHJ-NPR-Y]/y, holds: isFinnish }],
@@ -153,8 +155,8 @@ const ofWords = new Map<number, Form>([
   }]
 ])
 
-const insured = /[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] \d\d \d\d \d\d [A-D]/y
-const hongKong = /[A-Z]{1,2}\d{6}\([\dA]\)/y
+const insured: Form = { pattern: /[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] \d\d \d\d \d\d [A-D]/y, holds: always }
+const hongKong: Form = { pattern: /[A-Z]{1,2}\d{6}\([\dA]\)/y, holds: isHongKong }
 /** Mexico, CURP: letters of the name, day of birth, sex and state (DOF, 18 October 2021). */
 const curp = /^[A-Z][AEIOUX][A-Z]{2}\d{6}[HMX][A-Z]{2}[B-DF-HJ-NP-TV-Z]{3}[\dA-Z]\d$/
 /** India, permanent account number of a person: its fourth letter is `P` (Income Tax Department). */
@@ -187,7 +189,7 @@ export const formOfNumberAt = (text: string, start: number, end: number, isNumbe
   if (!isNumber || length > 6 || codeAt(text, start - 1, start) === 47) return undefined
   const after = codeAt(text, end, text.length)
   if (after !== 32 && (after < 45 || after > 47)) return undefined
-  for (const form of ofNumbers.get(keyOf(length, after)) ?? []) {
+  for (const form of ofNumbers.get(keyOf(length, after)) ?? none) {
     const found = matches(form, text, start)
     if (found !== undefined) return found
   }
@@ -198,9 +200,9 @@ export const formOfNumberAt = (text: string, start: number, end: number, isNumbe
 export const formOfWordAt = (text: string, start: number, end: number): Span | undefined => {
   const length = end - start
   const after = codeAt(text, end, text.length)
-  if (length === 2 && after === 32) return matches({ pattern: insured, holds: always }, text, start)
+  if (length === 2 && after === 32) return matches(insured, text, start)
   if ((length === 7 || length === 8) && after === 40) {
-    return matches({ pattern: hongKong, holds: isHongKong }, text, start)
+    return matches(hongKong, text, start)
   }
   if (length !== 9 && length !== 10 && length !== 16 && length !== 18) return undefined
   const word = text.slice(start, end)

@@ -231,6 +231,13 @@ const tokenAt = (text: string, start: number, end: number): Span | undefined =>
   jwtAt(text, start) ?? secretAt(text, start, end) ??
     (end - start >= 26 ? cryptoAddressAt(text, start, end) : undefined)
 
+/** Whether a digit comes soon, as in every document's number that begins with letters; only the codes of banks have none. */
+const isDigitNear = (text: string, start: number, all: number): boolean => {
+  const end = Math.min(all, start + 12)
+  for (let i = start + 1; i < end; i++) if (isDigit(codeAt(text, i, all))) return true
+  return false
+}
+
 /** The detectors for a word that begins with a letter. */
 const word = (text: string, start: number, end: number, all: number): Span | undefined => {
   const token = tokenAt(text, start, end)
@@ -245,7 +252,8 @@ const word = (text: string, start: number, end: number, all: number): Span | und
   // Document numbers begin with one to four letters, mostly capitals.
   const first = codeAt(text, start, all)
   if (first < 97 && (end === start + 1 || second < 97) && length <= 30) {
-    const document = formOfWordAt(text, start, end) ?? identityAt(text, start, end)
+    const document = formOfWordAt(text, start, end) ??
+      (isDigitNear(text, start, all) || length === 8 || length === 11 ? identityAt(text, start, end) : undefined)
     if (document !== undefined) return document
   } else if (length >= 6 && length <= 12 && (isDigit(second) || isDigit(third))) {
     const document = identityAt(text, start, end)
