@@ -3,6 +3,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import type { IntegrityError } from "../AuditError.ts"
 import type { Checkpoint } from "../ledger/Checkpoint.ts"
 import { ownUntil } from "../ledger/extends.ts"
 import * as Ledger from "../ledger/Ledger.ts"
@@ -30,20 +31,27 @@ export const consistency = Command.make(
   Effect.fnUntraced(function*({ config, db, env, old, tenant, vkey }) {
     const key = yield* readVkeys(vkey)
     const before = yield* opened(yield* readText(old), key, old)
+    const stranger = (now: Checkpoint) =>
+      new DoesNotHold({ message: `${old} is of another log: ${before.origin}, not ${now.origin}` })
     const { origins, proof, signed } = yield* judged(
       Effect.provide(
-        Effect.flatMap(
-          Ledger.Ledger,
-          (ledger) => ledger.consistency({ tenantId: tenant, env, oldSize: before.size })
-        ),
+        Effect.flatMap(Ledger.Ledger, (ledger) => {
+          const from = (oldSize: number) => ledger.consistency({ tenantId: tenant, env, oldSize })
+          // Another log may be larger than this one, which says nothing of this one.
+          const whether = (error: IntegrityError) =>
+            Effect.matchEffect(from(0), {
+              onFailure: () => Effect.fail(error),
+              onSuccess: ({ origins, signed }) =>
+                Effect.fail(ownUntil(origins, before.origin) === undefined ? stranger(signed.checkpoint) : error)
+            })
+          return Effect.catchTag(from(before.size), "IntegrityError", whether)
+        }),
         verifiable({ config, db })
       )
     )
     const now = yield* opened(signed.note, key, "the log's newest checkpoint")
     const until = ownUntil(origins, before.origin)
-    if (until === undefined) {
-      return yield* new DoesNotHold({ message: `${old} is of another log: ${before.origin}, not ${now.origin}` })
-    }
+    if (until === undefined) return yield* stranger(now)
     if (before.size > until) {
       const message = `the log went on as ${now.origin} at size ${until}, and ${old} has ${before.size}`
       return yield* new DoesNotHold({ message })

@@ -85,6 +85,14 @@ describe("the ledger's verbs", () => {
         assert.strictEqual(consistent.code, 0, consistent.stderr)
         assert.match(consistent.stdout, /^old 11\n(.{44}\n)+\neffect-audit\.local\/log\//)
 
+        const smaller = join(folder, "smaller.db")
+        yield* run(["ingest", "--db", smaller], line(0))
+        const named = ["--db", smaller, "--tenant", "t_acme", "--env", "prod"]
+        yield* run(["checkpoint", ...named, "--key-file", key, "--state", path("other.state"), "--new-signer"])
+        const other = yield* run(["consistency", ...named, "--old", path("old"), "--vkey", vkey])
+        assert.strictEqual(other.code, 1)
+        assert.match(other.stderr, /old is of another log: effect-audit\.local\/log\/\w+, not effect-audit\.local/)
+
         const tiles = yield* on("tiles", "--out", path("tiles"), "--key-file", key)
         assert.strictEqual(tiles.code, 0, tiles.stderr)
         const ownVkey = /^vkey (.+)$/m.exec(tiles.stdout)?.[1] ?? ""
