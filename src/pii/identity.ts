@@ -260,14 +260,18 @@ const plateAt = (text: string, start: number, behind: string): Span | undefined 
 /** A value with digits whose name stands before it, or behind it: a national id, a passport, a date of birth. */
 export const identityAt = (text: string, start: number, end: number): Span | undefined => {
   const lists = listsBefore(text, start)
-  if (lists === 0) {
-    const after = codeAt(text, end, text.length)
-    return after === 32
-      ? (end - start >= 6 ? namedBehindAt(text, start, end) : undefined)
-      : after === 45 || after === 46 || after === 47 || after === 0x5e74
-      ? bornAt(text, start)
-      : undefined
-  }
+  const found = lists === 0 ? undefined : behindNameAt(text, start, lists)
+  if (found !== undefined) return found
+  const after = codeAt(text, end, text.length)
+  return after === 32
+    ? (end - start >= 6 ? namedBehindAt(text, start, end) : undefined)
+    : after === 45 || after === 46 || after === 47 || after === 0x5e74
+    ? bornAt(text, start)
+    : undefined
+}
+
+/** A value behind its name; the word before may be of these lists. */
+const behindNameAt = (text: string, start: number, lists: number): Span | undefined => {
   if (lists === EXPIRY && codeAt(text, start + 2, text.length) > 47) return undefined
   // Where words are not separated names are short.
   const reach = start > 0 && isWide(text.charCodeAt(start - 1)) || (start > 1 && isWide(text.charCodeAt(start - 2)))

@@ -80,6 +80,7 @@ describe("documents behind or before the word that names them", () => {
       ["Pass-Nr.: F12345671", "F12345671"],
       ["My passport is f01234567.", "f01234567"],
       ["AB1234567 is my passport number", "AB1234567"],
+      ["use the pass AB1234567 is my passport number", "AB1234567"],
       ["AAA123456 es mi número de pasaporte", "AAA123456"],
       ["여권 번호 F56645211", "F56645211"]
     ])
