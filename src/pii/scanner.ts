@@ -5,6 +5,7 @@
  * `=`, `-`, `+`, `(`, `~`), a detector looks closer at a bounded window. So the work is linear in the text.
  */
 import { argumentAt, assignmentAt, elementAt } from "./assignment.ts"
+import { besideCardAt } from "./besideCard.ts"
 import { codeAt, escapeEnd } from "./boundary.ts"
 import { flagAt, passwordAfterWord } from "./commands.ts"
 import { emailAt, spelledEmailAt } from "./contact.ts"
@@ -275,7 +276,8 @@ const number = (text: string, start: number, end: number, all: number, isNumber:
     (length >= 12 || (length === 4 && separated) ? cardAt(text, start) : undefined) ??
     (mayDial(text, start) ? phoneAt(text, start) : undefined) ?? zipAt(text, start) ??
     identityAt(text, start, end) ??
-    streetAt(text, start)
+    streetAt(text, start) ??
+    (length <= 4 ? besideCardAt(text, start) : undefined)
 }
 
 const isQuote = (code: number): boolean => code === 34 || code === 39
