@@ -76,7 +76,11 @@ const hostile = [
   "api_key='a",
   "]=",
   "password=\"a${${${${${${\" ",
-  "身份证号码 1 "
+  "身份证号码 1 ",
+  "Bergweg 93 A-A-A-A ",
+  "12 rue de la A ",
+  "4111111111111111|12|",
+  "address: \"A 1 "
 ]
 
 export const run = (): void => {

@@ -11,8 +11,8 @@ export interface Signing {
 }
 
 /**
- * Another of its name was, and is gone. One that is gone
- * and whose name is not known may have been of this name as well.
+ * Another log of its name was signed, and is gone. One that is gone and whose name is not known may have been of this
+ * name as well.
  */
 export const lostOrigin = Effect.fnUntraced(function*({ signer, store }: Signing, log: Log) {
   const there = new Set((yield* store.logs).flatMap(({ origins }) => origins.map(({ origin }) => origin)))

@@ -185,29 +185,29 @@ export const phoneAt = (text: string, start: number): Span | undefined => {
   phonePattern.lastIndex = start
   const match = phonePattern.exec(text)
   if (match === null) return undefined
-  let end = phoneEnd(text, start + match[0].length)
+  let [found] = match
+  let end = phoneEnd(text, start + found.length)
   // The last group may be of what follows: `+49 30 1234567 192.168.1.7`.
-  if (end === -1 && match[0].startsWith("+")) {
-    const shorter = match[0].lastIndexOf(" ")
-    if (shorter > 0) end = phoneEnd(text, start + shorter)
-    match[0] = match[0].slice(0, shorter)
+  if (end === -1 && found.startsWith("+") && found.includes(" ")) {
+    found = found.slice(0, found.lastIndexOf(" "))
+    end = phoneEnd(text, start + found.length)
   }
   if (end === -1) return undefined
   // A date is no number to call.
-  if (/^(?:\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[./-]\d\d?[./-]\d{4})(?!\d)/.test(match[0])) return undefined
-  const digits = match[0].replace(/\D/g, "")
+  if (/^(?:\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[./-]\d\d?[./-]\d{4})(?!\d)/.test(found)) return undefined
+  const digits = found.replace(/\D/g, "")
   if (digits.length > 17) return undefined
-  if (match[0].startsWith("+")) {
+  if (found.startsWith("+")) {
     if (digits.startsWith("0") || digits.length < 7) return undefined
     // In one piece, too long or too short for its country, and no word says that it is one.
-    return digits.length + 1 < match[0].length || isPossible(digits) ||
+    return digits.length + 1 < found.length || isPossible(digits) ||
         phoneBefore.test(text.slice(Math.max(0, start - 48), start))
       ? { start, end, kind: "PHONE" }
       : undefined
   }
   if (isWholeNumber(text, start, end, digits)) return { start, end, kind: "PHONE" }
   // "call 12345678 times": few digits in one piece are a number only after a noun.
-  if (digits.length < 9 && digits === match[0] && !phoneNounBefore.test(text.slice(Math.max(0, start - 32), start))) {
+  if (digits.length < 9 && digits === found && !phoneNounBefore.test(text.slice(Math.max(0, start - 32), start))) {
     return undefined
   }
   return phoneAfter.test(text.slice(end, end + 12)) || phoneBefore.test(text.slice(Math.max(0, start - 48), start))

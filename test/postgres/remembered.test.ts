@@ -17,6 +17,14 @@ const reasonOf = <A, R>(effect: Effect.Effect<A, AuditError.AuditError, R>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
 const count = Effect.map(AuditTrail.query({ ...log, limit: 1000 }), ({ items }) => items.length)
 
+/** A store whose signer's state is beside it, over a client of so many connections. */
+const signing = (schema: string, maxConnections: number) =>
+  AuditLogger.layer().pipe(
+    Layer.provideMerge(Postgres.layerSigning({ schema })),
+    Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
+    Layer.provideMerge(file.server.client({ maxConnections }))
+  )
+
 /** An event that was stripped by another policy, as another version of the application gives it. */
 const otherwise = (pii: PiiStripper.Options) => sealedBy({ action: "note.create" }, {}, {}, pii)
 
@@ -126,12 +134,7 @@ describe("an event in the application's transaction", () => {
   it.live("needs no connection beside that one, where the signer's state is beside the log", () =>
     Effect.gen(function*() {
       const schema = freshSchema()
-      const store = () =>
-        AuditLogger.layer().pipe(
-          Layer.provideMerge(Postgres.layerSigning({ schema })),
-          Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
-          Layer.provideMerge(file.server.client({ maxConnections: 1 }))
-        )
+      const store = () => signing(schema, 1)
       const emit = AuditLogger.emit({ action: "note.create" }).pipe(within())
       yield* Effect.provide(emit, store())
       // Another instance knows nothing of the log, and asks what was signed of it.
@@ -145,12 +148,7 @@ describe("an event in a transaction of another role", () => {
     Effect.gen(function*() {
       const schema = freshSchema()
       const role = `${schema}_app`
-      const store = () =>
-        AuditLogger.layer().pipe(
-          Layer.provideMerge(Postgres.layerSigning({ schema })),
-          Layer.provideMerge(PostgresSignerState.layer({ schema: `${schema}_signer`, newSigner: true })),
-          Layer.provideMerge(file.server.client({ maxConnections: 2 }))
-        )
+      const store = () => signing(schema, 2)
       const emit = AuditLogger.emit({ action: "note.create" }).pipe(within())
       yield* Effect.gen(function*() {
         const sql = yield* SqlClient
