@@ -12,6 +12,9 @@ const events = readFileSync(new URL("../test/fixtures/pii/events.jsonl", import.
     (JSON.parse(line) as { readonly payload: Record<string, never> }).payload
   )
 const eventBytes = events.reduce((total, event) => total + JSON.stringify(event).length, 0)
+const realistic = readFileSync(new URL("events/realistic.ndjson", import.meta.url), "utf8").trimEnd().split("\n")
+  .map((line) => JSON.parse(line) as Record<string, never>)
+const realisticBytes = realistic.reduce((total, event) => total + JSON.stringify(event).length, 0)
 const clean = "the quick brown fox jumps over the lazy dog and then it goes home to sleep. ".repeat(1300)
 const log = readFileSync(new URL("../test/fixtures/pii/negatives.jsonl", import.meta.url), "utf8")
 
@@ -86,8 +89,20 @@ const hostile = [
 export const run = (): void => {
   const redactor = new Redactor()
   const contestants: ReadonlyArray<readonly [string, number, number, () => void]> = [
-    ["@redactpii/node, events", eventBytes, 10, () => events.forEach((event) => redactor.redactObject(event))],
-    ["effect-audit, events", eventBytes, 10, () => events.forEach((event) => Pii.strip(event))],
+    [
+      "@redactpii/node, realistic events",
+      realisticBytes,
+      10,
+      () => realistic.forEach((event) => redactor.redactObject(event))
+    ],
+    ["effect-audit, realistic events", realisticBytes, 10, () => realistic.forEach((event) => Pii.strip(event))],
+    [
+      "@redactpii/node, events with much to find",
+      eventBytes,
+      10,
+      () => events.forEach((event) => redactor.redactObject(event))
+    ],
+    ["effect-audit, events with much to find", eventBytes, 10, () => events.forEach((event) => Pii.strip(event))],
     ["@redactpii/node, clean text", clean.length, 20, () => redactor.redact(clean)],
     ["effect-audit, clean text", clean.length, 20, () => Pii.scan(clean)],
     ["effect-audit, log lines", log.length, 5, () => Pii.scan(log)]

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { networkOf } from "../internal/address.ts"
-import { type Json, type JsonObject, pointerToken, setKey } from "../internal/json.ts"
+import { type Json, type JsonObject, setKey } from "../internal/json.ts"
 import { type Embedded, exactNumber, jsonLines, mayHoldJson, readJson, repetition, writeJson } from "./embedded.ts"
 import { isMask, isOnlyDigits } from "./harmless.ts"
 import { keyKind } from "./keyNames.ts"
@@ -12,6 +12,7 @@ import type { Kind } from "./Kind.ts"
 import { isCommonCard } from "./numbers.ts"
 import { type Asked, askedBy } from "./optional.ts"
 import {
+  copyUpTo,
   isArray,
   isCarrier,
   isFlat,
@@ -24,6 +25,7 @@ import {
   nameIn,
   unused
 } from "./pairs.ts"
+import { stripPointer } from "./place.ts"
 import { isPlaceholder } from "./placeholder.ts"
 import { type KnownKey, knownKey } from "./plainKeys.ts"
 import { couldBe, couldBeSecret, couldBeUnder, ownKind } from "./plausible.ts"
@@ -73,6 +75,8 @@ export class Stripper {
   private again = false
   private readonly asked: Asked | undefined
   private readonly detectsNothingElse: boolean
+  /** Whether the policy says nothing of what is allowed, and nothing of paths. */
+  private readonly isPlain: boolean
 
   constructor(options: Options = {}) {
     this.options = options
@@ -81,6 +85,7 @@ export class Stripper {
     this.detectsNothingElse = (options.detectors?.length ?? 0) === 0 && this.asked === undefined
     // Paths cost a push and a pop per value: only where a rule asks for them.
     this.path = this.policy.paths !== undefined || this.policy.allow?.paths !== undefined ? [] : undefined
+    this.isPlain = this.detectsNothingElse && this.path === undefined && this.policy.allow === undefined
   }
 
   /** Strips one part of an event's content, by its name, or what is below it. */
@@ -103,8 +108,7 @@ export class Stripper {
   private once(text: string, isRepeated: boolean): string {
     if (this.isAllowedValue(text) || this.isAllowedPath()) return text
     const spans = this.find(text)
-    // Most texts have nothing in them.
-    if (spans === none || spans.length === 0) return text
+    if (spans.length === 0) return text
     let result = ""
     let from = 0
     for (const span of spans) {
@@ -121,15 +125,7 @@ export class Stripper {
 
   /** A JSON Pointer without findings in its keys, and without the keys below one that names a kind. */
   place(pointer: string): string {
-    let kind: Kind | undefined
-    return pointer.split("/").map((segment, index) => {
-      const key = segment.replaceAll("~1", "/").replaceAll("~0", "~")
-      // The one field of a draft whose name is that of a secret.
-      if (index === 1 && key === "authorization") return segment
-      if (kind !== undefined) return /^\d*$/.test(key) ? segment : `[${kind}]`
-      kind = keyKind(key)
-      return pointerToken(this.text(key))
-    }).join("/")
+    return stripPointer(pointer, (key) => this.text(key))
   }
 
   /** A value without its findings; the same value when there are none. */
@@ -193,9 +189,7 @@ export class Stripper {
     return this.path !== undefined && this.policy.allow?.paths?.some(matches(this.path)) === true
   }
   private pathTreatment(): Treatment | undefined {
-    return this.path === undefined
-      ? undefined
-      : this.policy.paths?.find(({ path }) => matches(this.path ?? [])(path))?.treatment
+    return this.policy.paths?.find(({ path }) => matches(this.path ?? [])(path))?.treatment
   }
 
   private keyed(value: Json, key: string, depth: number, known: KnownKey): Json {
@@ -230,6 +224,7 @@ export class Stripper {
 
   /** A string that is JSON, or that has lines that are, is stripped as what it says. */
   private string(text: string, depth: number): Json {
+    if (this.isPlain && !mayHoldJson(text) && scanText(text) === none) return text
     const literal = exactNumber(text)
     if (literal !== undefined) return this.digits(text, literal)
     if (!mayHoldJson(text)) return this.text(text)
@@ -312,27 +307,31 @@ export class Stripper {
   }
 
   private object(object: JsonObject, depth: number): Json {
-    const named = nameIn(object)
     let result: Record<string, Json> | undefined
     const keys = Object.keys(object)
     for (let i = 0; i < keys.length; i++) {
       const given = keys[i]!
+      const value = object[given]!
+      // Of most keys nothing is said; what is below them is looked at like anything else.
+      if (this.isPlain && knownKey(given).saysNothing) {
+        const stripped = this.value(value, depth)
+        if (stripped !== value) result ??= copyUpTo(object, keys, i)
+        if (result !== undefined) setKey(result, unused(result, given), stripped)
+        continue
+      }
       const repeated = repetition(given)
       const key = repeated === "" ? given : given.slice(repeated.length)
-      const value = object[given]!
       this.path?.push(key)
       const known = knownKey(key)
       const name = this.detectsNothingElse && known.isPlain ? key : this.text(key)
+      const named = isValueKey(key) ? nameIn(object) : undefined
       const stripped = isOfModel(object, key) || isOfStatement(object, key)
         ? this.value(value, depth)
-        : named !== undefined && isValueKey(key)
+        : named !== undefined
         ? this.keyed(value, named, depth, knownKey(named))
         : this.keyed(value, key, depth, known)
       this.path?.pop()
-      if (result === undefined && (stripped !== value || name !== key)) {
-        result = {}
-        for (let k = 0; k < i; k++) setKey(result, keys[k]!, object[keys[k]!]!)
-      }
+      if (stripped !== value || name !== key) result ??= copyUpTo(object, keys, i)
       if (result !== undefined) setKey(result, unused(result, repeated + name), stripped)
     }
     return result ?? object

@@ -4,6 +4,7 @@ import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { anyForm, isPasswordName, isValue, longestQuoted, strongAt, valueAt } from "./namedValue.ts"
 import { type Name, nameBefore, nameIn } from "./names.ts"
+import { mayEndName } from "./phrase.ts"
 import { saysNothing } from "./saysNothing.ts"
 import type { Span } from "./span.ts"
 
@@ -17,11 +18,16 @@ const kindOf = (name: string): Kind | undefined => {
   return kind ?? (name.charCodeAt(name.length - 1) > 0x0e00 ? keyKind(name.slice(-2)) ?? keyKind(name.slice(-4)) : kind)
 }
 
+const hasLetter = /\p{L}/u
+
 /** Two words of running text that name what follows: `api key:`, `social security number:`. */
 const twoWords = (text: string, first: number, name: string): Kind | undefined => {
   if (text[first - 1] !== " " || /["'`\]]/.test(text[first - 2] ?? "")) return undefined
+  if (!mayEndName(name, text.slice(Math.max(0, first - 64), first))) return undefined
   const before = nameBefore(text, first - 1)
   if (before === undefined) return undefined
+  // A date and a time.
+  if (!hasLetter.test(name) && !hasLetter.test(before[1])) return undefined
   const two = `${before[1]} ${name}`
   const kind = keyKind(two)
   if (kind !== undefined || text[before[0] - 1] !== " ") return kind

@@ -1,4 +1,5 @@
 /** Passwords in sentences, statements and commands: `my password is ...`, `IDENTIFIED BY '...'`, `curl -u user:...`. */
+import { codeAt } from "./boundary.ts"
 import { couldBeCode, isPlaceholderValue } from "./code.ts"
 import { bare, strongAt, valueAt, whole } from "./namedValue.ts"
 import type { Span } from "./span.ts"
@@ -74,8 +75,21 @@ const takesItTight = (before: string): boolean => /^m/i.test([...before.matchAll
 const takesPassword =
   /(?:\b(?:sshpass|mysql\w*|mariadb\w*|psexec(?:\.exe)?|smbclient|plink|pscp|docker login|podman login|helm registry login|net use)\b|\bredis-cli\b|\baz login\b)[^\n|;&]{0,96}$/i
 
+/** Whether a hyphen may begin a flag that says more: letters, and a space or `=` behind them, or `-p` or `-a` alone. */
+const mayBeFlag = (text: string, i: number): boolean => {
+  const length = text.length
+  const next = codeAt(text, i + 1, length) | 32
+  if (next === 112 || next === 97) return true
+  let end = i + 1
+  while (end < length && isOfName(codeAt(text, end, length))) end++
+  const after = codeAt(text, end, length)
+  return end > i + 1 && (after === 32 || after === 61)
+}
+const isOfName = (code: number): boolean => code === 45 || code === 50 || ((code | 32) >= 97 && (code | 32) < 123)
+
 /** `curl -u user:password`, `--password value`. `i` stands at the first `-`. */
 export const flagAt = (text: string, i: number): Span | undefined => {
+  if (!mayBeFlag(text, i)) return undefined
   // `per-token count`, `connection-phase`: a hyphen in a word.
   const isInWord = isWordBefore.test(text[i - 1] ?? "")
   curlUser.lastIndex = i

@@ -12,7 +12,7 @@ const beginPattern = /-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----/y
 
 /** PEM private keys (RFC 7468), to the end marker or, when that is cut off, to the end of the text. */
 export const privateKeyAt = (text: string, start: number): Span | undefined => {
-  if (!text.startsWith(beginKey, start)) return undefined
+  if (text.charCodeAt(start + 1) !== 45 || !text.startsWith(beginKey, start)) return undefined
   beginPattern.lastIndex = start
   const match = beginPattern.exec(text)
   if (match === null) return undefined
@@ -25,7 +25,7 @@ export const privateKeyAt = (text: string, start: number): Span | undefined => {
 
 /** JSON Web Tokens (RFC 7519): base64url of `{"`, two more parts, of which the last is empty without a signature. */
 export const jwtAt = (text: string, start: number): Span | undefined => {
-  if (!text.startsWith("eyJ", start)) return undefined
+  if (text.charCodeAt(start) !== 101 || !text.startsWith("eyJ", start)) return undefined
   let end = start
   let dots = 0
   for (; end < text.length; end++) {
@@ -50,13 +50,17 @@ const shapesAt = (text: string, start: number): ReadonlyArray<RegExp> => {
   const length = text.length
   const first = codeAt(text, start, length)
   if (codeAt(text, start + 32, length) === 45 || codeAt(text, start + 14, length) === 46) return shapes
-  if (first >= 77 && first <= 79) return [discord]
+  if (first >= 77 && first <= 79) return onlyDiscord
   if (first < 48 || first > 57) return none
-  if (codeAt(text, start + 1, length) === 47) return [asana]
-  return text.startsWith(":AA", start + 8) || text.startsWith(":AA", start + 9) || text.startsWith(":AA", start + 10)
-    ? [telegram]
-    : none
+  if (codeAt(text, start + 1, length) === 47) return onlyAsana
+  for (let colon = start + 8; colon <= start + 10; colon++) {
+    if (codeAt(text, colon, length) === 58) return text.startsWith(":AA", colon) ? onlyTelegram : none
+  }
+  return none
 }
+const onlyTelegram = [telegram]
+const onlyDiscord = [discord]
+const onlyAsana = [asana]
 const none: ReadonlyArray<RegExp> = []
 
 /**

@@ -100,12 +100,16 @@ const readExactly = (text: string, plain: Json): Json => {
   return exact === text ? plain : parse(exact) ?? plain
 }
 
+/** Shorter ones have no room for a name and a value. */
+const shortest = 8
+
 const opens = (code: number): boolean => code === 123 || code === 91
 /** How a quoted text begins that is JSON, or quoted once more. */
 const quotedJson = /^"(?:\s|\\[nrt]|\\ufeff|\ufeff)*(?:[[{]|\\")/i
 
 /** Whether a text may hold JSON: what it begins with says no of most. */
 export const mayHoldJson = (text: string): boolean => {
+  if (text.length < shortest) return false
   const code = codeAt(text, 0, text.length)
   if (opens(code) || code === quote || code <= 32 || code === 0xfeff) return true
   if (code === 100 && text.startsWith("data:")) return text.includes("{")
@@ -120,7 +124,9 @@ export const readJson = (text: string): Embedded | undefined => {
   while (end > start && space.test(text[end - 1]!)) end--
   const first = text.charCodeAt(start)
   const last = text.charCodeAt(end - 1)
-  if (end - start < 8 || !(opens(first) ? last === first + 2 : first === quote && last === quote)) return undefined
+  if (end - start < shortest || !(opens(first) ? last === first + 2 : first === quote && last === quote)) {
+    return undefined
+  }
   const body = text.slice(start, end)
   if (first === quote ? !quotedJson.test(body) : isDeep(body)) return undefined
   const plain = parse(body)

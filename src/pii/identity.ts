@@ -210,7 +210,17 @@ const namedBehindAt = (text: string, start: number, end: number): Span | undefin
 
 /** `05.12.1949 года рождения`, `am 18.07.1952 geboren`: a date that the word for birth stands behind. */
 const birthBehind = /^ ?(?:geboren|г(?:ода?|\.) ?р(?:\.|ождения)|生まれ|született|születtem|do[gğ]umlu|r\. ur\.)/
+/** What the words for a birth begin with. */
+const bornBegins = new Set([..."gг生szdr"].map((letter) => letter.charCodeAt(0)))
+/** Whether a number goes on, as a date does, to what may be such a word, or to the name of a month. */
+const mayBeBorn = (text: string, start: number): boolean => {
+  let end = start
+  while (end < text.length && end - start < 18 && text.charCodeAt(end) < 58) end++
+  const code = codeAt(text, end, text.length)
+  return code > 0x0e00 || bornBegins.has(code) || (isLetter(code) && end - start <= 4)
+}
 const bornAt = (text: string, start: number): Span | undefined => {
+  if (!mayBeBorn(text, start)) return undefined
   date.lastIndex = start
   if (!date.test(text)) return undefined
   const end = date.lastIndex

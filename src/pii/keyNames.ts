@@ -123,7 +123,7 @@ const byName = new Map<string, Kind>(
 )
 
 /** The last words of all names: no name ends with another. */
-const lasts = new Set([...byName.keys()].map((name) => name.slice(name.lastIndexOf(" ") + 1)))
+export const lasts = new Set([...byName.keys()].map((name) => name.slice(name.lastIndexOf(" ") + 1)))
 
 /** Short names that mean something else behind other words: only as a whole. */
 const alone = new Map<string, Kind>(
@@ -131,7 +131,7 @@ const alone = new Map<string, Kind>(
 )
 
 /** Names of several words written as one: `dateofbirth`, `privatekey`. Short ones could be anything. */
-const glued = new Map<string, Kind>(
+export const glued = new Map<string, Kind>(
   [...byName].filter(([name]) => name.includes(" ")).map(([name, kind]) => [name.replaceAll(" ", ""), kind] as const)
     .filter(([name]) => name.length >= 7)
 )
@@ -317,7 +317,7 @@ const classify = (key: string): Kind | undefined => {
 }
 
 /** Words written together that end like one: `dbpass`, `stripetoken`. */
-const ending =
+export const ending =
   /[a-z]{2}(?:password|passwd|passwort|passphrase|secret|apikey|token|pwd)$|^(?:db|user|root|admin|my|smtp|ftp|mail|email|new|old|app|proxy)pass$/
 
 /** Keys that are no secrets. */

@@ -89,8 +89,8 @@ const ibanPattern = /[A-Za-z]{2}\d{2}(?:[ -]?[0-9A-Za-z]){11,30}/y
 export const ibanAt = (text: string, start: number, wordEnd: number): Span | undefined => {
   const third = text.charCodeAt(start + 2)
   if (!isDigit(third) || wordEnd - start < 4) return undefined
-  const length = ibanLength(text.slice(start, start + 2).toUpperCase())
-  if (length === undefined) return undefined
+  const length = ibanLength(text.charCodeAt(start), text.charCodeAt(start + 1))
+  if (length === 0) return undefined
   ibanPattern.lastIndex = start
   const match = ibanPattern.exec(text)
   if (match === null) return undefined

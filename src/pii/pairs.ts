@@ -1,5 +1,6 @@
 /** Names with values in other shapes than the keys of an object. */
-import type { Json, JsonObject } from "../internal/json.ts"
+import { type Json, type JsonObject, setKey } from "../internal/json.ts"
+import { repetition } from "./embedded.ts"
 import { keyKind } from "./keyNames.ts"
 
 /** Whether a value is a list. */
@@ -80,9 +81,20 @@ export const isOfModel = (object: JsonObject, key: string): boolean =>
     : key === "signature" && isOfReasoning(object) && Object.keys(object).every((name) => ofThoughts.has(name)) &&
       (Object.keys(object).length > 1 || isLong(object["signature"]))
 
+/** Whether a key is one of those that are looked at with what stands beside them, or above what is below them. */
+export const isTelling = (key: string): boolean =>
+  /^(?:tokens?|signature|Sid|[Vv]alue)$/.test(key) || isRawHeaders(key) || repetition(key) !== ""
+
 /** Whether a key of an object is the name of a statement in a policy of access (IAM JSON policy grammar, `sid_block`). */
 export const isOfStatement = (object: JsonObject, key: string): boolean =>
   key === "Sid" && (object["Effect"] === "Allow" || object["Effect"] === "Deny")
+
+/** What an object has before one of its keys, to be written on. */
+export const copyUpTo = (object: JsonObject, keys: ReadonlyArray<string>, end: number): Record<string, Json> => {
+  const copy: Record<string, Json> = {}
+  for (let i = 0; i < end; i++) setKey(copy, keys[i]!, object[keys[i]!]!)
+  return copy
+}
 
 /**
  * How often a key was used in each object that is being written: looking for a free name must not start over each time.

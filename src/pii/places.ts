@@ -106,6 +106,10 @@ const hasCode = (text: string, end: number): boolean => {
   return townAndCode.test(text) && /[A-Z]\d|, [A-Z]{2} \d{5}/.test(text.slice(end, townAndCode.lastIndex))
 }
 
+/** What the kinds of streets that stand before their names begin with, and `bis`, `ter`, `quater`. */
+const kindBegins = new Set([..."abcefimpqrstv"].map((letter) => letter.charCodeAt(0)))
+const isCapital = (code: number): boolean => code >= 65 && code < 91
+
 const unitWord = /apt|apartment|suite|unit/i
 /** Whether a capital or a digit begins the next word, as the name of a street. */
 const mayBeNamed = (text: string, from: number): boolean => {
@@ -163,15 +167,16 @@ const numberFirstAt = (
     const box = boxBefore.exec(text.slice(Math.max(0, start - 16), start))
     if (box !== null) return { start: Math.max(0, start - 16) + box.index, end: digits }
   }
+  const next = text.charCodeAt(after === 44 ? digits + 2 : digits + 1)
   inSmall.lastIndex = start
-  if (after !== 44 && inSmall.test(text)) return { start, end: inSmall.lastIndex }
+  if (after !== 44 && !isCapital(next) && inSmall.test(text)) return { start, end: inSmall.lastIndex }
   // `RFC 8252 Section 7`, `5 PLUS) AppleWebKit/`.
-  if (notAStreet.test(text.slice(digits, digits + 24))) return undefined
+  if (isCapital(next) && notAStreet.test(text.slice(digits, digits + 24))) return undefined
   named.lastIndex = start
   if (mayBeNamed(text, digits) && named.test(text)) return { start, end: named.lastIndex }
   numberFirst.lastIndex = start
   weakFirst.lastIndex = start
-  if (after === 32 || after === 44) {
+  if ((after === 32 || after === 44) && kindBegins.has(next | 32)) {
     if (numberFirst.test(text)) return { start, end: numberFirst.lastIndex }
     const isWeak = weakFirst.test(text)
     if (isWeak && (isSaid(text, start) || townEnd(text, weakFirst.lastIndex, false) > weakFirst.lastIndex)) {

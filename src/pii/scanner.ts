@@ -35,26 +35,28 @@ import { mayBeVendors } from "./vendors.ts"
 /** No findings: one array for all texts. */
 export const none: ReadonlyArray<Span> = []
 
-const WORD = 1
+// What a word is made of, a bit each; signs have numbers above these.
+const SMALL = 1
 const DIGIT = 2
-const AT = 3
-const COLON = 4
-const EQUALS = 5
-const DASH = 6
-const PLUS = 7
-const PAREN = 8
-const TILDE = 9
-const BRACKET = 10
-const ESCAPE = 11
-const TAG = 12
-const COMMA = 13
-const DOLLAR = 14
+const LETTER = 4
+const AT = 8
+const COLON = 9
+const EQUALS = 10
+const DASH = 11
+const PLUS = 12
+const PAREN = 13
+const TILDE = 14
+const BRACKET = 15
+const ESCAPE = 16
+const TAG = 17
+const COMMA = 18
+const DOLLAR = 19
 
 const classes = new Uint8Array(128)
 for (let code = 48; code < 58; code++) classes[code] = DIGIT
-for (let code = 65; code < 91; code++) classes[code] = WORD
-for (let code = 97; code < 123; code++) classes[code] = WORD
-classes[95] = WORD
+for (let code = 65; code < 91; code++) classes[code] = LETTER
+for (let code = 97; code < 123; code++) classes[code] = SMALL
+classes[95] = LETTER
 for (
   const [char, trigger] of [
     ["@", AT],
@@ -77,9 +79,9 @@ for (
   classes[char.charCodeAt(0)] = trigger
 }
 
-/** For every UTF-16 code unit, whether it belongs to a word, as `WORD` or `DIGIT`: one look for each character. */
+/** For every UTF-16 code unit, whether it belongs to a word, and as what: one look for each character. */
 const inWord = new Uint8Array(65_536)
-for (let code = 0; code < 128; code++) if (classes[code]! <= DIGIT) inWord[code] = classes[code]!
+for (let code = 0; code < 128; code++) if (classes[code]! <= LETTER) inWord[code] = classes[code]!
 
 /** A token is never part of something longer that begins with it: `https://ghp_...@github.com`. */
 const tokens = new Set<Kind>(["SECRET", "JWT", "PRIVATE_KEY", "CRYPTO_ADDRESS"])
@@ -137,15 +139,20 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
     }
     let next = i + 1
     let span: Span | undefined
-    if (kind <= DIGIT) {
+    if (kind <= LETTER) {
       let kinds = kind
       let after = next < length ? charCodeAt.call(text, next) : 0
       for (let of = inWord[after]!; of !== 0; of = inWord[after]!) {
         kinds |= of
         after = ++next < length ? charCodeAt.call(text, next) : 0
       }
-      // Most words are short, of small letters, and followed by a space.
-      if (kinds !== WORD || code < 97 || next - i > 5 || goesOn(after)) span = atWord(text, i, next, length, kinds)
+      // Most words are of small letters, and followed by a space.
+      if (kinds !== SMALL || (goesOn(after) && !endsSentence(text, after, next + 1, length))) {
+        if (after === 45 && next - i === 8 && isUuidAt(text, i, length)) {
+          next = i + 36
+          span = randomAt(text, i, next, length)
+        } else span = atWord(text, i, next, length, kinds)
+      } else if (next - i > 5 && mayBegin(text, code, i, next - i)) span = atWord(text, i, next, length, kinds)
     } else {
       if (kind === BRACKET) next = Math.max(next, placeholderEnd(text, i))
       else if (kind === ESCAPE) next = Math.max(next, escapeEnd(text, i))
@@ -164,9 +171,25 @@ const scanPlain = (text: string, asks: boolean): Array<Span> | "disguised" | und
 const isDigit = (code: number): boolean => code >= 48 && code < 58
 /** Whether a sign follows a word behind which a token may go on. */
 const goesOn = (after: number): boolean => after >= 43 && after <= 58
+/** Whether a full stop, a comma or a colon follows, and then a space or nothing. */
+const endsSentence = (text: string, after: number, next: number, length: number): boolean =>
+  (after === 46 || after === 44 || after === 58) && codeAt(text, next, length) <= 32
 
-/** Lengths of the words after which a password stands: `secret`, `passwd`, `password`, `passcode`, `passphrase`. */
-const isPasswordLength = (length: number): boolean => length === 6 || length === 8 || length === 10
+/** Lengths of the words after which a password stands, a bit each, by their first letters. */
+const passwordLengths = new Uint32Array(128)
+/** Their third letters, by the first. */
+const passwordThirds = new Uint8Array(128)
+for (const word of "secret passwd password passcode passphrase identified masterauth requirepass".split(" ")) {
+  passwordLengths[word.charCodeAt(0)]! |= 1 << word.length
+  passwordThirds[word.charCodeAt(0)] = word.charCodeAt(2)
+}
+const mayBePassword = (first: number, third: number, length: number): boolean =>
+  (passwordLengths[first]! >>> length & 1) === 1 && passwordThirds[first] === third
+
+/** Whether something may begin with a word of more than five small letters behind which no token goes on. */
+const mayBegin = (text: string, first: number, start: number, length: number): boolean =>
+  length >= 14 || mayBePassword(first, charCodeAt.call(text, start + 2), length) ||
+  (length >= 8 && mayBeVendors(first, charCodeAt.call(text, start + 1), charCodeAt.call(text, start + 2)))
 
 /**
  * Whether a detector may find something at a word that begins with a letter; of most words their first characters,
@@ -182,21 +205,46 @@ const isTelling = (text: string, start: number, end: number, all: number): boole
   // Document numbers.
   if (first < 97 && (length === 1 || second < 97) && length <= 18) return true
   const after = codeAt(text, end, all)
-  const isPart = goesOn(after)
+  const isPart = goesOn(after) || after === 126 || after === 36
   // A token is a word of some length, or goes on behind a sign.
   if ((length >= 8 || isPart) && mayBeVendors(first, second, third)) return true
   if (isPart) {
-    // Tokens of several words: two of their shapes begin so, the others with a digit or with longer words.
-    if ((first >= 77 && first <= 79) || length === 14 || length <= 4) return true
+    // Tokens of several words: two of their shapes begin so, the others with a digit or with longer words; octets.
+    if ((first >= 77 && first <= 79) || length === 14 || ((length === 2 || length === 4) && isHex(first | 32))) {
+      return true
+    }
   }
-  const lower = first | 32
-  if (lower === 112 || lower === 115) return isPasswordLength(length)
-  // `identified by`, `masterauth`, `requirepass`.
-  return ((lower === 105 || lower === 109) && length === 10) || (lower === 114 && length === 11)
+  return mayBePassword(first | 32, third | 32, length)
+}
+
+const isHex = (code: number): boolean => isDigit(code) || (code >= 97 && code < 103)
+
+/** Whether a word is a digest, or an id of a trace (W3C Trace Context): 32, 40 or 64 hexadecimal digits. */
+const isDigest = (text: string, start: number, end: number, kinds: number): boolean => {
+  if (kinds !== (SMALL | DIGIT)) return false
+  const length = end - start
+  if (length !== 32 && length !== 40 && length !== 64) return false
+  for (let i = start; i < end; i++) if (!isHex(charCodeAt.call(text, i))) return false
+  return true
+}
+
+/** Whether a UUID begins at a word of eight characters before a hyphen (RFC 9562, section 4), and nothing follows it. */
+const isUuidAt = (text: string, start: number, length: number): boolean => {
+  if (start + 36 > length || inWord[codeAt(text, start + 36, length)] !== 0) return false
+  let letters = 0
+  for (let i = 0; i < 36; i++) {
+    const code = charCodeAt.call(text, start + i) | 32
+    if (i === 8 || i === 13 || i === 18 || i === 23) {
+      if (code !== 45) return false
+    } else if (!isHex(code)) return false
+    else if (code >= 97) letters++
+  }
+  return letters > 0 && (codeAt(text, start + 36, length) !== 45 || inWord[codeAt(text, start + 37, length)] === 0)
 }
 
 /** The detectors for a word or number, as far as its characters allow them. */
 const atWord = (text: string, start: number, end: number, length: number, kinds: number): Span | undefined => {
+  if (isDigest(text, start, end, kinds) && !goesOn(codeAt(text, end, length))) return hiddenIn(text, start, end, length)
   if (isDigit(codeAt(text, start, length))) {
     const found = tokenAt(text, start, end) ?? number(text, start, end, length, kinds === DIGIT)
     return found !== undefined || kinds === DIGIT ? found : hiddenIn(text, start, end, length)
@@ -206,7 +254,7 @@ const atWord = (text: string, start: number, end: number, length: number, kinds:
       ? birthAt(text, start, end)
       : undefined)
   if (found !== undefined) return found
-  return kinds === WORD
+  return (kinds & DIGIT) === 0
     ? end - start >= 14 ? encodedEmailAt(text, start, end, length) : undefined
     : hiddenIn(text, start, end, length)
 }

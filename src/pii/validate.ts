@@ -133,9 +133,18 @@ const ibanLengths: Readonly<Record<string, number>> = {
   YE: 30
 }
 
-/** The length that an IBAN of this country has, if the country has any. */
-export const ibanLength = (country: string): number | undefined =>
-  Object.hasOwn(ibanLengths, country) ? ibanLengths[country] : undefined
+/** The same by the two letters, as `first * 26 + second` from A on; 0 for all others. */
+const lengthsByLetters = new Uint8Array(26 * 26)
+for (const [country, length] of Object.entries(ibanLengths)) {
+  lengthsByLetters[(country.charCodeAt(0) - 65) * 26 + country.charCodeAt(1) - 65] = length
+}
+
+/** The length that an IBAN has whose country has these two letters, in the codes of either case; 0 if it has none. */
+export const ibanLength = (first: number, second: number): number => {
+  const one = (first & ~32) - 65
+  const two = (second & ~32) - 65
+  return one >= 0 && one < 26 && two >= 0 && two < 26 ? lengthsByLetters[one * 26 + two]! : 0
+}
 
 /** ISO 7064 mod 97-10 over a compact IBAN. */
 export const isIban = (compact: string): boolean => {
