@@ -97,7 +97,8 @@ export const couldBeCode = (text: string, start: number, end: number, place: Pla
   if (place.inQuotes) return isTemplate(literal) || isNameOfSecret(literal)
   const after = text.slice(end, end + 8)
   if (literal.endsWith("-") && after.startsWith(">")) return true
-  if (/^[)\]};,+*/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:day|hour|minute|week)s?\b|^:[a-z]/.test(literal)) return true
+  if (/^[)\]};,/|"']|^\.[$p]\[|^i\d\d$|^\d+\.(?:day|hour|minute|week)s?\b|^:[a-z]/.test(literal)) return true
+  if (/^[+*]/.test(literal) && !isTyped(literal)) return true
   // `String?`, `Token.refresh_enabled?`: an optional type, a predicate.
   if (/^[A-Za-z_][A-Za-z_.:<>]*\?$/.test(literal) && /^[,)(.{=]|^ [={b"]/.test(after)) return true
   if (/^this@\w+(?:\.\w+)*$/.test(literal)) return true
@@ -109,6 +110,9 @@ export const couldBeCode = (text: string, start: number, end: number, place: Pla
   const value = withoutTechnical(literal)
   return isPath(value, after, place) || (!place.isConstant && isWordOfCode(value, after, place.isTight))
 }
+
+/** Whether a text has small letters, capitals and digits, and no sign of a call or a path. */
+const isTyped = (value: string): boolean => !/[().[\]]/.test(value) && ofPassword.every((some) => some.test(value))
 
 const closing = new Map([["(", ")"], ["[", "]"], ["{", "}"], ["<", ">"]])
 /** Whether a bracket is closed by one of another kind, as in no code. */

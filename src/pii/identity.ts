@@ -192,17 +192,22 @@ const behindIt = (words: string): RegExp =>
 const passportBehind = behindIt(passportWords)
 const nationalBehind = behindIt(`${nationalWords}|pnr`)
 const documentNumber = /^[A-Z]{0,3}\d{5,18}[A-Z]{0,2}$/
+/** A number with its date of birth in front, as in Nordic countries: `19910924-2397`. */
+const withDate = /\d{6,8}[-+]\d{3,4}[\dA-Z]?(?![\w-])/y
 
 const verbBegins = new Set([..."ieäojtèé"].map((char) => char.charCodeAt(0)))
 
 /** A document's number that is the word before its name. Only a short verb may stand between. */
-const namedBehindAt = (text: string, start: number, end: number): Span | undefined => {
+const namedBehindAt = (text: string, start: number, word: number): Span | undefined => {
+  withDate.lastIndex = start
+  const end = codeAt(text, word, text.length) === 32 ? word : withDate.test(text) ? withDate.lastIndex : -1
+  if (end === -1 || codeAt(text, end, text.length) !== 32) return undefined
   if (!verbBegins.has(codeAt(text, end + 1, text.length))) return undefined
   const second = codeAt(text, end + 2, text.length)
   if (second !== 32 && codeAt(text, end + 3, text.length) !== 32 && codeAt(text, end + 4, text.length) !== 32) {
     return undefined
   }
-  if (!documentNumber.test(text.slice(start, end))) return undefined
+  if (end === word && !documentNumber.test(text.slice(start, end))) return undefined
   const after = text.slice(end, end + 72)
   const kind = passportBehind.test(after) ? "PASSPORT" : nationalBehind.test(after) ? "NATIONAL_ID" : undefined
   return kind === undefined ? undefined : { start, end, kind }
@@ -267,15 +272,41 @@ const plateAt = (text: string, start: number, behind: string): Span | undefined 
   return signs >= 5 && !/["'],\s?["']$/.test(behind) ? { start, end: plate.lastIndex, kind: "NATIONAL_ID" } : undefined
 }
 
+/** A value before, in a list of some: `AB1234567 and XY9876543`. */
+const another = /(?:^|[^\w-])([A-Z]{0,4}\d[\dA-Z]{5,19})(?:, ?| (?:and|or|&|und|oder|y|e|o|et|ou|i|og|och|en|of) )$/
+const formOf = (value: string): string => value.replace(/[A-Z]/g, "A").replace(/\d/g, "9")
+
+/** A value of the same form as one before it in a list, whose name stands before that. */
+const inListAt = (text: string, start: number, end: number, reach: number): Span | undefined => {
+  const from = Math.max(0, start - 40)
+  const match = reach === 0 ? null : another.exec(text.slice(from, start))
+  const value = match?.[1]
+  if (match === null || value === undefined || formOf(value) !== formOf(text.slice(start, end))) return undefined
+  const first = from + match.index + match[0].indexOf(value)
+  const lists = listsBefore(text, first) & (PASSPORT | NATIONAL | BANK)
+  const found = lists === 0
+    ? inListAt(text, first, first + value.length, reach - 1)
+    : behindNameAt(text, first, lists)
+  return found === undefined ? undefined : { start, end, kind: found.kind }
+}
+const mayBeInList = (text: string, start: number, end: number): boolean => {
+  const length = end - start
+  const before = codeAt(text, start - 1, start)
+  return length >= 6 && length <= 24 && (before === 44 || (before === 32 && codeAt(text, start - 2, start) > 32))
+}
+
 /** A value with digits whose name stands before it, or behind it: a national id, a passport, a date of birth. */
 export const identityAt = (text: string, start: number, end: number): Span | undefined => {
   const lists = listsBefore(text, start)
-  const found = lists === 0 ? undefined : behindNameAt(text, start, lists)
+  const found = lists === 0
+    ? mayBeInList(text, start, end) ? inListAt(text, start, end, 4) : undefined
+    : behindNameAt(text, start, lists)
   if (found !== undefined) return found
   const after = codeAt(text, end, text.length)
-  return after === 32
-    ? (end - start >= 6 ? namedBehindAt(text, start, end) : undefined)
-    : after === 45 || after === 46 || after === 47 || after === 0x5e74
+  const isDated = after === 45 || after === 43
+  return (after === 32 || isDated) && end - start >= 6
+    ? namedBehindAt(text, start, end)
+    : isDated || after === 46 || after === 47 || after === 0x5e74
     ? bornAt(text, start)
     : undefined
 }

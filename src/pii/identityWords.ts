@@ -7,7 +7,7 @@ const list = (...words: ReadonlyArray<string>): string => words.join("|")
 
 /** Ids of persons and firms, licences to drive, and what they are called in English. */
 export const nationalWords = list(
-  "pesel|nip|regon|dow[oó]d(?:u)?(?: osobist(?:y|ego))?|cpf|cnpj|dni|nif|nie|cif|nino|ni number|nhs|aadhaar|aadhar|uidai|pan(?: card)?|sin|tin|itin|ein|atin|ptin",
+  "pesel|nip|regon|dow[oó]d(?:u|em)?(?: osobist(?:y|ego|ym))?|cpf|cnpj|dni|nif|nie|cif|nino|ni number|nhs|aadhaar|aadhar|uidai|pan(?: card)?|sin|tin|itin|ein|atin|ptin",
   "n[uú]mero de identificaci[oó]n(?: de extranjero| fiscal| tributaria| personal)?|documento nacional de identidad|c[eé]dula(?: de)?(?: identidad| ciudadan[ií]a| residencia| persona f[ií]sica| extranjer[ií]a| jur[ií]dica)?",
   "cuit|cuil|rut|rut chileno|rol [uú]nico tributario|nit|ruc|rnc|rif|curp|rfc|clabe|cbu|cui|cci|nss|n[uú]mero de seguridad social|carn[eé] de extranjer[ií]a",
   "national insurance|social insurance|insurance number|national id(?:entity|entification)?|identity card|id card|identity document|resident registration|foreigner registration|alien registration",

@@ -1,6 +1,7 @@
 /** Numbers that belong to a person: cards, accounts, social security, telephones, postal codes. */
 import { codeAt, codeBefore } from "./boundary.ts"
 import { isPossible } from "./callingCodes.ts"
+import { ofFirm } from "./places.ts"
 import type { Span } from "./span.ts"
 import { ibanLength, isCard, isIban, isSsn } from "./validate.ts"
 
@@ -224,7 +225,35 @@ const stateBefore =
 export const zipAt = (text: string, start: number): Span | undefined => {
   if (start < 6 || text.charCodeAt(start - 4) !== 32 || text.charCodeAt(start - 5) !== 44) return undefined
   zip.lastIndex = start
-  return zip.test(text) && stateBefore.test(text.slice(start - 6, start))
+  return zip.test(text) && stateBefore.test(text.slice(start - 6, start)) &&
+      !ofFirm.test(text.slice(Math.max(0, start - 160), start))
     ? { start, end: zip.lastIndex, kind: "POSTAL_CODE" }
+    : undefined
+}
+
+const areas = [
+  "A[BL]|B[ABDHLNRST]?|C[ABFHMORTVW]|D[ADEGHLNTY]|E[CHNX]?|F[KY]|G[LUY]?|H[ADGPRSUX]|I[GMPV]|JE|K[ATWY]|L[ADELNSU]?|M[EKL]?|N[EGNPRW]?",
+  "O[LX]|P[AEHLOR]|R[GHM]|S[AEGKLMNOPRSTWY]?|T[ADFNQRSW]|UB|W[ACDFNRSV]?|YO|ZE"
+].join("|")
+/**
+ * United Kingdom (BS 7666, appendix C): one of its areas, a district, a space, and two letters that no unit, no size
+ * and no ordinal number has: `M1 8GB` is a machine.
+ */
+const postcode = new RegExp(
+  `(?:${areas})(?:\\d\\d?|\\d[A-HJKPSTUW]) \\d(?!GB|TB|PB|EB|HZ|ND|RD|ST|TH|XL|WD|FA|DX)[ABD-HJLNP-UW-Z]{2}(?![\\w-])`,
+  "y"
+)
+
+/** Canada: letters and digits in turn, of the letters that it uses (Canada Post, Addressing Guidelines). */
+const canadian = /[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z] \d[ABCEGHJ-NPRSTV-Z]\d(?![\w-])/y
+
+/** A postal code of the United Kingdom or Canada, by its form. The word before the space ends at `end`. */
+export const postcodeAt = (text: string, start: number, end: number): Span | undefined => {
+  const length = text.length
+  if (end - start > 4 || codeAt(text, end, length) !== 32 || !isDigit(codeAt(text, end + 1, length))) return undefined
+  const form = end - start === 3 && isDigit(codeAt(text, end + 3, length)) ? canadian : postcode
+  form.lastIndex = start
+  return !goesBack(text, start) && form.test(text)
+    ? { start, end: form.lastIndex, kind: "POSTAL_CODE" }
     : undefined
 }

@@ -19,15 +19,17 @@ const named = new RegExp(
   `\\d{1,6}[A-Za-z]?,? (?:[A-ZÀ-Ž0-9][^\\s,\\n"<>{}[\\]]{0,24} ){1,4}(?:${streetTypes})(?![\\wÀ-ž])\\.?(?:,?\\s(?:${unit}|#\\d{1,5}))?`,
   "y"
 )
+/** What a line of a block of text begins with: a quotation, a list. */
+const lead = "[ \\t>?*|-]{0,5}"
 /** A number, a name, perhaps another number, and then a unit: only addresses have one. */
 const withUnit = new RegExp(
-  `\\d{1,6} [^\\n,;:!?\\d][^\\n,;:!?]{2,50}[,\\n ]{1,3} {0,2}(?:Apt|Apartment|Suite|Unit)\\.? \\d{1,5}`,
+  `\\d{1,6} (?:\\d{1,6} )?[^\\n,;:!?\\d][^\\n,;:!?]{2,50}(?:[,\\n ]{1,3} {0,2}|,?\\n${lead})(?:Apt|Apartment|Suite|Unit)\\.? \\d{1,5}`,
   "iy"
 )
 /** A number and capitalised words, where the words before say that it is a place. */
 const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:"<>{}[\]]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/y
 const locatedBefore =
-  /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
+  /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|(?:office|restaurant|shop|store|hotel|clinic|home|house|flat) is (?:at|in)|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
 
 const link =
   "the|of|from|to|a|an|in|on|at|and|or|for|with|by|per|more|other|miles?|minutes?|hours?|days?|ways?|times?|lanes?|blocks?|people|cars?"
@@ -60,8 +62,8 @@ const house =
   /\d{1,5}(?:[A-Za-z](?![A-Za-z]))?(?:[/-]\d{1,4}[A-Za-z]?)?(?:,? (?:m|lok|bl|kl|kv|кв|sc|et|ap|apt|apto|piso|int|interno|bte|puerta|suite|unit|lgh|leil|oppgang|appartamento|zimmer|top|whg|wohnung|lote|casa|dto|depto|dpto)(?:\. ?| )(?:\d{1,5}[A-Za-z]?|[A-Za-z]\d{0,3})(?![\dA-Za-z])){0,4}(?:,? \d{1,2}[.ºª°]{1,2}(?: ?[A-Z](?![A-Za-z]))?)?(?![\w.:=%$€£]*\d)(?!\w)/iuy
 
 const city =
-  "\\p{Lu}[\\p{L}.'’-]{1,40}(?: (?:(?:am|an|der|im|in|la|le|les|de|del|di|do|da|upon|sur|sous|of|the|en|y|nad|pod) )?\\p{Lu}[\\p{L}.'’-]{1,40}){0,3}"
-const gap = "(?:,? ?(?:\\n[ \\t>]{0,4}){1,2}|, ?| )"
+  "\\p{Lu}[\\p{L}.'’-]{1,40}(?: (?:(?:am|an|and|der|im|in|la|le|les|de|del|di|do|da|upon|sur|sous|of|the|en|y|nad|pod) )?\\p{Lu}[\\p{L}.'’-]{1,40}){0,3}"
+const gap = `(?:,? ?(?:\\n${lead}){1,2}|, ?| )`
 /** An address of armed forces abroad ends so (USPS Publication 28, section 238): `PSC 1234, Box 5678`, `APO AE 09123`. */
 const military = /\d{5}(?:-\d{4})?(?![\w-])/y
 const militaryBefore = /(?:\b(?:PSC|CMR|Unit|USS|USNS|USNV|USCGC)\b[^\n]{1,40}[,\n] ?)?\b(?:APO|FPO|DPO),? A[AEP] $/i
@@ -80,7 +82,13 @@ const townAndCode = new RegExp(
   "uy"
 )
 
-const unitBehind = new RegExp(`,?(?: |\\n {0,3})(?:${unit}|#\\d{1,5})`, "iy")
+const unitBehind = new RegExp(`(?: \\d{1,5}[a-z]?)?,?(?: |\\n${lead})(?:${unit}|#\\d{1,5})`, "iy")
+/** Behind the line of a unit a town and a country, in letters of either case, and a postal code. */
+const linesBehindUnit = new RegExp(
+  `(?:,? ?\\n${lead}\\p{L}[\\p{L}\\p{M} .'’-]{1,40}){1,2} \\d{4,5}(?:-\\d{4})?(?![\\w-])`,
+  "uy"
+)
+const lineOfUnit = new RegExp(`\\n${lead}(?:Apt|Apartment|Suite|Ste|Unit|Flat)\\.? ?[A-Za-z0-9-]{1,6}$`, "i")
 const sureForms = [codeAndTown, townAndCode, town]
 const codeForms = [codeAndTown, townAndCode]
 /**
@@ -90,6 +98,10 @@ const codeForms = [codeAndTown, townAndCode]
 const townEnd = (text: string, street: number, isSure = true): number => {
   unitBehind.lastIndex = street
   const end = isSure && unitBehind.test(text) ? unitBehind.lastIndex : street
+  linesBehindUnit.lastIndex = end
+  if (isSure && lineOfUnit.test(text.slice(Math.max(0, end - 24), end)) && linesBehindUnit.test(text)) {
+    return linesBehindUnit.lastIndex
+  }
   for (const form of isSure ? sureForms : codeForms) {
     form.lastIndex = end
     // A year is no postal code of what may be no street.
@@ -124,6 +136,12 @@ const mayBeNamed = (text: string, from: number): boolean => {
 const measure =
   /^ ?(?:[GMkT]B|k?m|[cmd]m|m²|m2|кв|км|га|руб|min|Min|Minuten|Meter|Stunden|Stück|Milliarden|Millionen|Prozent|Euro|EUR|minutter|minuter|minuuttia|meter|%|€|\$)(?![\p{L}])/u
 
+/** A firm's name and a comma, perhaps at the end of a line of a comment: what follows is the firm's own address. */
+const firmBefore = /\b(?:Inc\.|LLC|Ltd\.?|GmbH|Corp\.),\s{1,3}(?:[*#/;-]{1,3}\s{1,8})?$/
+/** The same, with a street and a town between. */
+export const ofFirm =
+  /\b(?:Inc\.|LLC|Ltd\.?|GmbH|Corp\.),\s{1,3}(?:[*#/;-]{1,3}\s{1,8})?\d[^;\n]{4,80}\s{1,3}(?:[*#/;-]{1,3}\s{1,8})?[^;\n]{0,40}$/
+
 /** A street address around its number, with its town where a postal code says that one follows. */
 export const streetAt = (text: string, start: number): Span | undefined => {
   let digits = start
@@ -142,7 +160,10 @@ export const streetAt = (text: string, start: number): Span | undefined => {
     return easternStreetAt(text, start, digits)
   }
   const place = numberFirstAt(text, start, digits)
-  if (place !== undefined) return { start: place.start, end: townEnd(text, place.end), kind: "STREET_ADDRESS" }
+  if (place !== undefined) {
+    const isOfFirm = firmBefore.test(text.slice(Math.max(0, place.start - 32), place.start))
+    return isOfFirm ? undefined : { start: place.start, end: townEnd(text, place.end), kind: "STREET_ADDRESS" }
+  }
   const name = digits - start < 5 ? streetNameBefore(text, start) : undefined
   house.lastIndex = start
   if (name === undefined || !house.test(text)) return undefined

@@ -24,7 +24,7 @@ import { birthAt, identityAt } from "./identity.ts"
 import { formOfNumberAt, formOfWordAt } from "./identityForms.ts"
 import type { Kind } from "./Kind.ts"
 import { ipv4At, ipv6At, macAt } from "./network.ts"
-import { cardAt, goesBack, ibanAt, mayDial, phoneAt, ssnAt, zipAt } from "./numbers.ts"
+import { cardAt, goesBack, ibanAt, mayDial, phoneAt, postcodeAt, ssnAt, zipAt } from "./numbers.ts"
 import { placeholderEnd } from "./placeholder.ts"
 import { streetAt } from "./places.ts"
 import { beginText, randomAt } from "./random.ts"
@@ -301,7 +301,7 @@ const word = (text: string, start: number, end: number, all: number): Span | und
   // Document numbers begin with one to four letters, mostly capitals.
   const first = codeAt(text, start, all)
   if (first < 97 && (end === start + 1 || second < 97) && length <= 30) {
-    const document = formOfWordAt(text, start, end) ??
+    const document = formOfWordAt(text, start, end) ?? postcodeAt(text, start, end) ??
       (isDigitNear(text, start, all) || length === 8 || length === 11 ? identityAt(text, start, end) : undefined)
     if (document !== undefined) return document
   } else if (length >= 6 && length <= 12 && (isDigit(second) || isDigit(third))) {

@@ -150,6 +150,60 @@ describe("postal codes", () => {
   })
 })
 
+describe("values without a word of their own", () => {
+  it("postal codes of the United Kingdom and Canada, by their form", () => {
+    finds("POSTAL_CODE", [
+      ["My address is SW1A 1AA in London", "SW1A 1AA"],
+      ["M60 1NW", "M60 1NW"],
+      ["ours is K1A 0B1", "K1A 0B1"]
+    ])
+    kept(
+      "MacBook Air M1 8GB",
+      "an S3 5GB bucket",
+      "the W3 3RD day",
+      "B2 2XL shirts",
+      "Z1Z 2C3",
+      "A1B-2C3",
+      "E1 2FA codes"
+    )
+  })
+
+  it("one of a list whose name stands before the first", () => {
+    const text = "Passports: AB1234567, XY9876543 and ZZ1234567"
+    assert.deepStrictEqual(
+      Pii.scan(text).map(({ end, kind, start }) => [kind, text.slice(start, end)]),
+      [["PASSPORT", "AB1234567"], ["PASSPORT", "XY9876543"], ["PASSPORT", "ZZ1234567"]]
+    )
+    kept("tracks AB1234567 and XY9876543", "runs 90071523179, 90071523180")
+    // Another form is something else.
+    finds("PASSPORT", [["Passport AB1234567, 20240115", "AB1234567"]])
+  })
+
+  it("with a date of birth in front of its name", () => {
+    finds("NATIONAL_ID", [["19910924-2397 är mitt pnr.", "19910924-2397"]])
+  })
+})
+
+describe("blocks of an address", () => {
+  it("with a unit on a line of its own, quoted or in a list", () => {
+    for (const lead of ["", " ", "> ", ">", "- ", "| "]) {
+      const block = ["34 Björkvägen 55", "Suite 988", "Getinge", "Sweden 37521"].join(`\n${lead}`)
+      const text = `Kim Li\n${lead}${block}\n${lead}tel`
+      assert.deepStrictEqual(found(text), [block], text)
+      const small = `kim li\n${lead}${block.toLowerCase()}\n${lead}tel`
+      assert.deepStrictEqual(found(small), [block.toLowerCase()], small)
+    }
+  })
+
+  it("but not a firm's own in the head of a file", () => {
+    kept(
+      "write to the Free Software Foundation, Inc., 51 Franklin Street, Fifth Floor, Boston, MA 02110-1301 USA.",
+      " * Foundation, Inc.,\n * 59 Temple Place, Suite 330, Boston, MA 02111-1307, USA"
+    )
+    assert.strictEqual(found("ship to Kim Li, 51 Franklin Street, Boston, MA 02110").length, 1)
+  })
+})
+
 describe("addresses", () => {
   it("with the number behind the street, its town and postal code", () => {
     finds("STREET_ADDRESS", [
