@@ -11,7 +11,6 @@ import * as PostgresSignerState from "../postgres/PostgresSignerState.ts"
 import type { RelayState } from "../relay/RelayState.ts"
 import * as SqlRelayState from "../relay/SqlRelayState.ts"
 import * as Sqlite from "../sqlite/Sqlite.ts"
-import * as SqliteClient from "../sqlite/SqliteClient.ts"
 import * as SqliteLogStore from "../sqlite/SqliteLogStore.ts"
 import * as SqlitePreferences from "../sqlite/SqlitePreferences.ts"
 import * as SqliteSignerState from "../sqlite/SqliteSignerState.ts"
@@ -68,8 +67,9 @@ export const sqlite = (filename: string, own: Partial<Sqlite.StoreOptions> = {})
         Effect.fail(new Failed({ message: "the signer's state of a file is a file: --state FILE" }))
       )
       : Sqlite.layer({ ...waiting, ...own, ...options, signer, filename }),
-  reading: Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
-    Layer.provide(SqliteClient.layer({ ...waiting, filename, mustExist: true }))
+  reading: Layer.mergeAll(
+    SqliteTrail.layerReadOnly({ ...waiting, filename }),
+    SqlitePreferences.layerReadOnly({ ...waiting, filename })
   ),
   verifying: SqliteLogStore.layerReadOnly({ ...waiting, filename }),
   relaying: SqlRelayState.layer().pipe(

@@ -83,3 +83,6 @@ export const uuidText = (bytes: Uint8Array): string => {
   for (let i = 0; i < 16; i++) text += (i === 4 || i === 6 || i === 8 || i === 10 ? "-" : "") + hex[bytes[i]!]!
   return text
 }
+
+/** Milliseconds since 1970 of a UUIDv7 (RFC 9562, section 5.7). */
+export const uuidMillis = (id: Uint8Array): number => Buffer.from(id.buffer, id.byteOffset, 6).readUIntBE(0, 6)

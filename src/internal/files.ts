@@ -55,6 +55,15 @@ export const isOpenHere = (path: string, identity: FileIdentity): boolean => {
   return now !== undefined && now.ino === identity.ino && now.dev === identity.dev
 }
 
+/** Why who does not own a file does not read it: SQLite would leave files beside it that its owner cannot use. */
+export const strangerOf = (path: string): AuditReason | undefined => {
+  const user = process.geteuid?.()
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  if (user === undefined || user === 0 || stat === undefined || stat.uid === user || existsSync(`${path}-shm`)) return
+  const detail = `${path} is another user's, and nobody has it open: read it as its owner, or read a backup`
+  return new SinkUnavailable({ detail })
+}
+
 /** Why nothing is written to a file that is not the one at its path. */
 export const removed = (filename: string): SinkUnavailable =>
   new SinkUnavailable({ detail: `${filename} was removed or replaced while it was open` })

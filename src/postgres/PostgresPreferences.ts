@@ -8,15 +8,15 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type { SqlError } from "effect/sql/SqlError"
-import { AuditError, SinkRejected } from "../AuditError.ts"
+import type { AuditError } from "../AuditError.ts"
 import { keepsDeadline } from "../internal/deadline.ts"
 import { elapsed } from "../internal/elapsed.ts"
 import { nextTurn } from "../internal/nextTurn.ts"
 import { OptOuts } from "../internal/optOuts.ts"
+import { listMethod, preferencesOf } from "../internal/preferenceRows.ts"
 import { integerOf, stringOf } from "../internal/row.ts"
-import { Env, type LogName, TenantId } from "../RequestContext.ts"
+import type { LogName } from "../RequestContext.ts"
 import {
   type Answer,
   type Preference,
@@ -27,14 +27,6 @@ import {
 } from "../TrainingPreferences.ts"
 import { Database, type Opened, type Run } from "./database.ts"
 import { failing, reasonOf } from "./problem.ts"
-
-const Rows = Schema.Array(Schema.Struct({
-  tenant_id: TenantId,
-  env: Env,
-  user_id: Schema.String,
-  training_allowed: Schema.Boolean
-}))
-const decodeRows = Schema.decodeUnknownResult(Rows)
 
 /** Subjects that are remembered: some 10 MB. */
 const mostRemembered = 100_000
@@ -110,9 +102,9 @@ class Leaving {
   }
 }
 
-const listing = ({ committed, schema: s }: Opened) => {
-  const method = "TrainingPreferences.list"
-  return ({ env, tenantId }: LogName): Effect.Effect<ReadonlyArray<Preference>, AuditError> =>
+const listing =
+  ({ committed, schema: s }: Opened) =>
+  ({ env, tenantId }: LogName): Effect.Effect<ReadonlyArray<Preference>, AuditError> =>
     Effect.flatMap(
       Effect.mapError(
         committed(
@@ -120,23 +112,10 @@ const listing = ({ committed, schema: s }: Opened) => {
             "ORDER BY user_id COLLATE \"C\"",
           [tenantId, env]
         ),
-        failing(method)
+        failing(listMethod)
       ),
-      (rows) => {
-        const decoded = decodeRows(rows)
-        if (decoded._tag === "Failure") {
-          const reason = new SinkRejected({ detail: "a preference in the store cannot be read" })
-          return Effect.fail(new AuditError({ method, reason }))
-        }
-        return Effect.succeed(decoded.success.map((row): Preference => ({
-          tenantId: row.tenant_id,
-          env: row.env,
-          ...(row.user_id === "" ? {} : { userId: row.user_id }),
-          trainingAllowed: row.training_allowed
-        })))
-      }
+      (rows) => preferencesOf(rows, "the store")
     )
-}
 
 /** Reads at which version each of some subjects has opted out or not, and how isolated the reading transaction is. */
 const readOptOuts = (run: Run, s: string, subjects: ReadonlyArray<Subject>) =>

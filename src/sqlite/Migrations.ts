@@ -21,6 +21,7 @@
  * @since 0.1.0
  */
 import type { DatabaseSync } from "node:sqlite"
+import { type AuditReason, SinkRejected } from "../AuditError.ts"
 import { integerOf, stringOf } from "../internal/row.ts"
 import type { Problem } from "../ledger/LogStore.ts"
 import { indexVersion } from "../trail/terms.ts"
@@ -285,8 +286,19 @@ const upgrade = (db: DatabaseSync, from: number): void => {
   if (pragma(db, "application_id") === applicationId) db.exec(`PRAGMA user_version = ${version}`)
 }
 
+/** Why a file cannot be read, if so: reading never migrates. */
+export const unreadable = (db: DatabaseSync, filename: string): AuditReason | undefined => {
+  const found = versionOf(db)
+  if (found === 2) readSecond(db)
+  if (found === version || found === 2) return undefined
+  const detail = found === 1
+    ? `${filename} has version 1, and no tree yet: open it for writing once, which migrates it`
+    : `${filename}: ${refusal(db, found, false) ?? "it has no tables yet"}`
+  return new SinkRejected({ detail })
+}
+
 /** Names of the third version for what a store of the second has: so one that is only read need not change. */
-export const readSecond = (db: DatabaseSync): void => {
+const readSecond = (db: DatabaseSync): void => {
   for (const name of renamed) {
     db.exec(
       `CREATE TEMP VIEW audit_${name} AS SELECT *${name === "hold" ? ", 'unnamed' AS name" : ""} FROM main.${name}`

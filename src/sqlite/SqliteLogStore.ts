@@ -18,10 +18,10 @@ import { blobOf, integerOf } from "../internal/row.ts"
 import { type Log, type LogReader, LogStore, type LogWriter, type Mark, type Snapshot } from "../ledger/LogStore.ts"
 import type { LogName } from "../RequestContext.ts"
 import { segmentRows } from "../trail/terms.ts"
-import { type ClientConnection, connectionOf, connectReader, openReader } from "./connection.ts"
-import type { Options } from "./file.ts"
+import { type ClientConnection, connectionOf, connectReader, openReader, readOnly } from "./connection.ts"
+import type { ReadOptions } from "./file.ts"
 import { grownIn, holdColumns, lastRow, LogRows, readLogs } from "./logRows.ts"
-import { problemsOf, readSecond, refusal, version, versionOf } from "./Migrations.ts"
+import { problemsOf, unreadable } from "./Migrations.ts"
 import { attempt, busy, failing, inOneTransaction, once, untilFree } from "./problem.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
@@ -58,17 +58,6 @@ const committed = (
       failing("LogStore", filename)
     ))
 
-/** Why a file of another version cannot be read, if so: reading never migrates. */
-const versionProblem = (db: DatabaseSync, filename: string): AuditError | undefined => {
-  const found = versionOf(db)
-  if (found === 2) readSecond(db)
-  if (found === version || found === 2) return undefined
-  const detail = found === 1
-    ? `${filename} has version 1, and no tree yet: open it for writing once, which migrates it`
-    : `${filename}: ${refusal(db, found, false) ?? "it has no tables yet"}`
-  return new AuditError({ method: "LogStore.snapshot", reason: new SinkRejected({ detail }) })
-}
-
 /** One state of a file, on a connection of its own that only reads. */
 const snapshotOf = Effect.fnUntraced(function*(
   filename: string,
@@ -78,9 +67,9 @@ const snapshotOf = Effect.fnUntraced(function*(
   const run: Run = (work) => Effect.mapError(attempt(work), failing("LogStore.snapshot", filename))
   const problem = yield* run(() => {
     db.exec("BEGIN")
-    return versionProblem(db, filename)
+    return unreadable(db, filename)
   })
-  if (problem !== undefined) return yield* problem
+  if (problem !== undefined) return yield* new AuditError({ method: "LogStore.snapshot", reason: problem })
   const rows = yield* run(() => new LogRows(db))
   return {
     ...readerOf(db, () => rows, run),
@@ -266,21 +255,14 @@ export const layer: Layer.Layer<LogStore, never, SqliteClient> = Layer.effect(Lo
  * The logs of a file that is opened for reading only, and never migrated: for verification, proofs and consistency.
  * Whatever would change it is refused.
  */
-export const layerReadOnly = (options: Pick<Options, "filename" | "deadline">): Layer.Layer<LogStore, AuditError> =>
+export const layerReadOnly = (options: ReadOptions): Layer.Layer<LogStore, AuditError> =>
   Layer.effect(
     LogStore,
-    Effect.gen(function*() {
-      const { deadlineMillis, filename, reader } = yield* openReader(options)
-      const problem = yield* Effect.mapError(
-        attempt(() => versionProblem(reader, filename)),
-        failing("LogStore", filename)
-      )
-      if (problem !== undefined) return yield* problem
-      const reason = new SinkRejected({ detail: `${filename} is open for reading only` })
-      const refused = Effect.fail(new AuditError({ method: "LogStore", reason }))
+    Effect.map(openReader(options), (reading) => {
+      const refused = readOnly("LogStore", reading)
       return LogStore.of({
-        ...committed({ deadlineMillis, filename, reader }),
-        snapshot: snapshotOf(filename, deadlineMillis),
+        ...committed(reading),
+        snapshot: snapshotOf(reading.filename, reading.deadlineMillis),
         change: () => refused,
         grown: () => refused,
         isJoined: Effect.succeed(false),

@@ -24,7 +24,8 @@ import { needleOf } from "../trail/searchFields.ts"
 import { candidates } from "../trail/segments.ts"
 import { segmentRows } from "../trail/terms.ts"
 import { trailOver } from "../trail/trailOver.ts"
-import { type Connection, connectionOf } from "./connection.ts"
+import { connectionOf, type OpenReader, openReader } from "./connection.ts"
+import type { ReadOptions } from "./file.ts"
 import { readLogs } from "./logRows.ts"
 import { Postings } from "./postings.ts"
 import { attempt, failing, inOneTransaction, once, untilFree } from "./problem.ts"
@@ -140,7 +141,7 @@ class PageReader {
 const lookEvery = 25
 
 /** Watches for commits of any other connection, of this process or another: SQLite counts them. */
-const watch = ({ gone, reader }: Connection): Watch => {
+const watch = (gone: OpenReader["gone"], reader: DatabaseSync): Watch => {
   const version = reader.prepare("PRAGMA data_version")
   const now = () => version.get()?.["data_version"]
   let last: unknown
@@ -156,10 +157,7 @@ const watch = ({ gone, reader }: Connection): Watch => {
   }
 }
 
-/** Builds the reader. */
-export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient | Scope.Scope> = Effect.gen(function*() {
-  const connection = connectionOf(yield* SqliteClient)
-  const { deadlineMillis, filename, gone, reader } = connection
+const over = ({ deadlineMillis, filename, gone, reader }: OpenReader) => {
   const pages = once(() => new PageReader(reader))
   const reading = <A>(method: string, read: () => A) =>
     Effect.mapError(
@@ -173,9 +171,9 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient | Sc
       ),
       failing(method, filename)
     )
-  return yield* trailOver({
+  return trailOver({
     page: (read) => reading("AuditTrail.query", () => pages().page(read)),
-    watch: () => Effect.sync(() => watch(connection)),
+    watch: () => Effect.sync(() => watch(gone, reader)),
     get: Effect.fnUntraced(function*({ env, eventId, tenantId }) {
       const method = "AuditTrail.get"
       const item = yield* reading(method, () => pages().get({ tenantId, env, eventId }))
@@ -187,7 +185,17 @@ export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient | Sc
       Effect.forEach((log) => Effect.andThen(Effect.yieldNow, reading("AuditTrail.logs", () => pages().sizeOf(log))))
     )
   })
-})
+}
+
+/** Builds the reader. */
+export const make: Effect.Effect<AuditTrail["Service"], never, SqliteClient | Scope.Scope> = Effect.flatMap(
+  SqliteClient,
+  (file) => over(connectionOf(file))
+)
 
 /** Reads events from the client's file. */
 export const layer: Layer.Layer<AuditTrail, never, SqliteClient> = Layer.effect(AuditTrail, make)
+
+/** Reads events from a file that is opened for reading only, and never migrated. */
+export const layerReadOnly = (options: ReadOptions): Layer.Layer<AuditTrail, AuditError> =>
+  Layer.effect(AuditTrail, Effect.flatMap(openReader(options), over))

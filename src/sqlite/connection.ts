@@ -14,11 +14,11 @@ import { resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { AuditError, type AuditReason, InvalidInput, SinkRejected } from "../AuditError.ts"
 import { Entropy } from "../internal/entropy.ts"
-import { type FileIdentity, FileWatch, readingOf, releaseFile } from "../internal/files.ts"
+import { type FileIdentity, FileWatch, readingOf, releaseFile, strangerOf } from "../internal/files.ts"
 import type { Head } from "../ledger/extends.ts"
 import { EventTable } from "./eventTable.ts"
-import { addressOf, checkFile, type Options, strangerOf } from "./file.ts"
-import { applicationId, migrate, refusal, versionOf } from "./Migrations.ts"
+import { addressOf, checkFile, type Options, type ReadOptions } from "./file.ts"
+import { applicationId, migrate, refusal, unreadable, versionOf } from "./Migrations.ts"
 import { attempt, type Problem, sqliteReason, untilFree } from "./problem.ts"
 
 /** A transaction of the application's client that is open now. */
@@ -57,6 +57,9 @@ export interface Connection {
   /** Why the open file is not the one at its path any more, if so. What is said may be as old as `withinMillis`. */
   readonly gone: (withinMillis?: number | undefined) => AuditReason | undefined
 }
+
+/** What reading needs of it. */
+export type OpenReader = Pick<Connection, "filename" | "deadlineMillis" | "reader" | "gone">
 
 /** What `SqliteClient` adds to it: the application's transactions. */
 export interface ClientConnection extends Connection {
@@ -223,10 +226,22 @@ export const connectReader = (filename: string, deadlineMillis: number) =>
   )
 
 /** Opens a file, which must exist, for reading only. */
-export const openReader = Effect.fnUntraced(function*(options: Options) {
+export const openReader = Effect.fnUntraced(function*(
+  options: ReadOptions
+): Effect.fn.Return<OpenReader, AuditError, Scope.Scope> {
   const { deadlineMillis, filename } = yield* placeOf(options)
-  yield* checking(filename, { adopt: false, mustExist: true }, deadlineMillis)
+  const { identity } = yield* checking(filename, { adopt: false, mustExist: true }, deadlineMillis)
   const stranger = strangerOf(filename)
   if (stranger !== undefined) return yield* fail(stranger)
-  return { filename, deadlineMillis, reader: yield* connectReader(filename, deadlineMillis) }
+  const reader = yield* connectReader(filename, deadlineMillis)
+  const problem = yield* Effect.mapError(attempt(() => unreadable(reader, filename)), refusing(filename))
+  if (problem !== undefined) return yield* fail(problem)
+  const watch = new FileWatch(filename, identity, yield* Clock.Clock)
+  return { filename, deadlineMillis, reader, gone: (withinMillis) => watch.gone(withinMillis) }
 })
+
+/** What is asked of a file that is open for reading only, and would change it. */
+export const readOnly = (method: string, { filename }: OpenReader): Effect.Effect<never, AuditError> => {
+  const reason = new SinkRejected({ detail: `${filename} is open for reading only` })
+  return Effect.fail(new AuditError({ method, reason }))
+}

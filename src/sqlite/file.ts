@@ -1,6 +1,6 @@
 /** Looks at a file before SQLite does. */
 import type * as Duration from "effect/Duration"
-import { existsSync, lstatSync } from "node:fs"
+import { lstatSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { type AuditReason, NotFound, SinkRejected, SinkUnavailable } from "../AuditError.ts"
@@ -20,6 +20,9 @@ export interface Options {
   readonly mustExist?: boolean | undefined
 }
 
+/** How to open a file for reading only. */
+export type ReadOptions = Pick<Options, "filename" | "deadline">
+
 type Checked = { readonly identity: FileIdentity } | { readonly reason: AuditReason }
 
 /** A file as SQLite opens it by an address: one that is not there is not made. */
@@ -27,15 +30,6 @@ export const addressOf = (path: string, how: { readonly [parameter: string]: str
   const url = pathToFileURL(path)
   for (const [name, value] of Object.entries(how)) url.searchParams.set(name, value)
   return url
-}
-
-/** Why who does not own a file does not read it: SQLite would leave files beside it that its owner cannot use. */
-export const strangerOf = (path: string): AuditReason | undefined => {
-  const user = process.geteuid?.()
-  const stat = lstatSync(path, { throwIfNoEntry: false })
-  if (user === undefined || user === 0 || stat === undefined || stat.uid === user || existsSync(`${path}-shm`)) return
-  const detail = `${path} is another user's, and nobody has it open: read it as its owner, or read a backup`
-  return new SinkUnavailable({ detail })
 }
 
 /** Creates a missing file with mode 0600; refuses what is not a store of ours without touching it; throws if locked. */

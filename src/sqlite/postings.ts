@@ -1,6 +1,6 @@
 /** Finds rows of events on one connection: by the search index, and what is not indexed yet by reading it. */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { uuidBytes } from "../internal/entropy.ts"
+import { uuidBytes, uuidMillis } from "../internal/entropy.ts"
 import { blobOf, integerOf, type Row, stringOf } from "../internal/row.ts"
 import { groupBucketOf, segmentsOf } from "../trail/groups.ts"
 import { findId, findPosition, type Segments } from "../trail/segments.ts"
@@ -28,9 +28,6 @@ const entryOf = (row: Row | undefined): EntryRow | undefined => {
     ? undefined
     : { seq, log, position, eventId, commitment }
 }
-
-/** Milliseconds since 1970 of a UUIDv7 (RFC 9562, section 5.7). */
-const timeOf = (id: Uint8Array): number => Buffer.from(id.buffer, id.byteOffset, 6).readUIntBE(0, 6)
 
 /** Reads the search index. */
 export class Postings implements Segments<EntryRow> {
@@ -98,7 +95,7 @@ export class Postings implements Segments<EntryRow> {
   findById(eventId: string): EntryRow | undefined {
     const id = uuidBytes(eventId)
     return entryOf(this.byId.get(this.count * segmentRows, id)) ??
-      findId(this, eventId, timeOf(id), (row) => Buffer.compare(row.eventId, id) === 0)
+      findId(this, eventId, uuidMillis(id), (row) => Buffer.compare(row.eventId, id) === 0)
   }
 
   /** Goes through the rows of a log, the newest first, until `each` returns false. */
