@@ -36,7 +36,8 @@ if (Array.isArray(platform)) {
   const listener = Listener.of({
     listen: ({ host, port }) =>
       Layer.catchTag(
-        NodeHttpServer.layer(createServer, { host, port }),
+        // A page that is open follows the log for ever: whoever stops the server does not wait for it.
+        NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "1 second" }),
         "ServeError",
         () => refused(`${host}:${port} cannot be listened on: is it taken? (--port)`)
       )
