@@ -168,11 +168,27 @@ export const streetAt = (text: string, start: number): Span | undefined => {
   house.lastIndex = start
   if (name === undefined || !house.test(text)) return undefined
   const last = house.lastIndex
+  if (name.isBare === true) return isYear.test(text.slice(start, digits)) ? undefined : bareAt(text, name.start, last)
   // No number of a house: a year, a measure, unless a postal code follows.
   const isSure = name.isSure && !(isYear.test(text.slice(start, digits)) && !name.isSaid) &&
     !measure.test(text.slice(last, last + 12))
   const end = townEnd(text, last, isSure)
   return isSure || end > last ? { start: name.start, end, kind: "STREET_ADDRESS" } : undefined
+}
+
+/** A postal code and a town behind a comma, or on the next line; no round number, and no year. */
+const behindBare = new RegExp(
+  `(?:, ?|,? ?\\n${lead})(?:[A-Z]{1,2}-)?(?!\\d*000\\b|(?:19|20)\\d\\d\\b)(?:\\d{5}-\\d{3}|\\d{4}-\\d{3}|\\d{2}-\\d{3}|\\d{3} \\d{2}|\\d{4} [A-Z]{2}|\\d{4,5}) (${city})(?=$|[\\n,."'\\\\])`,
+  "uy"
+)
+/** A street of which nothing says so but what follows its number. */
+const bareAt = (text: string, start: number, number: number): Span | undefined => {
+  behindBare.lastIndex = number
+  const town = behindBare.exec(text)?.[1]
+  // `Retry 3, 48213 Requests`
+  return town === undefined || /^[^ ]+s\.?$/.test(town)
+    ? undefined
+    : { start, end: behindBare.lastIndex, kind: "STREET_ADDRESS" }
 }
 
 /** Where an address begins and ends whose number stands in front of the street's name. */

@@ -12,7 +12,7 @@ const kinds = new Map<string, number>([
     "ul. ulica ulicy aleja alei osiedle calle c/ avda. avda avenida paseo carrer carretera ctra. viale piazza piazzale vicolo lungomare rua travessa praça " +
       "praca alameda estrada rodovia strada bulevardul b-dul aleea șosea șoseaua nám. náměstí třída námestie ulice ул. улица улице проспект просп. переулок " +
       "бул. бульвар вул. вулиця λεωφόρος οδός rue chemin impasse jalan jl. " +
-      "rambla ronda senda travesía glorieta contrada località beco viela ladeira praceta calçada droga szosa rondo bulw. plac wyb. наб. набережная " +
+      "rambla ronda senda travesía glorieta contrada località incrocio rotonda rynek skwer urbanização beco viela ladeira praceta calçada droga szosa rondo bulw. plac wyb. наб. набережная " +
       "voie faubourg dreve drève soseaua intrarea drumul"
   )
 ].map((word) => [word, 2] as const))
@@ -23,7 +23,7 @@ for (
 ) kinds.set(word, 1)
 /** Words inside a street's name that have no capital. */
 const links = set(
-  "de del la las los el da do dos das di della delle dei degli dell' du des le les św. gen. ks. im. w z na van von der den het ter ten y e i et å op aan in"
+  "de del la las los el da do dos das di della delle dei degli dell' du des le les św. gen. ks. im. w z na van von der dem den het ter ten y e i et å op aan in"
 )
 /** What a street's name may begin with where its kind is a part of its last word. */
 const firsts = set(
@@ -32,7 +32,7 @@ const firsts = set(
 )
 /** The end of a street's name in German, Dutch, Swedish, Norwegian, Danish, Finnish and Hungarian. */
 const suffixed =
-  /(?!Briga|Renega|Kas?ka|Blo[ck]?ka|Barrika|(?:Arbeits|Sitz|Park|Speicher|Stell|Spiel|Stand|Start|Tabellen|Studien|Ausbildungs|Flug|Golf|Camping|Fußball|Listen)platz|(?:Bahn|Bürger)steig|(?:Lösungs|Brems|Feder|Fuß|Schul|Arbeits|Rechts|Aus|Um|Rück|Transport|Rettungs|Flucht|Dienst|Snel)weg|(?:Milch|Seiden|Einbahn)straße|Sackgasse|Sateenkaari|(?:Autos|S)nelweg|\p{L}{0,12}(?:on|un|in|u|ni|hi)str\.)\p{Lu}[\p{L}'’-]{2,28}(?:stra(?:ß|ss)e|str\.|platz|allee|gasse|damm|ufer|steig|chaussee|weg|straat|laan|plein|plantsoen|gracht|kade|singel|dijk|gatan|vägen|gränd(?:en)?|gärdet|torget|gata|gaten|stræti|vegur|veien|vegen|vei|sgate|vej|gaden?|vænget|stræde|katu|kaari|raitti|väylä|kuja|polku|rakpart)$/u
+  /(?!Briga|Renega|Kas?ka|Blo[ck]?ka|Barrika|(?:Arbeits|Sitz|Park|Speicher|Stell|Spiel|Stand|Start|Tabellen|Studien|Ausbildungs|Flug|Golf|Camping|Fußball|Listen)platz|(?:Bahn|Bürger)steig|(?:Lösungs|Brems|Feder|Fuß|Schul|Arbeits|Rechts|Aus|Um|Rück|Transport|Rettungs|Flucht|Dienst|Snel)weg|(?:Milch|Seiden|Einbahn)straße|Sackgasse|Sateenkaari|(?:Autos|S)nelweg|\p{L}{0,12}(?:on|un|in|u|ni|hi)str\.)\p{Lu}[\p{L}'’-]{2,28}(?:stra(?:ß|ss)e|str\.|platz|allee|gasse|damm|ufer|steig|chaussee|weg|straat|laan|plein|plantsoen|gracht|kade|singel|dijk|gatan|vägen|gränd(?:en)?|gärdet|torget|gata|gaten|stræti|vegur|veien|vegen|vei|sgate|vej|gaden?|vænget|stræde|katu|kaari|raitti|väylä|kuja|polku|rakpart|-(?:Straße|Strasse|Str\.|Ring|Weg|Platz|Allee|Gasse|Damm|Ufer|Chaussee))$/u
 /** Kinds that are a word of their own behind the name, and how much they say. */
 const behindName = new Map<string, number>([
   ...[
@@ -114,6 +114,8 @@ export interface StreetName {
   readonly isSure: boolean
   /** Whether a word for an address stands before it. */
   readonly isSaid: boolean
+  /** Whether it is a name, and nothing says that it is a street's. */
+  readonly isBare?: true
 }
 
 /** Where the word begins that ends there. */
@@ -131,7 +133,8 @@ export const streetNameBefore = (text: string, start: number): StreetName | unde
   const isAbbreviated = isColon || sign === 46 || sign === 58 || sign === 176 || sign === 186
   const numberWord =
     (isAbbreviated ? wordForNumber.exec(text.slice(Math.max(0, start - 8), start))?.[0].length : undefined) ?? 1
-  let at = text.charCodeAt(start - numberWord - 1) === 44 ? start - numberWord - 1 : start - numberWord
+  const end = text.charCodeAt(start - numberWord - 1) === 44 ? start - numberWord - 1 : start - numberWord
+  let at = end
   let first = -1
   let points = 0
   for (let words = 0; words < 6; words++) {
@@ -159,7 +162,24 @@ export const streetNameBefore = (text: string, start: number): StreetName | unde
   const behind = text.slice(Math.max(0, first - 40), first)
   const isTold = isSaid(text, first)
   points += isTold ? 2 : lives.test(behind) ? 2 : hinted.test(behind) ? 1 : 0
-  return points === 0 ? undefined : { start: first, isSure: points > 1, isSaid: isTold }
+  return points === 0
+    ? mayBeBare(text, first, end)
+    : { start: first, isSure: points > 1, isSaid: isTold }
+}
+
+/** What has a number and is no street. */
+const numbered =
+  /(?:^|[\s\p{P}])(?:Section|Chapter|Figure|Fig|Table|Appendix|Version|Step|Page|Line|Part|Build|Room|Order|Invoice|Ticket|Case|Item|Node|Batch|Test|Phase|Stage|Level|Layer|Epoch|Round|Run|Job|Task|Shard|Worker|Thread|Class|Grade|Group|Team|Lot|Model|Series|Type|Unit|Port|Slot|Rev|Revision|Release|Issue|PR|Error|Code|Rule|Article|Art|Week|Day|Year|Kapitel|Seite|Zeile|Tabelle|Abbildung|Abschnitt|\p{L}*(?:nummer|number)|Nr)\.?$/iu
+/** A name before a number at the beginning of a line, behind a comma or a colon. */
+const mayBeBare = (text: string, first: number, end: number): StreetName | undefined => {
+  let at = first
+  while (at > 0 && first - at < 4 && text.charCodeAt(at - 1) === 32) at--
+  const before = text.charCodeAt(at - 1)
+  const isBegun = at === 0 || before === 10 || before === 44 || before === 58 || before === 34
+  const name = text.slice(first, end)
+  return isBegun && name.length >= 5 && !numbered.test(name)
+    ? { start: first, isSure: false, isSaid: false, isBare: true }
+    : undefined
 }
 
 /** Where a name begins with its adjectives: `Alte Poststraße`, `An der Lindenallee`. */

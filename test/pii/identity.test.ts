@@ -195,6 +195,30 @@ describe("blocks of an address", () => {
     }
   })
 
+  it("whose street nothing names but the postal code and the town behind it", () => {
+    for (
+      const address of [
+        "Im Grunde 14, 77305 Manzdorf",
+        "Nordvestpassagen 45, 7483 Bellinge",
+        "Kaplická 702, 741 03 Bělá pod Bezdězem",
+        "Josefa Houdka 589\n483 17 Štíty",
+        "Auf dem Herberg 21a, 25270 Bad Michelleburg"
+      ]
+    ) {
+      for (const text of [address, `Kim Li\n${address}`, `Notiz: ${address}.`, `an Kim, ${address}`]) {
+        assert.deepStrictEqual(found(text).map((value) => value.replace(/\.$/, "")), [address], text)
+      }
+    }
+    kept(
+      "Retry 3, 48213 Requests.",
+      "Section 14, 77305 Words",
+      "Windows Server 2019, 17763 Build",
+      "Room 12, 2024 Meeting",
+      "Level 3, 50000 Euro",
+      "we saw Retry 3, 48213 Request"
+    )
+  })
+
   it("but not a firm's own in the head of a file", () => {
     kept(
       "write to the Free Software Foundation, Inc., 51 Franklin Street, Fifth Floor, Boston, MA 02110-1301 USA.",
