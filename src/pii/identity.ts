@@ -46,7 +46,8 @@ const birthBefore = before(birthWords)
 const deviceBefore = before(deviceWords)
 const expiryBefore = before(expiryWords)
 
-const isWide = (code: number): boolean => code > 0x0e00
+/** Letters of scripts that do not separate words; Latin and Greek letters with two accents stand among them. */
+const isWide = (code: number): boolean => code > 0x0e00 && (code < 0x1e00 || code > 0x1fff)
 /** A word without its accents, in small letters. */
 const plainOf = (word: string): string =>
   word.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(
@@ -101,7 +102,11 @@ addWords(
   "población estandarizada uniforme občana"
 )
 
-const isLetter = (code: number): boolean => (code >= 65 && code < 91) || (code >= 97 && code < 123) || code > 191
+/** `：`, `（`, the space of East Asian texts. */
+const isWideSign = (code: number): boolean =>
+  code >= 0x3000 && (code < 0x3012 || (code > 0xff00 && (code < 0xff10 || (code > 0xff19 && code < 0xff21))))
+const isLetter = (code: number): boolean =>
+  (code >= 65 && code < 91) || (code >= 97 && code < 123) || (code > 191 && !isWideSign(code))
 
 /** The first letters of a word without its accents; most words have none. */
 const startOfWord = (text: string, first: number, end: number): string => {
@@ -123,8 +128,8 @@ const listsBefore = (text: string, start: number): number => {
     let first = end
     while (first > 0 && end - first < 32 && isLetter(text.charCodeAt(first - 1))) first--
     if (isWide(text.charCodeAt(end - 1))) {
-      return lastWords.get(text.slice(end - 3, end)) ?? lastWords.get(text.slice(end - 2, end)) ??
-        lastWords.get(text.slice(end - 1, end)) ?? 0
+      for (let length = 1; length <= 3; length++) lists |= lastWords.get(text.slice(end - length, end)) ?? 0
+      return lists
     }
     const begin = startOfWord(text, first, end)
     lists |= lastWords.get(begin) ?? 0
@@ -141,7 +146,7 @@ const value =
 const lower = /[A-Za-z]{1,4}\d{5,12}[A-Za-z]{0,2}(?![\w-])(?:[([][\dA][)\]])?/y
 /** Groups of letters and digits, both of them at least once. */
 const plate =
-  /(?=[^a-z\n]{0,10}\d)(?=[\d ·-]{0,6}[A-ZÄÖÅ])[A-ZÄÖÅ\d]{1,8}(?:[ ·-][A-ZÄÖÅ\d]{1,5}){0,3}(?![\w-])|[a-z]{1,3}[ -]?(?:[a-z]{1,3}[ -]?)?\d{2,4}[a-z]{0,3}(?![\w-])/y
+  /(?=[^a-z\n]{0,10}\d)(?=[\d ·-]{0,6}[A-ZÄÖÅĐΑ-ΩА-Я])[A-ZÄÖÅĐΑ-ΩА-Я\d]{1,8}(?:[ ·-][A-ZÄÖÅĐΑ-ΩА-Я\d]{1,5}){0,3}(?![\w-])|[a-z]{1,3}[ -]?(?:[a-z]{1,3}[ -]?)?\d{2,4}[a-z]{0,3}(?![\w-])/y
 const code = /\d{3,4}(?![\w.-])/y
 const date =
   /\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,4}|\d{1,2}(?:st|nd|rd|th|\.|º)?(?: of| de)? (?:\p{L}{3,12})\.?,?(?: de| del)? \d{4}|\d{4}[年년] ?\d{1,2}[月월] ?\d{1,2}[日일]|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}/uy

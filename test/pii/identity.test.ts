@@ -112,9 +112,22 @@ describe("documents behind or before the word that names them", () => {
       ["Kennzeichen: M AB 12", "M AB 12"],
       ["number plate LN14-HGT", "LN14-HGT"],
       ["Targa: PG031WL", "PG031WL"],
-      ["kenteken 65-FL-UO", "65-FL-UO"]
+      ["kenteken 65-FL-UO", "65-FL-UO"],
+      ["My plate is 802 NMY", "802 NMY"],
+      ["matrícula del coche 5171 LCF", "5171 LCF"],
+      ["номер машины ОР651 08", "ОР651 08"],
+      ["πινακίδα YK 0202", "YK 0202"],
+      ["biển số 33M-96229", "33M-96229"],
+      ["車牌號碼：5449-KB", "5449-KB"]
     ])
-    kept("licence plate recognition v2", "plate B12 of the assay", "placa B450", "chapa A36", "plaque A5")
+    kept(
+      "licence plate recognition v2",
+      "plate B12 of the assay",
+      "placa B450",
+      "chapa A36",
+      "plaque A5",
+      "my plate is full, 12 of 20"
+    )
     kept("epic PROJ-12345", "auth=1 rrn=191128011168")
   })
 
