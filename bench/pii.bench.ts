@@ -83,7 +83,10 @@ const hostile = [
   "Bergweg 93 A-A-A-A ",
   "12 rue de la A ",
   "4111111111111111|12|",
-  "address: \"A 1 "
+  "address: \"A 1 ",
+  "-",
+  "my-long-slug-",
+  "AB1234567 and "
 ]
 
 export const run = (): void => {

@@ -4,7 +4,7 @@ import { keyKind } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
 import { anyForm, isPasswordName, isValue, longestQuoted, strongAt, valueAt } from "./namedValue.ts"
 import { type Name, nameBefore, nameIn } from "./names.ts"
-import { mayEndName } from "./phrase.ts"
+import { mayEndName, says } from "./phrase.ts"
 import { saysNothing } from "./saysNothing.ts"
 import type { Span } from "./span.ts"
 
@@ -19,20 +19,24 @@ const kindOf = (name: string): Kind | undefined => {
 }
 
 const hasLetter = /\p{L}/u
+const hasDigit = /\d/
 
 /** Two words of running text that name what follows: `api key:`, `social security number:`. */
 const twoWords = (text: string, first: number, name: string): Kind | undefined => {
   if (text[first - 1] !== " " || /["'`\]]/.test(text[first - 2] ?? "")) return undefined
-  if (!mayEndName(name, text.slice(Math.max(0, first - 64), first))) return undefined
+  // In columns more stands between.
+  const reach = text[first - 2] === " " ? 224 : 64
+  if (!mayEndName(name, text.slice(Math.max(0, first - reach), first))) return undefined
   const before = nameBefore(text, first - 1)
   if (before === undefined) return undefined
-  // A date and a time.
-  if (!hasLetter.test(name) && !hasLetter.test(before[1])) return undefined
   const two = `${before[1]} ${name}`
-  const kind = keyKind(two)
+  // Of `9 06`, as in a time, nothing is named; a number may follow what names it: `Password - 2`.
+  const isNumber = !hasLetter.test(name) && !hasLetter.test(before[1])
+  const kind = isNumber ? undefined : keyKind(two)
   if (kind !== undefined || text[before[0] - 1] !== " ") return kind
   const more = nameBefore(text, before[0] - 1)
-  return more === undefined ? undefined : keyKind(`${more[1]} ${two}`)
+  if (more === undefined || (isNumber && hasDigit.test(before[1]) && !says.test(more[1]))) return undefined
+  return keyKind(`${more[1]} ${two}`)
 }
 
 /** A value after a name that says what it is. `i` stands at the `=` or `:`, or at the comma between two texts. */

@@ -111,8 +111,9 @@ export const couldBeCode = (text: string, start: number, end: number, place: Pla
   return isPath(value, after, place) || (!place.isConstant && isWordOfCode(value, after, place.isTight))
 }
 
-/** Whether a text has small letters, capitals and digits, and no sign of a call or a path. */
-const isTyped = (value: string): boolean => !/[().[\]]/.test(value) && ofPassword.every((some) => some.test(value))
+/** Whether a text has small letters, capitals, digits and signs, and none of a call or a path: `*newPasswd1;` is a pointer. */
+const isTyped = (value: string): boolean =>
+  /^.\w*[^\w;,]/.test(value) && !/[().[\]]/.test(value) && ofPassword.every((some) => some.test(value))
 
 const closing = new Map([["(", ")"], ["[", "]"], ["{", "}"], ["<", ">"]])
 /** Whether a bracket is closed by one of another kind, as in no code. */

@@ -80,11 +80,14 @@ const mayBeFlag = (text: string, i: number): boolean => {
   const length = text.length
   const next = codeAt(text, i + 1, length) | 32
   if (next === 112 || next === 97) return true
+  // No name is longer: a line of hyphens is not looked through from each of them.
+  const last = Math.min(length, i + longestFlag)
   let end = i + 1
-  while (end < length && isOfName(codeAt(text, end, length))) end++
+  while (end < last && isOfName(codeAt(text, end, length))) end++
   const after = codeAt(text, end, length)
   return end > i + 1 && (after === 32 || after === 61)
 }
+const longestFlag = 42
 const isOfName = (code: number): boolean => code === 45 || code === 50 || ((code | 32) >= 97 && (code | 32) < 123)
 
 /** `curl -u user:password`, `--password value`. `i` stands at the first `-`. */

@@ -1,7 +1,7 @@
 /** Numbers that belong to a person: cards, accounts, social security, telephones, postal codes. */
 import { codeAt, codeBefore } from "./boundary.ts"
 import { isPossible } from "./callingCodes.ts"
-import { ofFirm } from "./places.ts"
+import { townOfLicence } from "./places.ts"
 import type { Span } from "./span.ts"
 import { ibanLength, isCard, isIban, isSsn } from "./validate.ts"
 
@@ -226,7 +226,7 @@ export const zipAt = (text: string, start: number): Span | undefined => {
   if (start < 6 || text.charCodeAt(start - 4) !== 32 || text.charCodeAt(start - 5) !== 44) return undefined
   zip.lastIndex = start
   return zip.test(text) && stateBefore.test(text.slice(start - 6, start)) &&
-      !ofFirm.test(text.slice(Math.max(0, start - 160), start))
+      !townOfLicence.test(text.slice(Math.max(0, start - 160), start))
     ? { start, end: zip.lastIndex, kind: "POSTAL_CODE" }
     : undefined
 }
@@ -240,7 +240,7 @@ const areas = [
  * and no ordinal number has: `M1 8GB` is a machine.
  */
 const postcode = new RegExp(
-  `(?:${areas})(?:\\d\\d?|\\d[A-HJKPSTUW]) \\d(?!GB|TB|PB|EB|HZ|ND|RD|ST|TH|XL|WD|FA|DX)[ABD-HJLNP-UW-Z]{2}(?![\\w-])`,
+  `(?:${areas})(?:\\d\\d?|\\d[A-HJKPSTUW]) \\d(?!GB|TB|PB|EB|DB|HZ|ND|RD|ST|TH|XL|XX|WD|FA|DX|YR|HR)[ABD-HJLNP-UW-Z]{2}(?![\\w@:-])`,
   "y"
 )
 

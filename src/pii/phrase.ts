@@ -8,7 +8,7 @@ const endsOfGlued = new Set<string>(
 const plainWord = /^(?:[A-Z]?[a-z]+|[A-Z]+)$/
 const repeated = new Set(["confirmation", "confirm", "formatted"])
 /** What makes a name of whatever stands behind it. */
-const says = /passw|passphrase|pwd|csrf|xsrf/i
+export const says = /passw|passphrase|pwd|csrf|xsrf/i
 
 const mayEnd = (word: string): boolean => {
   if (!plainWord.test(word) || keyKind(word) !== undefined) return true

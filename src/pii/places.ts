@@ -9,7 +9,7 @@ const streetTypes = [
   "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Parkway|Pkwy",
   "Highway|Hwy|Circle|Cir|Trail|Alley|Row|Close|Crescent|Gardens|Grove|Mews|Walk|Quay|Esplanade|Loop|Plaza|Pike|Run"
 ].join("|")
-const unit = "(?:Apt|Apartment|Suite|Ste|Unit|Flat)\\.? ?[A-Za-z0-9-]{1,6}"
+const unit = "(?:Apt|Apartment|Suite|Ste|Unit|Flat)(?![A-Za-z])\\.? ?[A-Za-z0-9-]{1,6}"
 /** What follows a street: a town, a state. */
 const town =
   /, ?[A-ZÀ-Ž][^\s,\n"<>{}[\]]{1,24}(?: [A-ZÀ-Ž][^\s,\n"<>{}[\]]{1,24}){0,2}(?:,? [A-Z]{2}(?: \d{5}(?:-\d{4})?)?)?/y
@@ -19,8 +19,8 @@ const named = new RegExp(
   `\\d{1,6}[A-Za-z]?,? (?:[A-ZÀ-Ž0-9][^\\s,\\n"<>{}[\\]]{0,24} ){1,4}(?:${streetTypes})(?![\\wÀ-ž])\\.?(?:,?\\s(?:${unit}|#\\d{1,5}))?`,
   "y"
 )
-/** What a line of a block of text begins with: a quotation, a list. */
-const lead = "[ \\t>?*|-]{0,5}"
+/** What a line of a block of text begins with, where it is quoted. */
+const lead = "[ \\t>?]{0,5}"
 /** A number, a name, perhaps another number, and then a unit: only addresses have one. */
 const withUnit = new RegExp(
   `\\d{1,6} (?:\\d{1,6} )?[^\\n,;:!?\\d][^\\n,;:!?]{2,50}(?:[,\\n ]{1,3} {0,2}|,?\\n${lead})(?:Apt|Apartment|Suite|Unit)\\.? \\d{1,5}`,
@@ -29,7 +29,7 @@ const withUnit = new RegExp(
 /** A number and capitalised words, where the words before say that it is a place. */
 const located = /\d{1,6}(?: [A-ZÀ-Ž][^\s,\n;:"<>{}[\]]{1,24}){1,5}(?: \d{1,5}[a-z]?)?/y
 const locatedBefore =
-  /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|(?:office|restaurant|shop|store|hotel|clinic|home|house|flat) is (?:at|in)|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
+  /\b(?:lives?|living|resides?|address(?:es)?|taxi|arrived|drops? you off|moved|located|(?:office|restaurant|shop|store|hotel|clinic|house|flat) is at|delivered?|shipp?(?:ed|ing)?|house|corner)\b[^.\n\d]{0,28}$/i
 
 const link =
   "the|of|from|to|a|an|in|on|at|and|or|for|with|by|per|more|other|miles?|minutes?|hours?|days?|ways?|times?|lanes?|blocks?|people|cars?"
@@ -83,9 +83,10 @@ const townAndCode = new RegExp(
 )
 
 const unitBehind = new RegExp(`(?: \\d{1,5}[a-z]?)?,?(?: |\\n${lead})(?:${unit}|#\\d{1,5})`, "iy")
-/** Behind the line of a unit a town and a country, in letters of either case, and a postal code. */
+/** Behind the line of a unit a town and a country, and a postal code; in small letters one of five digits. */
+const line = `,? ?\\n${lead}(?!(?:${others})\\b)`
 const linesBehindUnit = new RegExp(
-  `(?:,? ?\\n${lead}\\p{L}[\\p{L}\\p{M} .'’-]{1,40}){1,2} \\d{4,5}(?:-\\d{4})?(?![\\w-])`,
+  `(?:(?:${line}\\p{Lu}[\\p{L}\\p{M} .'’-]{1,40}){1,2} \\d{4,5}|(?:${line}\\p{Ll}[\\p{Ll}\\p{M} .'’-]{1,40}){2} \\d{5})(?:-\\d{4})?(?![\\w-])`,
   "uy"
 )
 const lineOfUnit = new RegExp(`\\n${lead}(?:Apt|Apartment|Suite|Ste|Unit|Flat)\\.? ?[A-Za-z0-9-]{1,6}$`, "i")
@@ -136,11 +137,14 @@ const mayBeNamed = (text: string, from: number): boolean => {
 const measure =
   /^ ?(?:[GMkT]B|k?m|[cmd]m|m²|m2|кв|км|га|руб|min|Min|Minuten|Meter|Stunden|Stück|Milliarden|Millionen|Prozent|Euro|EUR|minutter|minuter|minuuttia|meter|%|€|\$)(?![\p{L}])/u
 
-/** A firm's name and a comma, perhaps at the end of a line of a comment: what follows is the firm's own address. */
-const firmBefore = /\b(?:Inc\.|LLC|Ltd\.?|GmbH|Corp\.),\s{1,3}(?:[*#/;-]{1,3}\s{1,8})?$/
-/** The same, with a street and a town between. */
-export const ofFirm =
-  /\b(?:Inc\.|LLC|Ltd\.?|GmbH|Corp\.),\s{1,3}(?:[*#/;-]{1,3}\s{1,8})?\d[^;\n]{4,80}\s{1,3}(?:[*#/;-]{1,3}\s{1,8})?[^;\n]{0,40}$/
+const comment = "\\s{1,3}(?:[*#/;-]{1,3}\\s{1,8})?"
+const foundation = `\\bFoundation,${comment}Inc\\.,${comment}`
+/** In the head of a file, where its licence says whom to write to: the address of a foundation, and nobody's. */
+const ofLicence = new RegExp(`${foundation}$`)
+/** The same, with the street and the town between. */
+export const townOfLicence = new RegExp(
+  `${foundation}\\d{1,5} (?:[A-Z][a-z]+ ){1,2}(?:Street|St|Place|Avenue|Ave)\\b[^;\\n]{0,60}${comment}[^;\\n]{0,24}$`
+)
 
 /** A street address around its number, with its town where a postal code says that one follows. */
 export const streetAt = (text: string, start: number): Span | undefined => {
@@ -161,8 +165,12 @@ export const streetAt = (text: string, start: number): Span | undefined => {
   }
   const place = numberFirstAt(text, start, digits)
   if (place !== undefined) {
-    const isOfFirm = firmBefore.test(text.slice(Math.max(0, place.start - 32), place.start))
-    return isOfFirm ? undefined : { start: place.start, end: townEnd(text, place.end), kind: "STREET_ADDRESS" }
+    const isPublic = ofLicence.test(text.slice(Math.max(0, place.start - 48), place.start))
+    if (isPublic) return undefined
+    // The number may be that of a street whose name stands before it: `Bergweg 5 Hinterhaus, Apt 4`.
+    const named = digits - start < 5 ? streetNameBefore(text, start) : undefined
+    const begin = named?.isSure === true ? named.start : place.start
+    return { start: begin, end: townEnd(text, place.end), kind: "STREET_ADDRESS" }
   }
   const name = digits - start < 5 ? streetNameBefore(text, start) : undefined
   house.lastIndex = start

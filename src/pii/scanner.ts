@@ -233,11 +233,13 @@ const isUuidAt = (text: string, start: number, length: number): boolean => {
   if (start + 36 > length || inWord[codeAt(text, start + 36, length)] !== 0) return false
   let letters = 0
   for (let i = 0; i < 36; i++) {
-    const code = charCodeAt.call(text, start + i) | 32
+    const code = charCodeAt.call(text, start + i)
     if (i === 8 || i === 13 || i === 18 || i === 23) {
       if (code !== 45) return false
-    } else if (!isHex(code)) return false
-    else if (code >= 97) letters++
+    } else if (code > 64) {
+      if (!isHex(code | 32)) return false
+      letters++
+    } else if (!isDigit(code)) return false
   }
   return letters > 0 && (codeAt(text, start + 36, length) !== 45 || inWord[codeAt(text, start + 37, length)] === 0)
 }
@@ -301,8 +303,9 @@ const word = (text: string, start: number, end: number, all: number): Span | und
   // Document numbers begin with one to four letters, mostly capitals.
   const first = codeAt(text, start, all)
   if (first < 97 && (end === start + 1 || second < 97) && length <= 30) {
-    const document = formOfWordAt(text, start, end) ?? postcodeAt(text, start, end) ??
-      (isDigitNear(text, start, all) || length === 8 || length === 11 ? identityAt(text, start, end) : undefined)
+    const document = formOfWordAt(text, start, end) ??
+      (isDigitNear(text, start, all) || length === 8 || length === 11 ? identityAt(text, start, end) : undefined) ??
+      postcodeAt(text, start, end)
     if (document !== undefined) return document
   } else if (length >= 6 && length <= 12 && (isDigit(second) || isDigit(third))) {
     const document = identityAt(text, start, end)

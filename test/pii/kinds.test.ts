@@ -231,10 +231,17 @@ describe("secrets in calls, addresses and encodings", () => {
   it("with signs inside, and with spaces inside the quotes", () => {
     becomes([
       ["my password is *4%hL_*HJ3Lj7A4_KB", "my password is "],
+      ["WLAN Passwort - 5: Sommer2024x", "WLAN Passwort - 5: "],
       ["netlify_token: pzw5kl-rx9p13=ymwggw-abcdefg12345", "netlify_token: "],
       ["token = ' V77f640DIDmrPcYFMwCKPhAR7CkXDwXj '", "token = '  '"]
     ])
-    kept("the password is **bold**", "password= user=kim7", "token: page=2 size=100")
+    kept(
+      "the password is **bold**",
+      "password: *dbPassword1",
+      "passwd = *newPasswd1;",
+      "password= user=kim7",
+      "token: page=2 size=100"
+    )
   })
 
   it("private keys that were encoded once more", () => {
