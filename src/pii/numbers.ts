@@ -240,12 +240,12 @@ const areas = [
  * and no ordinal number has: `M1 8GB` is a machine.
  */
 const postcode = new RegExp(
-  `(?:${areas})(?:\\d\\d?|\\d[A-HJKPSTUW]) \\d(?!GB|TB|PB|EB|DB|HZ|ND|RD|ST|TH|XL|XX|WD|FA|DX|YR|HR)[ABD-HJLNP-UW-Z]{2}(?![\\w@:-])`,
+  `(?:${areas})(?:\\d\\d?|\\d[A-HJKPSTUW]) \\d(?!GB|TB|PB|EB|DB|HZ|ND|RD|ST|TH|XL|XX|WD|FA|DX|YR|HR)[ABD-HJLNP-UW-Z]{2}(?![\\w@:-]|\\.\\w)`,
   "y"
 )
 
 /** Canada: letters and digits in turn, of the letters that it uses (Canada Post, Addressing Guidelines). */
-const canadian = /[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z] \d[ABCEGHJ-NPRSTV-Z]\d(?![\w-])/y
+const canadian = /[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z] \d[ABCEGHJ-NPRSTV-Z]\d(?![\w@:-]|\.\w)/y
 
 /** A postal code of the United Kingdom or Canada, by its form. The word before the space ends at `end`. */
 export const postcodeAt = (text: string, start: number, end: number): Span | undefined => {

@@ -87,15 +87,17 @@ for (let code = 0; code < 128; code++) if (classes[code]! <= LETTER) inWord[code
 const tokens = new Set<Kind>(["SECRET", "JWT", "PRIVATE_KEY", "CRYPTO_ADDRESS"])
 const rank = (span: Span): number => tokens.has(span.kind) ? 0 : 1
 
-/** Findings that start first win; at the same start a token, else the longer one. */
+/** Findings that start first win; at the same start a token, else the longer one. What goes on as the same is one. */
 const settle = (found: Array<Span>): ReadonlyArray<Span> => {
   if (found.length < 2) return found
   found.sort((a, b) => a.start - b.start || rank(a) - rank(b) || b.end - a.end)
   const settled: Array<Span> = []
   let end = -1
   for (const span of found) {
-    if (span.start < end) continue
-    settled.push(span)
+    const last = settled.at(-1)
+    if (last === undefined || span.start >= end) settled.push(span)
+    else if (span.kind === last.kind && span.end > end) settled[settled.length - 1] = { ...last, end: span.end }
+    else continue
     end = span.end
   }
   return settled

@@ -254,7 +254,8 @@ describe("blocks of an address", () => {
         ["> 12 Main Street\n> Steinheim 32839", "12 Main Street\n> Steinheim 32839"],
         ["Ship to 12 Main Street\nSuite 400\nOrder 12345", "12 Main Street\nSuite 400"],
         ["12 Main Street\nUnit 4\nplease deliver before 1800", "12 Main Street\nUnit 4"],
-        ["- 12 Main Street\n- Server 8080", "12 Main Street"]
+        ["- 12 Main Street\n- Server 8080", "12 Main Street"],
+        ["lives at 4 S9, Ganstraße 5 ind Suite 1", "4 S9, Ganstraße 5 ind Suite 1"]
       ] as const
     ) assert.deepStrictEqual(found(text), [address], text)
     kept("12 tests passed\n- unit 3 failed", "Grade 5 Math Curriculum\n- Unit 1: Fractions")
