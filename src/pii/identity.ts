@@ -10,7 +10,11 @@ import { luhn } from "./validate.ts"
 
 /** Forms of the countries (Universal Postal Union, S42). */
 const postal =
-  /(?:\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|\d{4}-\d{3}|\d{3}[ -]\d{2,4}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[\dW] ?[A-Z\d]{4}|[A-Z]{2}-\d{4,5}|\d{6}|\d{4})(?![\w-])/y
+  /(?:\d{5}(?:-\d{3,4})?|\d{2}-\d{3}|\d{4}-\d{3}|\d{3}[ -]\d{2,4}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z][ -]?\d[A-Z]\d|[A-Z]\d{4}[A-Z]{3}|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[\dW] ?[A-Z\d]{4}|[A-Z]{2}-\d{4,5}|\d{6}|\d{4})(?![\w-])/y
+
+/** Of Israel, Brazil and Iran in one piece. */
+const longPostal = /(?:\d{7,8}|\d{10})(?![\w-])/y
+const longBefore = /(?:^|[^\p{L}])(?:cep|מיקוד|کد پستی)[^\p{L}\d]{0,12}$/iu
 
 /** `market cap 5000`: the Italian word has capitals, its code five digits. `zip 2024 files`: no code of four. */
 const isPostal = (behind: string, length: number): boolean =>
@@ -61,9 +65,17 @@ const undivided = new Map([["ø", "o"], ["ł", "l"], ["đ", "d"], ["ı", "i"], [
  * Every word that may be the last one before a value, by its first five letters; where words are not separated, by its
  * last three. A word of a pattern may have letters left out.
  */
-const beginsOf = (words: string): ReadonlyArray<string> =>
-  words.replace(/\[(.)[^\]]*\]/g, "$1").replace(/[()?:]/g, " ").split(/[^\p{L}\p{M}]+/u).filter((word) => word !== "")
+const beginsOf = (words: string): ReadonlyArray<string> => {
+  const simple = words.replace(/\[(.)[^\]]*\]/g, "$1")
+  // With what may be left out and without it, and each part alone: `(?:bank)?rekening(?:nummer)?`.
+  const spelled = [
+    simple.replace(/[()?:]/g, " "),
+    simple.replace(/\(\?:([^()|]*)\)/g, "$1").replace(/\?/g, ""),
+    simple.replace(/\(\?:[^()]*\)\?/g, "").replace(/.\?/gu, "")
+  ]
+  return spelled.join("|").split(/[^\p{L}\p{M}]+/u).filter((word) => word !== "")
     .flatMap((word) => isWide(word.charCodeAt(0)) ? [word.slice(-3), word.slice(-2)] : [plainOf(word).slice(0, 5)])
+}
 
 const BIRTH = 1
 const CODE = 2
@@ -94,6 +106,7 @@ addWords(POSTAL, postalWords)
 addWords(PLATE, plateWords)
 addWords(EXPIRY, "exp expiry expiration expires thru date")
 lastWords.set("〒", POSTAL)
+lastWords.set("op", NATIONAL)
 // `nata a Roma il`: a place stands between.
 lastWords.set("il", BIRTH)
 // Last words of names that a pattern leaves open.
@@ -265,6 +278,10 @@ const numberAt = (text: string, start: number, lists: number, behind: string): S
 /** A code of a place, behind the word that names it. */
 const postalAt = (text: string, start: number, behind: string): Span | undefined => {
   postal.lastIndex = start
+  longPostal.lastIndex = start
+  if (longBefore.test(behind) && longPostal.test(text)) {
+    return { start, end: longPostal.lastIndex, kind: "POSTAL_CODE" }
+  }
   return postal.test(text) && isPostal(behind, postal.lastIndex - start)
     ? { start, end: postal.lastIndex, kind: "POSTAL_CODE" }
     : undefined

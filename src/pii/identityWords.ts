@@ -30,6 +30,8 @@ export const nationalWords = list(
   "t\\.?c\\.? ?kimlik|kimlik|versichertennummer|krankenversicherungsnummer|krankenkassennummer|steuer ?-?nr\\.?|betriebsst[aä]ttennummer|arztnummer|ausweis(?:-nr\\.?)?|ob[cč]ansk[yý] pr[uů]kaz|[cč][ií]slo (?:op|ob[cč]ansk[eé]ho pr[uů]kazu)|ob[cč]iansky preukaz",
   "poreski identifikacioni broj|ідентифікаційний код|individual taxpayer registration number|vinnutal|matricule(?: nationale)?|dea (?:number|no\\.?)|korean [rf]rn|tnin|tpin|gst (?:registration|number|no\\.?)|voter(?: id)?|svensk id|identifikationsnummer",
   "身分證(?:字?號碼?)?|身份证号?码?|เลขบัตรประชาชน|เลขประจำตัวประชาชน|납세자번호|신분증|個人番号",
+  "num[eé]ro de s[eé]cu|cnp-?ul(?: meu)?|sv-nummer|f[iİ]n(?: kod)?|cie n\\.?|r\\. ?č\\.|mati[cč]ni broj|szem[eé]lyi azonos[ií]t[oó]|ת\\.ז\\.?|pag-ibig mid(?: no\\.?)?|social security (?:number|no\\.?)|registro de identificaci[oó]n fiscal",
+  "c[oó]digo [uú]nico de identificaci[oó]n tributaria|numri i identifikimit p[eë]r personin e tatuesh[eë]m|unique entity number|الرقم الضريبي|pievienot[aā]s v[eē]rt[iī]bas nodok[lļ]a",
   // Licences to drive.
   "dl ?#|driver'?s?'? (?:id|no\\.?)|fahrerlaubnis(?:nummer)?|permis(?: de conduire)?|permiso de conducir|carn[eé]t? de conducir|patente(?: di guida)?|licenza di guida|carta de condu[cç][aã]o|carteira (?:nacional de habilita[cç][aã]o|de motorista)|prawa? jazdy",
   "f[øo]rerkort(?:nummer)?|k[øo]rekort|k[øo]rekortnummer|k[öo]rkort(?:snummer)?|ajokort(?:ti|in numero)|rijbewijs(?:nummer)?|[rř]idi[cč]sk(?:[yý]|[eé]ho) pr[uů]kazu?|vodi[cč]sk[yý] preukaz|ehliyet|s[uü]r[uü]c[uü] belgesi|jogos[ií]tv[aá]ny|permis de conducere",
@@ -69,7 +71,7 @@ export const postalWords = list(
 /** An account at a bank, or a bank's code. */
 export const bankWords = list(
   "bank account|account (?:number|no\\.?|#)|acct(?: number| no\\.?)?|checking account|savings account|routing (?:number|no\\.?)|aba|aba routing|transit number|sort code|bsb|ifsc|swift|bic|swift code|bic code|kontonummer|num[eé]ro de compte|cuenta|conto",
-  "konto(?:nr\\.?)?|kto\\.?(?:-nr\\.?)?|bankkonto|rib|compte bancaire|n° de compte|cuenta bancaria|cuenta corriente|n[uú]mero de cuenta|ccc|conto corrente|numero di conto|c\\/c|conta(?: corrente| banc[aá]ria)?|n[uú]mero da conta|nib|(?:bank)?rekening(?:nummer)?",
+  "konto(?:-?nr\\.?)?|cont bancar|rtn|[cč]\\. ?[uú]\\.|kto\\.?(?:-nr\\.?)?|bankkonto|rib|compte bancaire|n° de compte|cuenta bancaria|cuenta corriente|n[uú]mero de cuenta|ccc|conto corrente|numero di conto|c\\/c|conta(?: corrente| banc[aá]ria)?|n[uú]mero da conta|nib|(?:bank)?rekening(?:nummer)?",
   "(?:numer|nr) (?:konta|rachunku)|rachunek bankowy|[cč][ií]slo [uú][cč]tu|tilinumero|bankgiro|plusgiro|hesap (?:no|numaras[iı])|s[oố] t[aà]i kho[aả]n|nomor rekening|no\\. rek\\.?|номер сч[её]та|расч[её]тный сч[её]т|р\\/с|номер рахунку",
   "αριθμ[οό]ς λογαριασμο[υύ]|口座番号|银行账号|銀行帳號|계좌번호|เลขที่บัญชี"
 )

@@ -163,6 +163,24 @@ describe("postal codes", () => {
   })
 })
 
+describe("words that are written together, or stand behind each other", () => {
+  it("name what follows", () => {
+    finds("NATIONAL_ID", [
+      ["SV-Nummer 3413120477", "3413120477"],
+      ["číslo OP 93384638", "93384638"],
+      ["my social security number is 85 07 30 033 28", "85 07 30 033 28"],
+      ["Código Único de Identificación Tributaria 20040356437", "20040356437"],
+      ["CNP-ul meu este 2511123449183", "2511123449183"]
+    ])
+    finds("BANK_ACCOUNT", [["bankrekening DLGZ1472233665", "DLGZ1472233665"], ["RTN: 108491650", "108491650"]])
+    finds("POSTAL_CODE", [["CEP 39100000", "39100000"], ["מיקוד 3885500", "3885500"], [
+      "postcode B1900ABC",
+      "B1900ABC"
+    ]])
+    kept("zip 39100000 bytes", "geboren op 4 sites", "op 12345 of 20000")
+  })
+})
+
 describe("values without a word of their own", () => {
   it("postal codes of the United Kingdom and Canada, by their form", () => {
     finds("POSTAL_CODE", [
