@@ -8,7 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { createServer } from "node:http"
+import { createServer, type Server, type ServerResponse } from "node:http"
 import { run } from "./command.ts"
 import { exitCode, Failed } from "./exit.ts"
 import { Listener } from "./serve.ts"
@@ -16,6 +16,22 @@ import { Listener } from "./serve.ts"
 /** No server, and why. */
 const refused = (message: string): ReturnType<Listener["Service"]["listen"]> =>
   Layer.unwrap(Effect.fail(new Failed({ message })))
+
+/** A server that, once closed, lets go of who follows the log, which would be for ever; it waits for all others. */
+const server = (): Server => {
+  const following = new Set<ServerResponse>()
+  const server = createServer().on("request", ({ url = "" }, response) => {
+    if (!/\/events\/tail(?:\?|$)/.test(url)) return
+    following.add(response)
+    response.once("close", () => following.delete(response))
+  })
+  const close = server.close.bind(server)
+  server.close = (closed) => {
+    for (const response of following) response.destroy()
+    return close(closed)
+  }
+  return server
+}
 
 const platform = await Promise.all([
   import("@effect/platform-node/NodeHttpServer"),
@@ -36,8 +52,7 @@ if (Array.isArray(platform)) {
   const listener = Listener.of({
     listen: ({ host, port }) =>
       Layer.catchTag(
-        // A page that is open follows the log for ever: whoever stops the server does not wait for it.
-        NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "1 second" }),
+        NodeHttpServer.layer(server, { host, port }),
         "ServeError",
         () => refused(`${host}:${port} cannot be listened on: is it taken? (--port)`)
       )

@@ -4,6 +4,7 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type { AuditError } from "../AuditError.ts"
 import type { AuditStore } from "../config/AuditConfig.ts"
+import { isWriteProtected } from "../internal/files.ts"
 import type { LogStore } from "../ledger/LogStore.ts"
 import { type SignedOrigin, SignerState } from "../ledger/Signer.ts"
 import * as Postgres from "../postgres/Postgres.ts"
@@ -11,6 +12,7 @@ import * as PostgresSignerState from "../postgres/PostgresSignerState.ts"
 import type { RelayState } from "../relay/RelayState.ts"
 import * as SqlRelayState from "../relay/SqlRelayState.ts"
 import * as Sqlite from "../sqlite/Sqlite.ts"
+import * as SqliteClient from "../sqlite/SqliteClient.ts"
 import * as SqliteLogStore from "../sqlite/SqliteLogStore.ts"
 import * as SqlitePreferences from "../sqlite/SqlitePreferences.ts"
 import * as SqliteSignerState from "../sqlite/SqliteSignerState.ts"
@@ -67,10 +69,17 @@ export const sqlite = (filename: string, own: Partial<Sqlite.StoreOptions> = {})
         Effect.fail(new Failed({ message: "the signer's state of a file is a file: --state FILE" }))
       )
       : Sqlite.layer({ ...waiting, ...own, ...options, signer, filename }),
-  reading: Layer.mergeAll(
-    SqliteTrail.layerReadOnly({ ...waiting, filename }),
-    SqlitePreferences.layerReadOnly({ ...waiting, filename })
-  ),
+  // Whoever may write to the file does not leave what was written last in a log beside it.
+  reading: Layer.unwrap(Effect.sync(() =>
+    isWriteProtected(filename)
+      ? Layer.mergeAll(
+        SqliteTrail.layerReadOnly({ ...waiting, filename }),
+        SqlitePreferences.layerReadOnly({ ...waiting, filename })
+      )
+      : Layer.mergeAll(SqliteTrail.layer, SqlitePreferences.layer).pipe(
+        Layer.provide(SqliteClient.layer({ ...waiting, filename, mustExist: true }))
+      )
+  )),
   verifying: SqliteLogStore.layerReadOnly({ ...waiting, filename }),
   relaying: SqlRelayState.layer().pipe(
     Layer.provideMerge(Sqlite.layer({ ...waiting, ...own, filename, mustExist: true }))

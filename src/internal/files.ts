@@ -140,6 +140,18 @@ export const createFile = (path: string): void => {
   }
 }
 
+/** Whether this user may not write to a file that is there, or not beside it. */
+export const isWriteProtected = (path: string): boolean => {
+  if (!existsSync(path)) return false
+  try {
+    accessSync(path, constants.W_OK)
+    accessSync(dirname(path), constants.W_OK)
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** Whether the file system of a file is only read. */
 const isOnlyRead = (path: string): boolean => {
   try {

@@ -1,9 +1,10 @@
 /** What an operator mistypes, loses, or asks for too early: nothing is done that was not meant. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { temporaryFolder } from "../support.ts"
+import { smallDisk, temporaryFolder } from "../support.ts"
 import { finished, line, run, start } from "./process.ts"
 
 const store = Effect.gen(function*() {
@@ -41,6 +42,25 @@ describe("a tenant that is mistyped", () => {
       assert.strictEqual((yield* end).code, 130)
       assert.include((yield* on("t_acmee", "query")).stderr, none)
     }), 120_000)
+})
+
+describe("a store on a medium that is only read", () => {
+  it.live("is shown like any other", () =>
+    Effect.gen(function*() {
+      const { db } = yield* store
+      const disk = yield* smallDisk("8m")
+      const copy = join(disk, "audit.db")
+      copyFileSync(db, copy)
+      execFileSync("mount", ["-o", "remount,ro", disk])
+      const on = (...args: ReadonlyArray<string>) => run([...args, "--db", copy, "--tenant", "t_acme", "--env", "prod"])
+      const queried = yield* on("query", "--format", "ndjson")
+      const listed = yield* on("prefs", "list")
+      const added = yield* run(["ingest", "--db", copy], line(4))
+      execFileSync("mount", ["-o", "remount,rw", disk])
+      assert.deepStrictEqual([queried.code, queried.stdout.trimEnd().split("\n").length], [0, 4], queried.stderr)
+      assert.strictEqual(listed.code, 0, listed.stderr)
+      assert.strictEqual(added.code, 2)
+    }), 60_000)
 })
 
 describe("erase", () => {

@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { ChildProcessWithoutNullStreams } from "node:child_process"
+import { readdirSync } from "node:fs"
+import { dirname } from "node:path"
 import { temporaryFile } from "../support.ts"
 import { finished, line, run, start } from "./process.ts"
 
@@ -39,6 +41,8 @@ describe("effect-audit tail", () => {
       child.kill("SIGINT")
       const { code, stderr } = yield* end
       assert.deepStrictEqual([code, stderr], [130, ""])
+      // It ended after the writer, and left nothing beside the file: a copy of the file is the whole store.
+      assert.deepStrictEqual(readdirSync(dirname(db)), ["audit.db"])
     }))
 
   it.live("prints a line for people, that a value cannot steer, of what its filter asks for", () =>
