@@ -170,12 +170,15 @@ export const streetNameBefore = (text: string, start: number): StreetName | unde
 /** What has a number and is no street. */
 const numbered =
   /(?:^|[\s\p{P}])(?:Section|Chapter|Figure|Fig|Table|Appendix|Version|Step|Page|Line|Part|Build|Room|Order|Invoice|Ticket|Case|Item|Node|Batch|Test|Phase|Stage|Level|Layer|Epoch|Round|Run|Job|Task|Shard|Worker|Thread|Class|Grade|Group|Team|Lot|Model|Series|Type|Unit|Port|Slot|Rev|Revision|Release|Issue|PR|Error|Code|Rule|Article|Art|Week|Day|Year|Kapitel|Seite|Zeile|Tabelle|Abbildung|Abschnitt|\p{L}*(?:nummer|number)|Nr)\.?$/iu
-/** A name before a number at the beginning of a line, behind a comma or a colon. */
+/** What stands before where something goes, or comes from. */
+const toward = /(?:^|[^\p{L}])(?:to|from|at|an|nach|von|für|for|à|para|til|till|do|na)\s$/iu
+/** A name before a number at the beginning of a line, behind a comma or a colon, or a word for a direction. */
 const mayBeBare = (text: string, first: number, end: number): StreetName | undefined => {
   let at = first
   while (at > 0 && first - at < 4 && text.charCodeAt(at - 1) === 32) at--
   const before = text.charCodeAt(at - 1)
-  const isBegun = at === 0 || before === 10 || before === 44 || before === 58 || before === 34
+  const isBegun = at === 0 || before === 10 || before === 44 || before === 58 || before === 34 ||
+    toward.test(text.slice(Math.max(0, first - 8), first))
   const name = text.slice(first, end)
   return isBegun && name.length >= 5 && !numbered.test(name)
     ? { start: first, isSure: false, isSaid: false, isBare: true }

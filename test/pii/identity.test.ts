@@ -236,7 +236,9 @@ describe("blocks of an address", () => {
         "Auf dem Herberg 21a, 25270 Bad Michelleburg"
       ]
     ) {
-      for (const text of [address, `Kim Li\n${address}`, `Notiz: ${address}.`, `an Kim, ${address}`]) {
+      for (
+        const text of [address, `Kim Li\n${address}`, `Notiz: ${address}.`, `an Kim, ${address}`, `goes to ${address}`]
+      ) {
         assert.deepStrictEqual(found(text).map((value) => value.replace(/\.$/, "")), [address], text)
       }
     }
