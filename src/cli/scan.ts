@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import type { Json } from "../internal/json.ts"
 import { Known } from "../pii/Kind.ts"
 import * as Pii from "../pii/Pii.ts"
-import { SomeRefused } from "./exit.ts"
+import { Failed, SomeRefused } from "./exit.ts"
 import { type Line, LineSplitter } from "./lines.ts"
 import { progress } from "./progress.ts"
 import { printable } from "./table.ts"
@@ -71,12 +71,22 @@ const findings = (file: string) => (line: Line, seen: Seen): string => {
   return spans.map((span) => `${printable(file)}:${line.number}:${span.start + 1}: ${span.kind}\n`).join("")
 }
 
+/** The bytes of a file; what cannot be read is named. */
+const read = (fileSystem: FileSystem.FileSystem, file: string): Stream.Stream<Uint8Array, PlatformError | Failed> =>
+  Stream.mapError(fileSystem.stream(file), (error) => {
+    if (error.reason._tag === "NotFound") return error
+    const why = error.reason._tag === "BadResource" ? "it is a folder" : error.reason._tag === "PermissionDenied"
+      ? "this user may not"
+      : "what is no file is read from standard input"
+    return new Failed({ message: `${printable(file)} cannot be read: ${why}` })
+  })
+
 /** Lines in, text out, in order; memory holds one chunk at a time. */
-const lines = <R>(
-  bytes: Stream.Stream<Uint8Array, PlatformError, R>,
+const lines = <E, R>(
+  bytes: Stream.Stream<Uint8Array, E, R>,
   seen: Seen,
   each: (line: Line, seen: Seen) => string
-): Stream.Stream<string, PlatformError, R> =>
+): Stream.Stream<string, E, R> =>
   Stream.suspend(() => {
     const splitter = new LineSplitter()
     const all = (list: ReadonlyArray<Line>) => {
@@ -95,7 +105,7 @@ const lines = <R>(
 const run = Effect.fnUntraced(function*(
   files: ReadonlyArray<string>,
   failOn: ReadonlyArray<string>
-): Effect.fn.Return<void, SomeRefused | PlatformError, Stdio.Stdio | FileSystem.FileSystem> {
+): Effect.fn.Return<void, SomeRefused | Failed | PlatformError, Stdio.Stdio | FileSystem.FileSystem> {
   const stdio = yield* Stdio.Stdio
   const fileSystem = yield* FileSystem.FileSystem
   const seen = new Seen()
@@ -105,7 +115,7 @@ const run = Effect.fnUntraced(function*(
   )
   const output = files.length === 0
     ? lines(stdio.stdin, seen, answer)
-    : Stream.fromIterable(files).pipe(Stream.flatMap((file) => lines(fileSystem.stream(file), seen, findings(file))))
+    : Stream.fromIterable(files).pipe(Stream.flatMap((file) => lines(read(fileSystem, file), seen, findings(file))))
   yield* output.pipe(Stream.filter((text) => text !== ""), Stream.run(stdio.stdout({ endOnDone: false })))
   yield* meter.stop
   const failing = failOn.filter((kind) => seen.kinds.has(kind))

@@ -38,5 +38,10 @@ describe("effect-audit scan", () => {
       assert.strictEqual((yield* run(["scan", "--file", a, "--fail-on", "JWT"])).code, 0)
       assert.strictEqual((yield* run(["scan", "--file", join(folder, "none.log")])).code, 2)
       assert.strictEqual((yield* run(["scan", "--fail-on", "NOTHING"])).code, 2)
+      // What is in the way is named; the files before it were looked at.
+      const folderToo = yield* run(["scan", a, folder])
+      assert.strictEqual(folderToo.code, 2)
+      assert.strictEqual(folderToo.stdout, `${a}:2:4: EMAIL\n`)
+      assert.strictEqual(folderToo.stderr, `effect-audit: ${folder} cannot be read: it is a folder\n`)
     }))
 })
