@@ -8,6 +8,8 @@ const number = "(?:^|[^\\d.-])(\\d{4}([ .-]?)\\d{4}\\2\\d{4}\\2\\d{4}|3[47]\\d{2
 const date = "(?:0[1-9]|1[0-2]) ?[/|-] ?(?:20)?[2-4]\\d"
 const behindNumber = new RegExp(`${number}${gap}$`)
 const behindDate = new RegExp(`${number}${gap}${date}${gap}$`)
+/** The end of what `behindDate` looks for, which is seldom there. */
+const isDate = new RegExp(`[/|-] ?(?:20)?[2-4]\\d${gap}$`)
 const expiry = new RegExp(`${date}(?![\\w/.-])`, "y")
 /** Behind a date the code may be of four digits; behind a number alone it is no count of something: `200 OK`. */
 const code = /\d{3,4}(?![\w.%-])/y
@@ -33,6 +35,7 @@ export const besideCardAt = (text: string, start: number): Span | undefined => {
     return isBehind(behindNumber, before) ? { start, end: expiry.lastIndex, kind: "CARD_EXPIRY" } : undefined
   }
   if (!code.test(text)) return undefined
-  const isCode = isBehind(behindDate, before) || (bareCode.test(text) && isBehind(behindNumber, before))
+  const isCode = (isDate.test(before.slice(-12)) && isBehind(behindDate, before)) ||
+    (bareCode.test(text) && isBehind(behindNumber, before))
   return isCode ? { start, end: code.lastIndex, kind: "CVV" } : undefined
 }

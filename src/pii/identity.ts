@@ -119,7 +119,7 @@ addWords(
 const isWideSign = (code: number): boolean =>
   code >= 0x3000 && (code < 0x3012 || (code > 0xff00 && (code < 0xff10 || (code > 0xff19 && code < 0xff21))))
 const isLetter = (code: number): boolean =>
-  (code >= 65 && code < 91) || (code >= 97 && code < 123) || (code > 191 && !isWideSign(code))
+  code < 128 ? (code >= 97 && code < 123) || (code >= 65 && code < 91) : code > 191 && !isWideSign(code)
 
 /** The first letters of a word without its accents; most words have none. */
 const startOfWord = (text: string, first: number, end: number): string => {

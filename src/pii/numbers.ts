@@ -30,6 +30,8 @@ const columnBefore = /(?:\d{1,9}\/){3}$|HTTP\/\d(?:\.\d)?" $/
 const column = /\d{2,4} \d{2,5} ?/y
 /** Whether what starts there are columns of a log: digits with one space between, behind other columns. */
 const isColumn = (text: string, start: number): boolean => {
+  const before = codeAt(text, start - 1, start)
+  if (before !== 47 && (before !== 32 || codeAt(text, start - 2, start) !== 34)) return false
   column.lastIndex = start
   return column.test(text) && columnBefore.test(text.slice(Math.max(0, start - 32), start))
 }
