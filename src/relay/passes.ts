@@ -305,17 +305,17 @@ export const pass = Effect.fnUntraced(
     const { concurrency = 4 } = running.options
     let isLost = false
     let askedMillis = 0
-    /** Deliveries that failed since the target has taken something. */
-    let failures = 0
-    const fail = (error: AuditError | Unavailable): Effect.Effect<void> => {
-      failures++
+    /** Logs whose delivery failed since the target has taken something; the store, if it did, has no name. */
+    const failing = new Set<string>()
+    const fail = (error: AuditError | Unavailable, log = ""): Effect.Effect<void> => {
+      failing.add(log)
       if (error._tag === "Unavailable") askedMillis = Math.max(askedMillis, askedOf(error))
       return failed(error)
     }
     const deliverOne = ([key, name]: readonly [string, LogName]) => {
       const moved = (next: number) => {
         due.cursors.set(key, next)
-        failures = 0
+        failing.clear()
       }
       // What comes from now on may not be read any more.
       due.grown.delete(key)
@@ -324,7 +324,7 @@ export const pass = Effect.fnUntraced(
           Effect.flatMap(elapsed, (now) => {
             const asked = error._tag === "Unavailable" ? askedOf(error) : 0
             due.putOff(key, name, (failed) => Math.max(asked, wait(failed)), now)
-            return fail(error)
+            return fail(error, key)
           }),
         onSuccess: (found) =>
           Effect.suspend(() => {
@@ -332,18 +332,18 @@ export const pass = Effect.fnUntraced(
             due.good.add(key)
             if (found === "all" && !due.grown.has(key)) due.logs.delete(key)
             isLost ||= found === "lost"
-            return due.waits.size === 0 ? Effect.catch(succeeded, fail) : Effect.void
+            return due.waits.size === 0 ? Effect.catch(succeeded, (error) => fail(error)) : Effect.void
           })
       })
     }
     // What cannot be looked for now is told, and looked for again.
-    const looking = Effect.catch(look(running, store, due), fail)
-    const isOver = () => isLost || failures >= concurrency
+    const looking = Effect.catch(look(running, store, due), (error) => fail(error))
+    const isOver = () => isLost || failing.size >= concurrency
     yield* taking({ due, options: running.options, deliverOne, looking, isOver })
     return {
       isLost,
       askedMillis,
-      isAway: failures >= concurrency || (failures > 0 && askedMillis > 0)
+      isAway: failing.size >= concurrency || (failing.size > 0 && askedMillis > 0)
     }
   }
 )

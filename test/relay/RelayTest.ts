@@ -386,12 +386,17 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         yield* emitMany(1)
         const release = yield* Deferred.make<void>()
         const began = yield* Deferred.make<void>()
+        const often = yield* Deferred.make<void>()
         const told = yield* toldState
+        let failed = 0
         const { has, taken, target } = recording(({ log: { tenantId } }) =>
           tenantId === "t_slow"
             ? Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(release))
             : tenantId === "t_bad"
-            ? Effect.fail(new Target.Unavailable({ detail: "503" }))
+            ? Effect.andThen(
+              ++failed === 8 ? Deferred.succeed(often, undefined) : Effect.void,
+              Effect.fail(new Target.Unavailable({ detail: "503" }))
+            )
             : Effect.void
         )
         const relay = yield* Effect.forkChild(
@@ -403,6 +408,8 @@ export const suite = (name: string, layer: Layer.Layer<Stack, unknown>) => {
         yield* has("t_acme", 5)
         yield* emitMany(1, { tenantId: "t_bad" })
         yield* told.failed
+        // One log that fails time and again says nothing of the target.
+        yield* Deferred.await(often)
         yield* emitMany(3)
         yield* has("t_acme", 8)
         assert.deepStrictEqual(positionsOf(taken, "t_slow"), [])
