@@ -74,10 +74,14 @@ const findings = (file: string) => (line: Line, seen: Seen): string => {
 /** The bytes of a file; what cannot be read is named. */
 const read = (fileSystem: FileSystem.FileSystem, file: string): Stream.Stream<Uint8Array, PlatformError | Failed> =>
   Stream.mapError(fileSystem.stream(file), (error) => {
-    if (error.reason._tag === "NotFound") return error
-    const why = error.reason._tag === "BadResource" ? "it is a folder" : error.reason._tag === "PermissionDenied"
-      ? "this user may not"
-      : "what is no file is read from standard input"
+    const { _tag, cause } = error.reason
+    if (_tag === "NotFound") return error
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+    const why = code === "EISDIR"
+      ? "it is a folder"
+      : code === "EINVAL" || code === "ESPIPE"
+      ? "it is no file; pipe it to standard input"
+      : error.message
     return new Failed({ message: `${printable(file)} cannot be read: ${why}` })
   })
 

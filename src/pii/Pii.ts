@@ -93,21 +93,21 @@ export class Stripper {
     return this.at(name, () => next === undefined ? this.value(value, 0) : this.part(next, value, ...below))
   }
 
-  /** A text without its findings; the same string when there are none. */
-  text(text: string): string {
+  /** A text without its findings, which may be known; the same string when there are none. */
+  text(text: string, found?: ReadonlyArray<Span>): string {
     let result = text
     // What stood behind a dropped value, or stands behind a finding's kind, may be a value as well.
     for (let pass = 0; pass < maxPasses; pass++) {
       this.again = false
-      result = this.once(result, pass > 0)
+      result = this.once(result, pass > 0, pass === 0 ? found : undefined)
       if (!this.again) break
     }
     return result
   }
 
-  private once(text: string, isRepeated: boolean): string {
+  private once(text: string, isRepeated: boolean, found: ReadonlyArray<Span> | undefined): string {
     if (this.isAllowedValue(text) || this.isAllowedPath()) return text
-    const spans = this.find(text)
+    const spans = found ?? this.find(text)
     if (spans.length === 0) return text
     let result = ""
     let from = 0
@@ -224,7 +224,8 @@ export class Stripper {
 
   /** A string that is JSON, or that has lines that are, is stripped as what it says. */
   private string(text: string, depth: number): Json {
-    if (this.isPlain && !mayHoldJson(text) && scanText(text) === none) return text
+    const found = this.isPlain && !mayHoldJson(text) ? scanText(text) : undefined
+    if (found !== undefined) return found === none ? text : this.text(text, found)
     const literal = exactNumber(text)
     if (literal !== undefined) return this.digits(text, literal)
     if (!mayHoldJson(text)) return this.text(text)

@@ -82,7 +82,7 @@ export const isOfModel = (object: JsonObject, key: string): boolean =>
       (Object.keys(object).length > 1 || isLong(object["signature"]))
 
 /** Whether a key is one of those that are looked at with what stands beside them, or above what is below them. */
-export const isTelling = (key: string): boolean =>
+export const needsContext = (key: string): boolean =>
   /^(?:tokens?|signature|Sid|[Vv]alue)$/.test(key) || isRawHeaders(key) || repetition(key) !== ""
 
 /** Whether a key of an object is the name of a statement in a policy of access (IAM JSON policy grammar, `sid_block`). */

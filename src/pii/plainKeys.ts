@@ -1,7 +1,7 @@
 /** What is known of keys: an application has few of them, and each is in every event. */
 import { keyKind, namesId, namesVersion, weakName } from "./keyNames.ts"
 import type { Kind } from "./Kind.ts"
-import { isTelling } from "./pairs.ts"
+import { needsContext } from "./pairs.ts"
 import { none, scan } from "./scanner.ts"
 
 /** What a key says of its value, and whether the key itself has nothing in it that is found in texts. */
@@ -24,7 +24,7 @@ const learn = (key: string): KnownKey => {
   const weak = kind === undefined && key.length <= 64 ? weakName(key) : undefined
   const digits = kind !== undefined ? undefined : namesVersion(key) ? "version" : namesId(key) ? "id" : undefined
   const isPlain = scan(key) === none
-  const saysNothing = isPlain && kind === undefined && weak === undefined && digits === undefined && !isTelling(key)
+  const saysNothing = isPlain && kind === undefined && weak === undefined && digits === undefined && !needsContext(key)
   const learned: KnownKey = { kind, weak, isPlain, digits, saysNothing }
   // Keys come from callers: neither many nor long ones are kept.
   if (key.length > 64) return learned
